@@ -1,0 +1,1 @@
+//! Starts a cluster, hurts it, records what its clients saw and judges it.

@@ -1,0 +1,1 @@
+//! The replicated state machines: the stock-trade ledger and the key-value store.

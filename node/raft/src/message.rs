@@ -1,0 +1,102 @@
+//! What replicas say to each other: the remote procedure calls of the Raft paper (Figure 2), each
+//! as two one-way messages, for the answers may be lost, late or doubled like the questions.
+
+use crate::types::{Entry, LogIndex, Round, Term};
+
+/// One message from one replica to another. Sender and recipient travel beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Message {
+    /// A candidate asks for a vote.
+    RequestVote(RequestVote),
+    /// The answer to it.
+    RequestVoteResponse(RequestVoteResponse),
+    /// A leader replicates its log, or says that it is alive.
+    AppendEntries(AppendEntries),
+    /// The answer to it.
+    AppendEntriesResponse(AppendEntriesResponse),
+}
+
+impl Message {
+    /// Returns the sender's term.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        match self {
+            Self::RequestVote(m) => m.term,
+            Self::RequestVoteResponse(m) => m.term,
+            Self::AppendEntries(m) => m.term,
+            Self::AppendEntriesResponse(m) => m.term,
+        }
+    }
+}
+
+/// A candidate asks for a vote (Raft §5.2); the candidate is the sender.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RequestVote {
+    /// The candidate's term.
+    pub term: Term,
+    /// Index of the candidate's last log entry.
+    pub last_log_index: LogIndex,
+    /// Term of the candidate's last log entry.
+    pub last_log_term: Term,
+}
+
+/// The answer to a [`RequestVote`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RequestVoteResponse {
+    /// The voter's term.
+    pub term: Term,
+    /// Whether the candidate has the vote.
+    pub vote_granted: bool,
+}
+
+/// A leader replicates entries (Raft §5.3), or with none of them says that it is alive; the leader
+/// is the sender.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AppendEntries {
+    /// The leader's term.
+    pub term: Term,
+    /// Index of the entry just before the new ones.
+    pub prev_log_index: LogIndex,
+    /// Term of that entry.
+    pub prev_log_term: Term,
+    /// The new entries, in order and without gaps.
+    pub entries: Vec<Entry>,
+    /// The leader's commit index.
+    pub leader_commit: LogIndex,
+    /// The latest round that the leader had begun when it sent this.
+    pub round: Round,
+}
+
+/// The answer to an [`AppendEntries`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AppendEntriesResponse {
+    /// The follower's term.
+    pub term: Term,
+    /// The round of the request.
+    pub round: Round,
+    /// Whether the logs matched.
+    pub outcome: AppendOutcome,
+}
+
+/// What became of an append.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AppendOutcome {
+    /// Every entry up to `match_index` matches the leader's log and is durable.
+    Matched {
+        /// The last entry that the request verified.
+        match_index: LogIndex,
+    },
+    /// The follower has no entry of `prev_log_term` at `prev_log_index`.
+    Conflict(Conflict),
+}
+
+/// Where two logs may next agree (Raft §5.3, "if desired, the protocol can be optimized …").
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Conflict {
+    /// The request's `prev_log_index`, by which the leader knows a late answer.
+    pub prev_log_index: LogIndex,
+    /// The term of the follower's entry there; `None` if its log is too short.
+    pub conflict_term: Option<Term>,
+    /// The first index of that term in the follower's log, or one past the end of its log.
+    pub conflict_index: LogIndex,
+}

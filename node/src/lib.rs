@@ -1,0 +1,1 @@
+//! The node: the consensus core and the state machines, with sockets and a disk.

@@ -1,0 +1,64 @@
+//! The wire and nothing else: the messages and services of `proto/*.proto`, whose comments are the
+//! protocol's manual. Node and harness meet here and nowhere else.
+
+/// Generated code, shielded from lints that are meant for people.
+macro_rules! generated {
+    ($name:ident, $package:literal, $doc:literal) => {
+        #[doc = $doc]
+        #[allow(missing_docs, unreachable_pub, clippy::all)]
+        pub mod $name {
+            tonic::include_proto!($package);
+        }
+    };
+}
+
+// prost names a package by its path from the importer, so the modules nest as the packages do.
+/// The root of the generated packages.
+pub mod stormproof {
+    generated!(
+        v1,
+        "stormproof.v1",
+        "What every answer has in common (`outcome.proto`)."
+    );
+    /// The ledger.
+    pub mod ledger {
+        generated!(
+            v1,
+            "stormproof.ledger.v1",
+            "The stock-trade ledger (`ledger.proto`)."
+        );
+    }
+    /// The key-value store.
+    pub mod kv {
+        generated!(v1, "stormproof.kv.v1", "The key-value store (`kv.proto`).");
+    }
+    /// Administration.
+    pub mod admin {
+        generated!(
+            v1,
+            "stormproof.admin.v1",
+            "What an operator asks one node (`admin.proto`)."
+        );
+    }
+    /// Consensus.
+    pub mod raft {
+        generated!(
+            v1,
+            "stormproof.raft.v1",
+            "What nodes say to each other (`raft.proto`)."
+        );
+    }
+}
+
+pub use stormproof::admin::v1 as admin;
+pub use stormproof::kv::v1 as kv;
+pub use stormproof::ledger::v1 as ledger;
+pub use stormproof::raft::v1 as raft;
+pub use stormproof::v1 as outcome;
+
+/// Metadata key of a status whose operation certainly did not happen; its value is [`NOT_APPLIED`].
+pub const OUTCOME_KEY: &str = "stormproof-outcome";
+/// Value of [`OUTCOME_KEY`]: the operation did not happen and never will.
+pub const NOT_APPLIED: &str = "not-applied";
+/// Metadata key of the node id of the leader that the answering node knows of.
+pub const LEADER_KEY: &str = "stormproof-leader";
