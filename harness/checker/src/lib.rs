@@ -1,1 +1,3 @@
 //! Histories, models and the search that judges them.
+
+pub mod history;
