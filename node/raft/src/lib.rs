@@ -1,14 +1,73 @@
 //! The Raft consensus core: sans-IO, deterministic, without dependencies.
+//!
+//! A [`Replica`] is one member of a cluster that agrees on a log of commands. It is a plain value:
+//! [`Input`]s go in, [`Output`]s come out, and between them there is no clock, no socket, no disk,
+//! no thread and no randomness but a seed. The node drives it over gRPC and a real disk; a simulator
+//! and a model checker drive the very same code through everything that can go wrong. What a driver
+//! owes the core is said once, at [`Input`] and [`Output`].
+//!
+//! # How it works
+//!
+//! Follow a command through the files. A follower that hears from no leader campaigns
+//! (`replica/election.rs`): it asks the others for votes, and whoever has a majority's leads the
+//! term. A client's command becomes an entry of the leader's log; the leader sends it to its
+//! followers, learns how far their logs match its own, repairs those that do not, and commits what a
+//! majority holds durably (`replica/replication.rs`). Committed entries are handed to the state
+//! machine in order. A read needs no entry: the leader proves by a round of heartbeats that it still
+//! leads, and lets the state machine answer once it has applied what was committed when the read
+//! arrived (`replica/reads.rs`).
+//!
+//! Names and section numbers are those of Ongaro and Ousterhout, "In Search of an Understandable
+//! Consensus Algorithm (Extended Version)", 2014; §6.4 is that of Ongaro's dissertation,
+//! "Consensus: Bridging Theory and Practice".
+//!
+//! # What must be durable before what
+//!
+//! - Votes, and answers to votes and appends, refusals included, wait for every earlier write: each
+//!   of them vouches for a term, a vote or entries that a crash must not take back.
+//! - A candidate's requests for votes wait until its term, its vote and the log that they advertise
+//!   are durable. So a leader's whole log of earlier terms is durable when it takes office.
+//! - A leader's appends wait for nothing: followers may have an entry before the leader's own disk
+//!   does, and the leader counts itself only once it has it too.
+//!
+//! # Invariants
+//!
+//! Each is asserted, in release builds too, where it could break: a node that doubts itself stops.
+//!
+//! - **I1 Election Safety.** Terms never fall, a node votes once a term, and a term has one leader at
+//!   the most (§5.2).
+//! - **I2 Durable Candidacy.** Who is elected has its term, vote and log on its disk.
+//! - **I3 Log Matching.** Entries are numbered without gaps and their terms never fall; logs that
+//!   agree on one entry agree on all before it (§5.3).
+//! - **I4 Leader Completeness.** A committed entry is never missing from a later leader's log, and so
+//!   never truncated (§5.4).
+//! - **I5 Commit.** The commit index never falls and never passes what this node's log holds verified.
+//! - **I6 Apply Order.** Committed entries are handed out in order and once each.
+//! - **I7 Write Order.** Writes are numbered without gaps and become durable in that order.
+//!
+//! # What is left out, for now
+//!
+//! Snapshots and compaction, membership changes, PreVote, CheckQuorum, leadership transfer and client
+//! sessions.
 
+mod config;
+mod disk;
+mod draft;
 mod effect;
+mod log;
 mod message;
+mod progress;
+mod quorum;
+mod replica;
 mod types;
 
+pub use config::{Config, Limits, StartError};
 pub use effect::{Input, Output, Refusal, Write};
 pub use message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Conflict, Message, RequestVote,
     RequestVoteResponse,
 };
+pub use replica::Replica;
 pub use types::{
     Command, Entry, HardState, LogIndex, NodeId, RequestId, Role, Round, Term, WriteId,
 };

@@ -67,6 +67,21 @@ pub struct AppendEntries {
     pub round: Round,
 }
 
+impl AppendEntries {
+    /// Returns whether the entries follow `prev_log_index` without gaps and their terms rise from
+    /// `prev_log_term` to at most `term`. No replica sends anything else.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        let mut index = self.prev_log_index;
+        let mut term = self.prev_log_term;
+        let are_in_order = self.entries.iter().all(|entry| {
+            let follows = entry.index == index.next() && entry.term >= term.max(Term(1));
+            (index, term) = (entry.index, entry.term);
+            follows
+        });
+        are_in_order && term <= self.term
+    }
+}
+
 /// The answer to an [`AppendEntries`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AppendEntriesResponse {

@@ -1,0 +1,274 @@
+//! One member of the cluster: state, and what each input does to it.
+
+mod election;
+mod reads;
+mod replication;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::{Config, StartError};
+use crate::disk::Disk;
+use crate::draft::Draft;
+use crate::effect::{Input, Output, Refusal};
+use crate::log::Log;
+use crate::message::Message;
+use crate::progress::Progress;
+use crate::types::{Entry, HardState, LogIndex, NodeId, RequestId, Role, Round, Term};
+use reads::Reads;
+
+/// One member of the cluster. It has no clock, no socket and no disk: it turns each [`Input`] into
+/// [`Output`]s, and the same inputs always into the same outputs. The contract with whoever drives
+/// it stands at [`Input`] and [`Output`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Replica {
+    config: Config,
+    hard_state: HardState,
+    log: Log,
+    disk: Disk,
+    state: State,
+    /// Every entry up to here is known to be committed.
+    commit_index: LogIndex,
+    /// Every entry up to here was handed out to be applied.
+    handed_out: LogIndex,
+    /// Every entry up to here has been applied.
+    last_applied: LogIndex,
+    /// Ticks since the election timer, or a leader's heartbeat timer, was last reset.
+    elapsed: u32,
+    /// Ticks at which the election timer goes off.
+    election_deadline: u32,
+    /// The state of the generator of election timeouts.
+    random: u64,
+}
+
+/// The state of each role.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum State {
+    Follower { leader: Option<NodeId> },
+    Candidate { votes: BTreeSet<NodeId> },
+    Leader(Leadership),
+}
+
+/// What a leader knows for as long as it leads (Raft Figure 2, "volatile state on leaders").
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Leadership {
+    /// Every other member.
+    followers: BTreeMap<NodeId, Progress>,
+    /// The no-op with which the term began.
+    first_index: LogIndex,
+    /// The latest round begun.
+    round: Round,
+    reads: Reads,
+}
+
+impl Replica {
+    /// Makes a follower of what its disk holds: the hard state and the whole log.
+    ///
+    /// # Errors
+    /// When the configuration or the recovered state cannot be right.
+    pub fn new(
+        config: Config,
+        hard_state: HardState,
+        entries: Vec<Entry>,
+    ) -> Result<Self, StartError> {
+        if config.members.contains(&NodeId(0)) {
+            return Err(StartError::ZeroId);
+        }
+        if !config.members.contains(&config.id) {
+            return Err(StartError::NotMember(config.id));
+        }
+        if config.heartbeat_interval == 0 || config.election_timeout <= config.heartbeat_interval {
+            return Err(StartError::Impatient);
+        }
+        let log = Log::recover(entries).map_err(StartError::BrokenLog)?;
+        if log.last_term() > hard_state.term {
+            return Err(StartError::TermFromFuture);
+        }
+        let mut replica = Self {
+            disk: Disk::recovered(log.last_index()),
+            random: config.seed,
+            config,
+            hard_state,
+            log,
+            state: State::Follower { leader: None },
+            commit_index: LogIndex(0),
+            handed_out: LogIndex(0),
+            last_applied: LogIndex(0),
+            elapsed: 0,
+            election_deadline: 0,
+        };
+        replica.reset_election_timer();
+        Ok(replica)
+    }
+
+    /// Handles one input and appends what is to be done to `outputs`, to be carried out in order
+    /// before the next input.
+    ///
+    /// # Panics
+    /// When an invariant of the crate's chapter is broken: a node that doubts itself stops.
+    pub fn handle(&mut self, input: Input, outputs: &mut Vec<Output>) {
+        let before = (self.role(), self.term(), self.leader());
+        let mut draft = Draft::default();
+        match input {
+            Input::Tick => self.handle_tick(&mut draft),
+            Input::Receive { from, message } => self.handle_message(from, message, &mut draft),
+            Input::Propose { request, command } => {
+                self.handle_propose(request, command, &mut draft);
+            }
+            Input::Read { request } => self.handle_read(request, &mut draft),
+            Input::Persisted { upto } => {
+                self.disk.complete(upto);
+                self.advance_commit(&mut draft);
+            }
+            Input::Applied { upto } => self.handle_applied(upto, &mut draft),
+        }
+        if let Some(write) = draft.take_write(self.disk.next_write()) {
+            self.disk.begin(&write, self.log.last_index());
+            outputs.push(Output::Persist(write));
+        }
+        let after = (self.role(), self.term(), self.leader());
+        if before != after {
+            let (role, term, leader) = after;
+            outputs.push(Output::RoleChanged { role, term, leader });
+        }
+        draft.finish(self.disk.gate(), outputs);
+    }
+
+    /// Returns this node's id.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        self.config.id
+    }
+
+    /// Returns the node's role in the current term.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self.state {
+            State::Follower { .. } => Role::Follower,
+            State::Candidate { .. } => Role::Candidate,
+            State::Leader(_) => Role::Leader,
+        }
+    }
+
+    /// Returns the current term.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        self.hard_state.term
+    }
+
+    /// Returns whom the node voted for in the current term.
+    #[must_use]
+    pub fn vote(&self) -> Option<NodeId> {
+        self.hard_state.vote
+    }
+
+    /// Returns the leader of the current term, if the node knows it.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        match self.state {
+            State::Follower { leader } => leader,
+            State::Candidate { .. } => None,
+            State::Leader(_) => Some(self.config.id),
+        }
+    }
+
+    /// Returns the log's entries, durable here or not.
+    #[must_use]
+    pub fn log(&self) -> &[Entry] {
+        self.log.since(LogIndex(1))
+    }
+
+    /// Returns the index of the log's last entry.
+    #[must_use]
+    pub fn last_log_index(&self) -> LogIndex {
+        self.log.last_index()
+    }
+
+    /// Returns the last entry that is known to be committed.
+    #[must_use]
+    pub fn commit_index(&self) -> LogIndex {
+        self.commit_index
+    }
+
+    /// Returns the last entry that the driver has applied.
+    #[must_use]
+    pub fn last_applied(&self) -> LogIndex {
+        self.last_applied
+    }
+
+    fn handle_tick(&mut self, draft: &mut Draft) {
+        self.elapsed += 1;
+        match self.state {
+            State::Leader(_) if self.elapsed >= self.config.heartbeat_interval => {
+                self.elapsed = 0;
+                self.begin_round(draft);
+            }
+            State::Leader(_) => {}
+            State::Follower { .. } | State::Candidate { .. } => {
+                if self.elapsed >= self.election_deadline {
+                    self.become_candidate(draft);
+                }
+            }
+        }
+    }
+
+    /// Brings the term up to date, then hands the message to its handler (Raft Figure 2, "rules for
+    /// servers").
+    fn handle_message(&mut self, from: NodeId, message: Message, draft: &mut Draft) {
+        if from == self.config.id || !self.config.members.contains(&from) {
+            return;
+        }
+        if message.term() > self.term() {
+            self.become_follower(message.term(), None, draft);
+        }
+        match message {
+            Message::RequestVote(m) => self.handle_request_vote(from, &m, draft),
+            Message::RequestVoteResponse(m) => self.handle_vote_response(from, &m, draft),
+            Message::AppendEntries(m) => self.handle_append_entries(from, m, draft),
+            Message::AppendEntriesResponse(m) => self.handle_append_response(from, &m, draft),
+        }
+    }
+
+    fn handle_applied(&mut self, upto: LogIndex, draft: &mut Draft) {
+        assert!(
+            upto <= self.handed_out,
+            "I6 Apply Order: applied what was not handed out"
+        );
+        self.last_applied = self.last_applied.max(upto);
+        self.hand_out_committed(draft);
+        self.answer_reads(draft);
+    }
+
+    /// Moves the commit index forward and hands out what it covers.
+    fn commit(&mut self, index: LogIndex, draft: &mut Draft) {
+        if index <= self.commit_index {
+            return;
+        }
+        assert!(
+            index <= self.log.last_index(),
+            "I5 Commit: committed past the end of the log"
+        );
+        self.commit_index = index;
+        self.hand_out_committed(draft);
+    }
+
+    /// Hands committed entries to the state machine, in order and once each, a bounded number ahead
+    /// of what it has applied.
+    fn hand_out_committed(&mut self, draft: &mut Draft) {
+        let ahead = LogIndex(self.last_applied.0 + self.config.limits.entries_applying);
+        let upto = self.commit_index.min(ahead);
+        let entries = self.log.slice(self.handed_out.next(), upto);
+        if !entries.is_empty() {
+            draft.push(Output::Apply {
+                entries: entries.to_vec(),
+            });
+            self.handed_out = upto;
+        }
+    }
+
+    fn refuse_not_leader(&self, request: RequestId, draft: &mut Draft) {
+        let refusal = Refusal::NotLeader {
+            leader: self.leader(),
+        };
+        draft.push(Output::Refused { request, refusal });
+    }
+}
