@@ -1,5 +1,17 @@
 //! Histories: what the clients of a system saw, as events and as operations.
+//!
+//! A [`Recording`] is a file's events with the lines they stand on; [`operations`] pairs them.
 
+mod edn;
+mod error;
 mod event;
+mod jepsen_log;
+mod jsonl;
+mod operation;
+mod recording;
 
+pub use error::{ReadError, StructureError};
 pub use event::{Event, EventType, Nemesis, Process};
+pub use jsonl::write_event;
+pub use operation::{Moment, Operation, Operations, Order, Outcome, operations};
+pub use recording::{Format, Recorded, Recording, Warning, read, read_bytes};
