@@ -1,0 +1,207 @@
+//! A disk in memory that forgets what was not synced, and does so as badly as a real one may: of the
+//! writes since the last sync some sectors survive and others do not, in any combination, and one
+//! may be cut in the middle. Names that were not synced survive up to some point in their order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use super::disk::{Disk, DiskFile};
+
+const SECTOR: usize = 16;
+
+/// The disk; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Simulated(Arc<Mutex<State>>);
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    names: BTreeMap<String, usize>,
+    /// Every folder state since the last sync of names, that one first.
+    names_since_sync: Vec<BTreeMap<String, usize>>,
+    files: Vec<File>,
+    /// Operations that still succeed; `None` means all.
+    budget: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct File {
+    durable: Vec<u8>,
+    now: Vec<u8>,
+    unsynced: Vec<(usize, Vec<u8>)>,
+}
+
+/// An open file of the disk.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    disk: Simulated,
+    file: usize,
+}
+
+impl Simulated {
+    /// Lets every operation fail after this many.
+    pub(crate) fn fail_after(&self, operations: u64) {
+        self.0.lock().unwrap().budget = Some(operations);
+    }
+
+    /// Returns the disk as it may look after a power loss; `choose(n)` picks a number below `n`.
+    pub(crate) fn crash(&self, mut choose: impl FnMut(usize) -> usize) -> Self {
+        let before = self.0.lock().unwrap().clone();
+        let mut histories = before.names_since_sync;
+        histories.push(before.names);
+        let names = histories.swap_remove(choose(histories.len()));
+        let files = before
+            .files
+            .into_iter()
+            .map(|file| file.crash(&mut choose))
+            .collect();
+        let state = State {
+            names,
+            names_since_sync: Vec::new(),
+            files,
+            budget: None,
+        };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Returns a file's bytes.
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
+        let state = self.0.lock().unwrap();
+        state.files[state.names[name]].now.clone()
+    }
+
+    /// Returns a separate disk that differs in one file.
+    pub(crate) fn with(&self, name: &str, bytes: Vec<u8>) -> Self {
+        let mut state = self.0.lock().unwrap().clone();
+        let file = state.names[name];
+        state.files[file] = File {
+            durable: bytes.clone(),
+            now: bytes,
+            unsynced: Vec::new(),
+        };
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    /// Returns a separate disk without one file.
+    pub(crate) fn without(&self, name: &str) -> Self {
+        let mut state = self.0.lock().unwrap().clone();
+        state.names.remove(name).unwrap();
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    fn act<T>(&self, action: impl FnOnce(&mut State) -> T) -> io::Result<T> {
+        let mut state = self.0.lock().unwrap();
+        match &mut state.budget {
+            Some(0) => return Err(io::Error::other("the simulated disk fails")),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Ok(action(&mut state))
+    }
+
+    fn rename_with(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
+        self.act(|state| {
+            state.names_since_sync.push(state.names.clone());
+            change(state);
+        })
+    }
+}
+
+impl File {
+    fn crash(self, choose: &mut impl FnMut(usize) -> usize) -> Self {
+        let mut bytes = self.durable;
+        for (offset, data) in self.unsynced {
+            for (place, sector) in data.chunks(SECTOR).enumerate() {
+                let kept = match choose(4) {
+                    0 => 0,
+                    1 => choose(sector.len() + 1),
+                    _ => sector.len(),
+                };
+                write(&mut bytes, offset + place * SECTOR, &sector[..kept]);
+            }
+        }
+        Self {
+            durable: bytes.clone(),
+            now: bytes,
+            unsynced: Vec::new(),
+        }
+    }
+}
+
+fn write(bytes: &mut Vec<u8>, offset: usize, data: &[u8]) {
+    if bytes.len() < offset + data.len() {
+        bytes.resize(offset + data.len(), 0);
+    }
+    bytes[offset..offset + data.len()].copy_from_slice(data);
+}
+
+impl Disk for Simulated {
+    type File = Handle;
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.act(|state| state.names.keys().cloned().collect())
+    }
+
+    fn create(&mut self, name: &str) -> io::Result<Handle> {
+        let name = name.to_owned();
+        self.rename_with(|state| {
+            state.names.insert(name, state.files.len());
+            state.files.push(File::default());
+        })?;
+        let file = self.0.lock().unwrap().files.len() - 1;
+        Ok(Handle {
+            disk: self.clone(),
+            file,
+        })
+    }
+
+    fn open(&mut self, name: &str) -> io::Result<Handle> {
+        let file = self.act(|state| state.names.get(name).copied())?;
+        let file = file.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Handle {
+            disk: self.clone(),
+            file,
+        })
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.rename_with(|state| {
+            let file = state.names.remove(from).unwrap();
+            state.names.insert(to.to_owned(), file);
+        })
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.rename_with(|state| {
+            state.names.remove(name).unwrap();
+        })
+    }
+
+    fn sync_names(&mut self) -> io::Result<()> {
+        self.act(|state| state.names_since_sync.clear())
+    }
+}
+
+impl DiskFile for Handle {
+    fn read(&self) -> io::Result<Vec<u8>> {
+        self.disk.act(|state| state.files[self.file].now.clone())
+    }
+
+    fn write_at(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        // A failing write may still have reached the disk, in part or whole.
+        let mut state = self.disk.0.lock().unwrap();
+        let file = &mut state.files[self.file];
+        write(&mut file.now, offset, bytes);
+        file.unsynced.push((offset, bytes.to_vec()));
+        drop(state);
+        self.disk.act(|_| ())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.act(|state| {
+            let file = &mut state.files[self.file];
+            file.durable.clone_from(&file.now);
+            file.unsynced.clear();
+        })
+    }
+}
