@@ -1,0 +1,331 @@
+//! A plan fully describes a run: what is tested, how it is loaded and how it is hurt.
+//!
+//! It is written beside the history, and a run of a recorded plan does the same again. A plan file is
+//! TOML; everything that it leaves out has a default, and nothing that it says is ignored.
+//!
+//! ```
+//! # use harness::plan::Plan;
+//! let plan: Plan = Plan::parse(
+//!     r#"
+//!     nodes = 3
+//!     time_limit = "10s"
+//!     faults = ["kill"]
+//!     [[schedule]]
+//!     at = "2s"
+//!     duration = "1s 500ms"
+//!     fault = { kill = "leader" }
+//!     [[schedule]]
+//!     at = "5s"
+//!     duration = "2s"
+//!     fault = { partition = { isolate = "leader" } }
+//!     "#,
+//! )?;
+//! assert_eq!(plan.nodes, 3);
+//! # Ok::<(), harness::plan::PlanError>(())
+//! ```
+
+pub(crate) mod span;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::schedule::{self, Storm};
+use crate::fault::{Family, Fault, ScheduledFault, Target, Topology};
+use crate::seed::Seed;
+use crate::system;
+
+/// The most nodes that a plan may ask for: every pair of them takes a proxy and a connection.
+pub const NODES_MAX: u64 = 15;
+
+/// Everything that decides what a run does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Plan {
+    /// The system under test, by name.
+    pub system: String,
+    /// How many nodes it has.
+    pub nodes: u64,
+    /// The seed of every random choice.
+    pub seed: Seed,
+    /// How long clients and faults go on.
+    #[serde(with = "span")]
+    pub time_limit: Duration,
+    /// How many operations are begun in a second, by all clients together; 0 means as many as can be.
+    pub rate: f64,
+    /// How many clients there are; each does one operation at a time.
+    pub concurrency: u64,
+    /// How long a client waits for an answer.
+    #[serde(with = "span")]
+    pub operation_timeout: Duration,
+    /// How long the cluster may take to have a leader and to answer: at the start, and after
+    /// everything has been healed.
+    #[serde(with = "span")]
+    pub recovery_deadline: Duration,
+    /// The families of fault that a generated schedule is made of.
+    pub faults: BTreeSet<Family>,
+    /// What the clients do.
+    pub workload: WorkloadPlan,
+    /// The bounds of a generated schedule.
+    pub storm: Storm,
+    /// How nodes are started.
+    pub node: NodePlan,
+    /// The nodes' timings.
+    pub timings: Timings,
+    /// The faults. If there is no such list it is generated from the seed; an empty one means a calm
+    /// run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Vec<ScheduledFault>>,
+}
+
+/// What the clients do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkloadPlan {
+    /// The workload's name.
+    pub name: String,
+    /// How many independent objects there are: books or registers.
+    pub keys: u64,
+    /// How many accounts a book has.
+    pub accounts: u64,
+}
+
+/// How nodes are started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodePlan {
+    /// The node's program; the harness's own if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bin: Option<PathBuf>,
+    /// Flaws that the node is asked to have, to see that they are found. Not for production.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flaws: Vec<String>,
+}
+
+/// The nodes' timings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timings {
+    /// The unit in which a node counts its timeouts.
+    #[serde(with = "span")]
+    pub tick: Duration,
+    /// How often a leader is heard of.
+    #[serde(with = "span")]
+    pub heartbeat: Duration,
+    /// The shortest time without a leader after which a node wants to be one.
+    #[serde(with = "span")]
+    pub election_timeout: Duration,
+}
+
+/// A plan is no good.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The file could not be read.
+    #[error("failed to read plan {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file could not be written.
+    #[error("failed to write plan {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not TOML, or says something that a plan does not.
+    #[error("{}:{line}:{column}: {message}", file.as_deref().unwrap_or(Path::new("plan")).display())]
+    Parse {
+        /// The file, if it is one.
+        file: Option<PathBuf>,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong there, on one line.
+        message: Box<str>,
+    },
+    /// It could not be written as TOML.
+    #[error("failed to write the plan as TOML")]
+    Print(#[from] toml::ser::Error),
+    /// It asks for what cannot be.
+    #[error("the plan's `{key}` {why}")]
+    Impossible {
+        /// The entry.
+        key: &'static str,
+        /// What is wrong with it, and what would be right.
+        why: Box<str>,
+    },
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            system: system::NAMES[0].into(),
+            nodes: 5,
+            seed: Seed::new(0),
+            time_limit: Duration::from_secs(30),
+            rate: 200.0,
+            concurrency: 10,
+            operation_timeout: Duration::from_secs(1),
+            recovery_deadline: Duration::from_secs(20),
+            faults: Family::ALL.into(),
+            workload: WorkloadPlan::default(),
+            storm: Storm::default(),
+            node: NodePlan::default(),
+            timings: Timings::default(),
+            schedule: None,
+        }
+    }
+}
+
+impl Default for WorkloadPlan {
+    fn default() -> Self {
+        Self {
+            name: "ledger".into(),
+            keys: 5,
+            accounts: 5,
+        }
+    }
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_millis(10),
+            heartbeat: Duration::from_millis(50),
+            election_timeout: Duration::from_millis(300),
+        }
+    }
+}
+
+impl Plan {
+    /// Reads a plan from a file and checks it.
+    pub fn read(path: &Path) -> Result<Self, PlanError> {
+        let text = std::fs::read_to_string(path).map_err(|source| PlanError::Read {
+            path: path.into(),
+            source,
+        })?;
+        Self::parse(&text).map_err(|error| match error {
+            PlanError::Parse {
+                line,
+                column,
+                message,
+                ..
+            } => PlanError::Parse {
+                file: Some(path.into()),
+                line,
+                column,
+                message,
+            },
+            other => other,
+        })
+    }
+
+    /// Reads a plan from text and checks it.
+    pub fn parse(text: &str) -> Result<Self, PlanError> {
+        let plan: Self = toml::from_str(text).map_err(|error| {
+            let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+            PlanError::Parse {
+                file: None,
+                line: before.matches('\n').count() + 1,
+                column: before.chars().rev().take_while(|&c| c != '\n').count() + 1,
+                message: error.message().replace('\n', ", ").into(),
+            }
+        })?;
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Returns the plan as TOML.
+    pub fn print(&self) -> Result<String, PlanError> {
+        Ok(toml::to_string(self)?)
+    }
+
+    /// Writes the plan to a file.
+    pub fn write(&self, path: &Path) -> Result<(), PlanError> {
+        std::fs::write(path, self.print()?).map_err(|source| PlanError::Write {
+            path: path.into(),
+            source,
+        })
+    }
+
+    /// Settles everything that still follows from the seed: the schedule, if there is none, and the
+    /// draws of faults that have none. What is recorded and run is the settled plan.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        let seed = self.seed.derive("nemesis");
+        let mut faults = match self.schedule.take() {
+            Some(faults) => faults,
+            None => schedule::generate(&self.storm, &self.faults, self.time_limit, seed),
+        };
+        for (place, fault) in faults.iter_mut().enumerate() {
+            fault
+                .draw
+                .get_or_insert_with(|| seed.derive(&format!("fault {place}")));
+        }
+        self.schedule = Some(faults);
+        self
+    }
+
+    /// Checks that the plan can be carried out at all. The workload's name is for the workloads to
+    /// judge.
+    pub fn check(&self) -> Result<(), PlanError> {
+        let impossible = |key, why: String| {
+            Err(PlanError::Impossible {
+                key,
+                why: why.into(),
+            })
+        };
+        if !system::NAMES.contains(&self.system.as_str()) {
+            let known = system::NAMES.join(", ");
+            return impossible("system", format!("{:?} is none of: {known}", self.system));
+        }
+        if !(1..=NODES_MAX).contains(&self.nodes) {
+            return impossible("nodes", format!("must be from 1 to {NODES_MAX}"));
+        }
+        if !(self.rate.is_finite() && self.rate >= 0.0) {
+            return impossible("rate", "must be a number from 0 up".into());
+        }
+        let counts = [
+            ("concurrency", self.concurrency),
+            ("workload.keys", self.workload.keys),
+            ("workload.accounts", self.workload.accounts),
+        ];
+        if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return impossible(key, "must be at least 1".into());
+        }
+        let spans = [
+            ("time_limit", self.time_limit),
+            ("operation_timeout", self.operation_timeout),
+            ("recovery_deadline", self.recovery_deadline),
+            ("timings.tick", self.timings.tick),
+            ("timings.heartbeat", self.timings.heartbeat),
+            ("timings.election_timeout", self.timings.election_timeout),
+        ];
+        if let Some((key, _)) = spans.into_iter().find(|(_, span)| span.is_zero()) {
+            return impossible(key, "must be longer than nothing".into());
+        }
+        self.storm.check()?;
+        for fault in self.schedule.iter().flatten() {
+            if let Some(Target::Node(node)) = fault.fault.target()
+                && node.number() > self.nodes
+            {
+                let why = format!("targets {node}, but there are {} nodes", self.nodes);
+                return impossible("schedule", why);
+            }
+            if let Fault::Partition(Topology::Isolate(Target::All)) = fault.fault {
+                return impossible("schedule", "isolates all nodes, which cuts nothing".into());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! Durations as people write them: `30s`, `1s 500ms`, `2m`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serializer, de};
+
+/// Writes a duration; for `#[serde(with)]`.
+pub(crate) fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*span))
+}
+
+/// Reads a duration; for `#[serde(with)]`.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(input)?;
+    humantime::parse_duration(&text).map_err(|error| {
+        de::Error::custom(format!(
+            "{text:?} is no duration such as \"1s 500ms\": {error}"
+        ))
+    })
+}

@@ -1,0 +1,129 @@
+//! Plans survive being written and read; mistakes in them are named.
+
+use super::*;
+use crate::system::NodeId;
+
+#[test]
+fn a_settled_plan_is_read_as_it_was_written() {
+    for seed in 0..20 {
+        let plan = Plan {
+            seed: Seed::new(seed).derive("some run"),
+            node: NodePlan {
+                bin: Some("/bin/node".into()),
+                flaws: vec!["local-reads".into()],
+            },
+            ..Plan::default()
+        }
+        .settled();
+        let text = plan.print().unwrap();
+        assert_eq!(Plan::parse(&text).unwrap(), plan, "{text}");
+        // Nothing is left to settle.
+        assert_eq!(plan.clone().settled(), plan);
+    }
+}
+
+#[test]
+fn every_fault_can_be_written_down() {
+    let mut faults = vec![
+        Fault::Partition(Topology::Halves),
+        Fault::Partition(Topology::Bridge),
+        Fault::Partition(Topology::MajoritiesRing),
+    ];
+    let named = Target::NAMED.into_iter();
+    for target in named.chain([Target::Node(NodeId::new(2))]) {
+        faults.extend([
+            Fault::Kill(target),
+            Fault::Pause(target),
+            Fault::Partition(Topology::Outbound(target)),
+            Fault::Partition(Topology::Inbound(target)),
+        ]);
+        if target != Target::All {
+            faults.push(Fault::Partition(Topology::Isolate(target)));
+        }
+    }
+    let schedule = faults.into_iter().map(|fault| ScheduledFault {
+        at: Duration::from_millis(1_234),
+        duration: Duration::from_secs(90),
+        fault,
+        draw: None,
+    });
+    let plan = Plan {
+        schedule: Some(schedule.collect()),
+        ..Plan::default()
+    };
+    assert_eq!(Plan::parse(&plan.print().unwrap()).unwrap(), plan);
+}
+
+#[test]
+fn faults_draw_apart_from_each_other() {
+    let fault = ScheduledFault {
+        at: Duration::from_secs(1),
+        duration: Duration::from_secs(1),
+        fault: Fault::Kill(Target::One),
+        draw: None,
+    };
+    let plan = Plan {
+        schedule: Some(vec![fault.clone(), fault]),
+        ..Plan::default()
+    };
+    let settled = plan.settled().schedule.unwrap();
+    assert_ne!(settled[0].draw, settled[1].draw);
+}
+
+/// A plan of this text is refused, in one line that says this and where.
+fn check_refused(text: &str, expected: &str) {
+    let error = Plan::parse(text).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+    assert!(!error.contains('\n'), "{error}");
+}
+
+#[test]
+fn mistakes_are_named_with_their_place() {
+    check_refused("nodes = 3\nnods = 4", "plan:2:1: unknown field `nods`");
+    check_refused("nodes = ", "plan:1:");
+    check_refused("nodes = \"five\"", "plan:1:9: invalid type");
+    check_refused("time_limit = \"soon\"", "is no duration such as");
+    check_refused("faults = [\"meteor\"]", "unknown variant `meteor`");
+    check_refused("seed = -1", "plan:1:8");
+    let entry = "[[schedule]]\nat = \"1s\"\nduration = \"1s\"\n";
+    check_refused(
+        &format!("{entry}fault = {{ kill = \"captain\" }}"),
+        "plan:4:",
+    );
+    check_refused(
+        &format!("{entry}fault = {{ kill = \"captain\" }}"),
+        "no target \"captain\"",
+    );
+    check_refused(
+        &format!("{entry}fault = {{ flood = \"one\" }}"),
+        "unknown variant `flood`",
+    );
+    check_refused(
+        &format!("{entry}loud = true\nfault = {{ kill = \"one\" }}"),
+        "plan:4:1",
+    );
+    check_refused(entry, "missing field `fault`");
+}
+
+#[test]
+fn the_impossible_is_refused() {
+    check_refused("system = \"abacus\"", "`system` \"abacus\" is none of");
+    check_refused("nodes = 0", "`nodes` must be from 1");
+    check_refused("rate = -1.0", "`rate`");
+    check_refused("rate = inf", "`rate`");
+    check_refused("concurrency = 0", "`concurrency` must be at least 1");
+    check_refused("[workload]\nkeys = 0", "`workload.keys`");
+    check_refused("time_limit = \"0s\"", "`time_limit`");
+    check_refused("[storm]\ngap_max = \"1ms\"", "`storm.gap_max`");
+    check_refused("[storm]\ntargets = []", "`storm.targets`");
+    check_refused(
+        "nodes = 3\n[[schedule]]\nat = \"1s\"\nduration = \"1s\"\nfault = { kill = \"n4\" }",
+        "targets n4, but there are 3 nodes",
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Plan::read(Path::new("no/such/plan.toml")).unwrap_err();
+    assert!(error.to_string().contains("no/such/plan.toml"), "{error}");
+}

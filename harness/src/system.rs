@@ -1,0 +1,217 @@
+//! Systems under test: what the harness must know to start one, ask it and hurt it.
+//!
+//! Everything outside a system's own module goes through [`System`]; no other module knows a
+//! system's name, but for the registry [`by_name`].
+
+mod stormproof;
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+
+/// A node of the system under test; the first is `n1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeId(u64);
+
+/// The text names no node.
+#[derive(Debug, thiserror::Error)]
+#[error("a node is called n1, n2 and so on, not {name:?}")]
+pub struct NodeNameError {
+    name: String,
+}
+
+impl NodeId {
+    /// Makes the id of the node with this number.
+    ///
+    /// # Panics
+    /// If the number is 0: there is no such node.
+    pub const fn new(number: u64) -> Self {
+        assert!(number > 0, "nodes are numbered from 1");
+        Self(number)
+    }
+
+    /// Returns the node's number, from 1.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the nodes of a cluster of `count`.
+    pub fn first(count: u64) -> Vec<Self> {
+        (1..=count).map(Self).collect()
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("n{}", self.0))
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = NodeNameError;
+
+    fn from_str(name: &str) -> Result<Self, NodeNameError> {
+        name.strip_prefix('n')
+            .filter(|digits| digits.starts_with(|first: char| ('1'..='9').contains(&first)))
+            .and_then(|digits| digits.parse().ok())
+            .map(Self)
+            .ok_or_else(|| NodeNameError { name: name.into() })
+    }
+}
+
+impl TryFrom<String> for NodeId {
+    type Error = NodeNameError;
+
+    fn try_from(name: String) -> Result<Self, NodeNameError> {
+        name.parse()
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(node: NodeId) -> Self {
+        node.to_string()
+    }
+}
+
+/// What a node takes itself for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It follows.
+    Follower,
+    /// It wants to lead.
+    Candidate,
+    /// It leads, or thinks so.
+    Leader,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    /// What it takes itself for.
+    pub role: Role,
+    /// Its term, or whatever the system counts its leaders by.
+    pub term: u64,
+    /// Whom it takes for the leader.
+    pub leader: Option<NodeId>,
+    /// The last entry of its log.
+    pub last_log_index: u64,
+    /// The last entry that it knows to be committed.
+    pub commit_index: u64,
+    /// The last entry that it has applied.
+    pub last_applied: u64,
+    /// How many entries it read from its disk when it started.
+    pub recovered_entries: u64,
+    /// The version that it says it is.
+    pub version: String,
+}
+
+/// One node as it is to be started: where it listens, and where *it* finds its peers.
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    /// The node.
+    pub node: NodeId,
+    /// The cluster's name, different for every run.
+    pub cluster: String,
+    /// The node's own folder, which exists.
+    pub folder: PathBuf,
+    /// Where it listens to its peers.
+    pub listen_peers: SocketAddr,
+    /// Where it listens to clients.
+    pub listen_clients: SocketAddr,
+    /// Where it reaches each member: through its own proxy to that peer; itself directly.
+    pub peers: Vec<(NodeId, SocketAddr)>,
+}
+
+/// How to start a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Environment variables to set; the harness's own are passed on.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A node could not be made ready to start.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemError {
+    /// A file that the node needs could not be written.
+    #[error("failed to write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The program to start is not there or cannot be run.
+    #[error("failed to find the node's program {}: {why}", path.display())]
+    Program {
+        /// The program.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+/// A node gave no status.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// It did not answer.
+    #[error("failed to reach the node")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Its answer makes no sense.
+    #[error("failed to understand the node's answer: {what}")]
+    Nonsense {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+/// A future in a box, so that [`Probe`] can be a trait object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Asks one node how it is, over a connection of its own that it keeps.
+pub trait Probe: Send {
+    /// Asks once. The caller sets the deadline by dropping the future.
+    fn status(&mut self) -> BoxFuture<'_, Result<NodeStatus, ProbeError>>;
+}
+
+/// A kind of system that can be put under test.
+pub trait System: fmt::Debug + Send + Sync {
+    /// Writes the files that a node needs and says how to start it.
+    fn prepare(&self, view: &NodeView) -> Result<CommandLine, SystemError>;
+
+    /// Returns a probe of the node that listens to clients at this address. A node is ready when it
+    /// answers.
+    fn probe(&self, clients: SocketAddr) -> Box<dyn Probe>;
+}
+
+/// The names of all systems.
+pub const NAMES: [&str; 1] = [stormproof::NAME];
+
+/// Returns the system that the plan names, or none if there is none of that name.
+pub fn by_name(plan: &Plan) -> Option<Arc<dyn System>> {
+    match plan.system.as_str() {
+        stormproof::NAME => Some(Arc::new(stormproof::Stormproof::new(plan))),
+        _ => None,
+    }
+}
+
+/// Writes a file whole.
+fn write_file(path: &Path, content: &str) -> Result<(), SystemError> {
+    std::fs::write(path, content).map_err(|source| SystemError::Write {
+        path: path.into(),
+        source,
+    })
+}

@@ -1,0 +1,241 @@
+//! Our own node as the system under test.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proto::admin::admin_client::AdminClient;
+use proto::admin::{Role as WireRole, StatusRequest, StatusResponse};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::plan::{Plan, Timings};
+use crate::system::{
+    BoxFuture, CommandLine, NodeId, NodeStatus, NodeView, Probe, ProbeError, Role, System,
+    SystemError, write_file,
+};
+
+/// The name by which plans call this system.
+pub(super) const NAME: &str = "stormproof";
+
+/// The running harness's own file: it holds the node, too. Unlike the path that it was started by,
+/// this stays right when the file is replaced during a long campaign.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// How long a probe waits for a connection to a node on the same machine.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Stormproof {
+    bin: Option<PathBuf>,
+    flaws: Vec<String>,
+    timings: Timings,
+}
+
+impl Stormproof {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            bin: plan.node.bin.clone(),
+            flaws: plan.node.flaws.clone(),
+            timings: plan.timings.clone(),
+        }
+    }
+
+    /// Renders the node's configuration. Strings are written as JSON, which is YAML, too.
+    fn describe_config(&self, view: &NodeView) -> String {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let span = |span: Duration| humantime::format_duration(span).to_string();
+        let data = view.folder.join("data");
+        let mut config = format!(
+            "id: {}\ncluster: {}\nlisten:\n  peers: {}\n  clients: {}\npeers:\n",
+            view.node.number(),
+            quoted(&view.cluster),
+            quoted(&view.listen_peers.to_string()),
+            quoted(&view.listen_clients.to_string()),
+        );
+        let mut line = |text: String| {
+            // Writing to a String cannot fail.
+            let _ = writeln!(config, "{text}");
+        };
+        for (peer, address) in &view.peers {
+            let address = quoted(&address.to_string());
+            line(format!("  - {{id: {}, address: {address}}}", peer.number()));
+        }
+        line(format!("data: {}", quoted(&data.to_string_lossy())));
+        line(format!("tick: {}", span(self.timings.tick)));
+        line(format!("heartbeat: {}", span(self.timings.heartbeat)));
+        line(format!(
+            "election_timeout: {}",
+            span(self.timings.election_timeout)
+        ));
+        if !self.flaws.is_empty() {
+            let flaws: Vec<_> = self.flaws.iter().map(|flaw| quoted(flaw)).collect();
+            line(format!("flaws: [{}]", flaws.join(", ")));
+        }
+        config
+    }
+}
+
+/// Returns the program's whole path: a bare name would be looked for on PATH.
+fn find_program(bin: &Path) -> Result<PathBuf, SystemError> {
+    std::path::absolute(bin)
+        .ok()
+        .filter(|path| path.is_file())
+        .ok_or_else(|| SystemError::Program {
+            path: bin.into(),
+            why: "there is no such file",
+        })
+}
+
+impl System for Stormproof {
+    fn prepare(&self, view: &NodeView) -> Result<CommandLine, SystemError> {
+        let file = view.folder.join("config.yaml");
+        write_file(&file, &self.describe_config(view))?;
+        let config = ["--config".to_owned(), file.to_string_lossy().into_owned()];
+        let (program, arguments) = match &self.bin {
+            Some(bin) => (find_program(bin)?, config.into()),
+            None => {
+                let [flag, file] = config;
+                (OWN_PROGRAM.into(), vec!["node".into(), flag, file])
+            }
+        };
+        Ok(CommandLine {
+            program,
+            arguments,
+            environment: Vec::new(),
+        })
+    }
+
+    fn probe(&self, clients: SocketAddr) -> Box<dyn Probe> {
+        Box::new(StatusProbe {
+            address: clients,
+            client: None,
+        })
+    }
+}
+
+/// Asks `Admin.Status`.
+struct StatusProbe {
+    address: SocketAddr,
+    client: Option<AdminClient<Channel>>,
+}
+
+impl Probe for StatusProbe {
+    fn status(&mut self) -> BoxFuture<'_, Result<NodeStatus, ProbeError>> {
+        Box::pin(async move {
+            // A client that failed, or whose call was given up, is not used again: its connection may
+            // be that of a process that is gone.
+            let mut client = match self.client.take() {
+                Some(client) => client,
+                None => connect(self.address).await?,
+            };
+            let answer = client
+                .status(StatusRequest {})
+                .await
+                .map_err(|status| ProbeError::Unreachable(Box::new(status)))?;
+            self.client = Some(client);
+            understand(answer.into_inner())
+        })
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<AdminClient<Channel>, ProbeError> {
+    let unreachable = |error: tonic::transport::Error| ProbeError::Unreachable(Box::new(error));
+    let channel = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(unreachable)?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connect()
+        .await
+        .map_err(unreachable)?;
+    Ok(AdminClient::new(channel))
+}
+
+fn understand(answer: StatusResponse) -> Result<NodeStatus, ProbeError> {
+    let role = match answer.role() {
+        WireRole::Follower => Role::Follower,
+        WireRole::Candidate => Role::Candidate,
+        WireRole::Leader => Role::Leader,
+        WireRole::Unspecified => {
+            return Err(ProbeError::Nonsense {
+                what: "it has no role",
+            });
+        }
+    };
+    Ok(NodeStatus {
+        role,
+        term: answer.term,
+        leader: (answer.leader > 0).then(|| NodeId::new(answer.leader)),
+        last_log_index: answer.last_log_index,
+        commit_index: answer.commit_index,
+        last_applied: answer.last_applied,
+        recovered_entries: answer.recovered_entries,
+        version: answer.version,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(folder: PathBuf) -> NodeView {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        NodeView {
+            node: NodeId::new(2),
+            cluster: "run \"7\"".into(),
+            folder,
+            listen_peers: address(4001),
+            listen_clients: address(4002),
+            peers: vec![
+                (NodeId::new(1), address(5001)),
+                (NodeId::new(2), address(4001)),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_configuration_is_what_the_node_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = Stormproof {
+            bin: None,
+            flaws: vec!["local-reads".into()],
+            timings: Timings::default(),
+        };
+        let command = system.prepare(&view(folder.path().into())).unwrap();
+        let file = folder.path().join("config.yaml");
+        assert_eq!(command.program, PathBuf::from(OWN_PROGRAM));
+        assert_eq!(
+            command.arguments,
+            ["node", "--config", file.to_str().unwrap()]
+        );
+        let expected = format!(
+            r#"id: 2
+cluster: "run \"7\""
+listen:
+  peers: "127.0.0.1:4001"
+  clients: "127.0.0.1:4002"
+peers:
+  - {{id: 1, address: "127.0.0.1:5001"}}
+  - {{id: 2, address: "127.0.0.1:4001"}}
+data: "{}"
+tick: 10ms
+heartbeat: 50ms
+election_timeout: 300ms
+flaws: ["local-reads"]
+"#,
+            folder.path().join("data").display()
+        );
+        assert_eq!(std::fs::read_to_string(file).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let system = Stormproof {
+            bin: Some("/no/such/node".into()),
+            flaws: Vec::new(),
+            timings: Timings::default(),
+        };
+        let error = system.prepare(&view(folder.path().into())).unwrap_err();
+        assert!(error.to_string().contains("/no/such/node"), "{error}");
+    }
+}
