@@ -18,5 +18,6 @@
 
 pub mod fault;
 pub mod plan;
+pub mod process;
 pub mod seed;
 pub mod system;
