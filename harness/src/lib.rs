@@ -16,8 +16,15 @@
 //! - **H3, bytes are held or the connection dies**: no fault takes bytes out of a stream that goes on.
 //! - **H4, undone**: after [`Cluster::heal_all`](cluster::Cluster::heal_all) no fault is in force.
 
+pub mod client;
+pub mod conservation;
 pub mod fault;
+pub mod network;
+pub mod load;
 pub mod plan;
 pub mod process;
+pub mod proxy;
+pub mod recorder;
 pub mod seed;
 pub mod system;
+pub mod workload;

@@ -1,0 +1,147 @@
+//! Networks in front of nodes that only listen.
+
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+/// Generous: only a failing test waits this long.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a test looks on while nothing is to happen.
+const QUIET: Duration = Duration::from_millis(100);
+
+const N1: NodeId = NodeId::new(1);
+const N2: NodeId = NodeId::new(2);
+const N3: NodeId = NodeId::new(3);
+
+/// Starts a listener that sends back what it gets.
+async fn listen() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let (mut reader, mut writer) = stream.split();
+                let _ = tokio::io::copy(&mut reader, &mut writer).await;
+            });
+        }
+    });
+    address
+}
+
+async fn network() -> Network {
+    let mut nodes = BTreeMap::new();
+    for node in NodeId::first(3) {
+        let listening = Listening {
+            peers: listen().await,
+            clients: listen().await,
+        };
+        nodes.insert(node, listening);
+    }
+    Network::open(nodes, Seed::new(1)).unwrap()
+}
+
+/// The connections that the nodes of a cluster would have, and one of each node's clients.
+struct Mesh {
+    links: BTreeMap<Link, TcpStream>,
+    clients: BTreeMap<NodeId, TcpStream>,
+}
+
+async fn connect(network: &Network) -> Mesh {
+    let mut links = BTreeMap::new();
+    for from in NodeId::first(3) {
+        for (to, address) in network.peers_of(from) {
+            if to != from {
+                let stream = TcpStream::connect(address).await.unwrap();
+                links.insert(Link { from, to }, stream);
+            }
+        }
+    }
+    let mut clients = BTreeMap::new();
+    for (node, address) in network.client_addresses() {
+        clients.insert(node, TcpStream::connect(address).await.unwrap());
+    }
+    Mesh { links, clients }
+}
+
+async fn is_silent(stream: &mut TcpStream) -> bool {
+    stream.write_u8(7).await.unwrap();
+    tokio::time::timeout(QUIET, stream.read_u8()).await.is_err()
+}
+
+async fn answers(stream: &mut TcpStream) {
+    stream.write_u8(7).await.unwrap();
+    let answer = tokio::time::timeout(DEADLINE, stream.read_u8()).await;
+    assert_eq!(answer.expect("no answer").unwrap(), 7);
+}
+
+#[tokio::test]
+async fn each_link_is_cut_alone() {
+    let network = network().await;
+    let mut mesh = connect(&network).await;
+    for cut in mesh.links.keys().copied().collect::<Vec<_>>() {
+        network.cut_exactly([cut].into()).await.unwrap();
+        assert_eq!(network.cuts().await, [cut].into());
+        for (link, stream) in &mut mesh.links {
+            if *link == cut {
+                assert!(is_silent(stream).await, "{link} carries though it is cut");
+            } else {
+                answers(stream).await;
+            }
+        }
+        for stream in mesh.clients.values_mut() {
+            answers(stream).await;
+        }
+        network.cut_exactly(BTreeSet::new()).await.unwrap();
+        // What was held is delivered.
+        let held = mesh.links.get_mut(&cut).unwrap().read_u8();
+        assert_eq!(
+            tokio::time::timeout(DEADLINE, held).await.unwrap().unwrap(),
+            7
+        );
+    }
+    network.shutdown().await;
+}
+
+#[tokio::test]
+async fn links_to_a_node_that_is_down_refuse() {
+    let network = network().await;
+    let into = |from| network.peers_of(from)[1].1;
+    network.set_down(N2, true).await.unwrap();
+    for address in [into(N1), into(N3), network.client_addresses()[&N2]] {
+        let error = TcpStream::connect(address).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    }
+    // A cut hides that the node is down, and the other way round nothing is lost.
+    let cut = Link { from: N1, to: N2 };
+    network.cut_exactly([cut].into()).await.unwrap();
+    let mut mute = TcpStream::connect(into(N1)).await.unwrap();
+    assert!(is_silent(&mut mute).await);
+    network.cut_exactly(BTreeSet::new()).await.unwrap();
+    assert!(TcpStream::connect(into(N1)).await.is_err());
+    network.set_down(N2, false).await.unwrap();
+    let mut mesh = connect(&network).await;
+    for stream in mesh.links.values_mut().chain(mesh.clients.values_mut()) {
+        answers(stream).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_finds_itself_without_a_link() {
+    let network = network().await;
+    for node in NodeId::first(3) {
+        let peers = network.peers_of(node);
+        assert_eq!(peers.len(), 3);
+        for (peer, address) in peers {
+            let is_direct = address == network.nodes[&peer].peers;
+            assert_eq!(is_direct, peer == node);
+        }
+    }
+    assert!(network.link(Link { from: N1, to: N1 }).is_none());
+}

@@ -1,0 +1,290 @@
+//! Proxies in front of a server that sends back what it gets.
+
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+
+/// Generous: only a failing test waits this long.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a test looks on while nothing is to happen. A fault that leaks is seen more often the
+/// longer this is; a sound one passes whatever it is.
+const QUIET: Duration = Duration::from_millis(100);
+
+const MS: Duration = Duration::from_millis(1);
+
+/// Starts a server that echoes every connection until the test ends.
+async fn echo() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let (mut reader, mut writer) = stream.split();
+                let _ = tokio::io::copy(&mut reader, &mut writer).await;
+                let _ = writer.shutdown().await;
+            });
+        }
+    });
+    address
+}
+
+async fn proxy() -> Proxy {
+    Proxy::start(echo().await, Seed::new(1)).unwrap()
+}
+
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let result = tokio::time::timeout(DEADLINE, future).await;
+    result.unwrap_or_else(|_| panic!("still waiting for {what}"))
+}
+
+async fn dial(proxy: &Proxy) -> TcpStream {
+    let stream = within("a connection", TcpStream::connect(proxy.address())).await;
+    stream.unwrap()
+}
+
+async fn expect(stream: &mut TcpStream, expected: &[u8]) {
+    let mut found = vec![0; expected.len()];
+    within("an echo", stream.read_exact(&mut found))
+        .await
+        .unwrap();
+    assert!(found == expected, "other bytes came back than were sent");
+}
+
+async fn ping(stream: &mut TcpStream, bytes: &[u8]) {
+    stream.write_all(bytes).await.unwrap();
+    expect(stream, bytes).await;
+}
+
+async fn expect_silence(stream: &mut TcpStream) {
+    let read = tokio::time::timeout(QUIET, stream.read_u8()).await;
+    assert!(read.is_err(), "something passed: {read:?}");
+}
+
+/// The connection ends with a reset, not with a farewell.
+async fn expect_reset(stream: &mut TcpStream) {
+    let error = within("a reset", stream.read_u8()).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn an_open_link_carries_bytes_and_their_end() {
+    let proxy = proxy().await;
+    let mut stream = dial(&proxy).await;
+    // More than is held at a time, so that sender and receiver have to wait for each other.
+    let bytes: Vec<u8> = (0..8_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let (mut reader, mut writer) = stream.split();
+    let send = async {
+        writer.write_all(&bytes).await.unwrap();
+        writer.shutdown().await.unwrap();
+    };
+    let mut found = Vec::new();
+    let receive = async { reader.read_to_end(&mut found).await.unwrap() };
+    within("all bytes", async { tokio::join!(send, receive) }).await;
+    assert!(found == bytes);
+    proxy.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_blackhole_holds_bytes_and_delivers_them_later() {
+    let proxy = proxy().await;
+    let mut old = dial(&proxy).await;
+    ping(&mut old, b"before").await;
+    proxy.set_mode(Mode::Blackhole).await.unwrap();
+    old.write_all(b"held").await.unwrap();
+    let mut new = dial(&proxy).await;
+    new.write_all(b"early").await.unwrap();
+    expect_silence(&mut old).await;
+    expect_silence(&mut new).await;
+    proxy.set_mode(Mode::Open).await.unwrap();
+    expect(&mut old, b"held").await;
+    expect(&mut new, b"early").await;
+    ping(&mut old, b"after").await;
+}
+
+#[tokio::test]
+async fn a_blackhole_hides_ends_and_resets() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap(), Seed::new(1)).unwrap();
+    let mut ended = dial(&proxy).await;
+    let (mut ender, _) = listener.accept().await.unwrap();
+    let mut broken = dial(&proxy).await;
+    let (breaker, _) = listener.accept().await.unwrap();
+    proxy.set_mode(Mode::Blackhole).await.unwrap();
+    ender.write_all(b"last words").await.unwrap();
+    drop(ender);
+    breaker.set_zero_linger().unwrap();
+    drop(breaker);
+    expect_silence(&mut ended).await;
+    expect_silence(&mut broken).await;
+    proxy.set_mode(Mode::Open).await.unwrap();
+    let mut words = Vec::new();
+    within("the end", ended.read_to_end(&mut words))
+        .await
+        .unwrap();
+    assert_eq!(words, b"last words");
+    expect_reset(&mut broken).await;
+}
+
+#[tokio::test]
+async fn who_gives_up_in_a_blackhole_was_never_there() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap(), Seed::new(1)).unwrap();
+    proxy.set_mode(Mode::Blackhole).await.unwrap();
+    let mut gone = dial(&proxy).await;
+    gone.write_all(b"hello?").await.unwrap();
+    drop(gone);
+    let mut stays = dial(&proxy).await;
+    stays.write_all(b"patience").await.unwrap();
+    let forgotten = async {
+        while proxy.connections() != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    within("the proxy to forget the first", forgotten).await;
+    proxy.set_mode(Mode::Open).await.unwrap();
+    let (mut first, _) = within("the one who stayed", listener.accept())
+        .await
+        .unwrap();
+    expect(&mut first, b"patience").await;
+    let second = tokio::time::timeout(QUIET, listener.accept()).await;
+    assert!(second.is_err(), "who gave up was connected after all");
+}
+
+#[tokio::test]
+async fn refusal_ends_connections_and_lets_none_begin() {
+    let proxy = proxy().await;
+    let mut old = dial(&proxy).await;
+    ping(&mut old, b"before").await;
+    for _ in 0..3 {
+        proxy.set_mode(Mode::Refuse).await.unwrap();
+        expect_reset(&mut old).await;
+        let error = TcpStream::connect(proxy.address()).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        proxy.set_mode(Mode::Open).await.unwrap();
+        old = dial(&proxy).await;
+        ping(&mut old, b"after").await;
+    }
+}
+
+#[tokio::test]
+async fn reset_ends_connections_however_new() {
+    let proxy = proxy().await;
+    let mut old = dial(&proxy).await;
+    ping(&mut old, b"before").await;
+    proxy.set_mode(Mode::Reset).await.unwrap();
+    expect_reset(&mut old).await;
+    // The kernel may tell while it connects or afterwards.
+    if let Ok(mut new) = TcpStream::connect(proxy.address()).await {
+        expect_reset(&mut new).await;
+    }
+    proxy.set_mode(Mode::Open).await.unwrap();
+    ping(&mut dial(&proxy).await, b"after").await;
+}
+
+#[tokio::test]
+async fn a_delay_is_kept_both_ways_and_order_too() {
+    let proxy = proxy().await;
+    let mut stream = dial(&proxy).await;
+    ping(&mut stream, b"before").await;
+    let mode = Mode::Delay {
+        latency: 30 * MS,
+        jitter: 10 * MS,
+    };
+    proxy.set_mode(mode).await.unwrap();
+    let start = Instant::now();
+    ping(&mut stream, b"slow").await;
+    assert!(start.elapsed() >= 60 * MS, "{:?}", start.elapsed());
+    let bytes: Vec<u8> = (0..=255).collect();
+    for byte in &bytes {
+        stream.write_all(&[*byte]).await.unwrap();
+    }
+    expect(&mut stream, &bytes).await;
+    proxy.set_mode(Mode::Open).await.unwrap();
+    ping(&mut stream, b"after").await;
+}
+
+#[tokio::test]
+async fn a_throttle_keeps_its_rate() {
+    let proxy = proxy().await;
+    let mut stream = dial(&proxy).await;
+    let mode = Mode::Throttle {
+        bytes_per_second: 100_000,
+    };
+    proxy.set_mode(mode).await.unwrap();
+    let start = Instant::now();
+    ping(&mut stream, &[7; 20_000]).await;
+    let took = start.elapsed();
+    // One slice each way is free.
+    assert!(took >= 150 * MS, "{took:?}");
+}
+
+#[tokio::test]
+async fn nobody_behind_the_proxy_means_a_reset() {
+    let port = PortHold::reserve().unwrap();
+    let proxy = Proxy::start(port.address(), Seed::new(1)).unwrap();
+    expect_reset(&mut dial(&proxy).await).await;
+}
+
+#[tokio::test]
+async fn after_shutdown_nothing_is_left() {
+    let proxy = proxy().await;
+    let address = proxy.address();
+    let mut stream = dial(&proxy).await;
+    ping(&mut stream, b"before").await;
+    within("the proxy's end", proxy.shutdown()).await;
+    expect_reset(&mut stream).await;
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_byte_passes_once_a_cut_has_returned() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let proxy = Proxy::start(listener.local_addr().unwrap(), Seed::new(1)).unwrap();
+    let mut talker = dial(&proxy).await;
+    let (sink, _) = within("the talker", listener.accept()).await.unwrap();
+    let chatter = tokio::spawn(async move { while talker.write_all(&[1; 100]).await.is_ok() {} });
+    let mut sink = sink.into_std().unwrap();
+    let mut buffer = vec![0; 1 << 16];
+    for round in 0..50 {
+        let mut heard = 0;
+        while heard < 10_000 {
+            heard += std::io::Read::read(&mut sink, &mut buffer).unwrap_or(0);
+            tokio::task::yield_now().await;
+        }
+        proxy.set_mode(Mode::Blackhole).await.unwrap();
+        // On the loopback interface, what is written has arrived.
+        while std::io::Read::read(&mut sink, &mut buffer).is_ok() {}
+        tokio::time::sleep(3 * MS).await;
+        let leaked = std::io::Read::read(&mut sink, &mut buffer);
+        assert!(
+            leaked.is_err(),
+            "round {round}: {leaked:?} bytes passed after the cut"
+        );
+        proxy.set_mode(Mode::Open).await.unwrap();
+    }
+    chatter.abort();
+}
+
+#[test]
+fn a_held_port_is_given_to_nobody_else() {
+    let port = PortHold::reserve().unwrap();
+    let number = port.address().port();
+    // Who asks for it by number may listen, as often as he likes.
+    for _ in 0..3 {
+        let listener = std::net::TcpListener::bind(port.address()).unwrap();
+        assert_eq!(listener.local_addr().unwrap().port(), number);
+    }
+    // Who asks for any port gets another one.
+    let others: Vec<_> = (0..500)
+        .map(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+        .collect();
+    assert!(
+        others
+            .iter()
+            .all(|other| other.local_addr().unwrap() != port.address())
+    );
+}
