@@ -1,69 +1,27 @@
 //! Judging a recording: options, partitions, and the report.
 
+mod judge;
+mod options;
 mod report;
+mod witness;
 
-use std::time::Duration;
+use std::time::Instant;
 
-use serde::Serialize;
 use serde_json::Value;
 
+pub use options::{FailedCas, NilRead, Options, initial_from};
 pub use report::{Counts, PartitionReport, Report};
 
-use crate::history::{ReadError, StructureError};
-use crate::model::ModelName;
+use crate::history::{Operations, Outcome, ReadError, Recording, StructureError, operations};
+use crate::model::kv::{self, Key};
+use crate::model::ledger::{self, Book};
+use crate::model::multi_register::{self, Registers};
+use crate::model::mutex::{self, Mutex};
+use crate::model::register::{self, Keys, Register};
+use crate::model::{Guess, ModelName, Reader, Scalar, guess};
+use crate::verdict::{Unknown, Verdict};
 
-/// What a read that returned nil saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NilRead {
-    /// That there was no value.
-    #[default]
-    Absent,
-    /// Nothing: the recorder kept no value, and the read constrains nothing.
-    Unknown,
-}
-
-/// What a compare-and-set that completed with `fail` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FailedCas {
-    /// Only that it was not applied.
-    #[default]
-    Dropped,
-    /// That the value was not the expected one.
-    Observed,
-}
-
-/// How to judge.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The model; none to tell it from the functions that the history names.
-    pub model: Option<ModelName>,
-    /// The value before the first operation, of models that have one; none for the model's own.
-    pub initial: Option<Value>,
-    /// What a nil read saw.
-    pub nil_read: NilRead,
-    /// What a failed compare-and-set says.
-    pub failed_cas: FailedCas,
-    /// When to give up.
-    pub time_limit: Duration,
-    /// How much memory the search may take, in bytes.
-    pub memory_limit: u64,
-}
-
-impl Default for Options {
-    /// A minute and two gigabytes: what a desk machine can spare while one waits.
-    fn default() -> Self {
-        Self {
-            model: None,
-            initial: None,
-            nil_read: NilRead::default(),
-            failed_cas: FailedCas::default(),
-            time_limit: Duration::from_secs(60),
-            memory_limit: 2 << 30,
-        }
-    }
-}
+use judge::{Case, judge};
 
 /// Why a recording could not be judged.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +33,7 @@ pub enum CheckError {
     #[error(transparent)]
     Structure(#[from] StructureError),
     /// The model could not be told from the functions in the history.
-    #[error("{name}:1:1: no model fits the functions {functions}; name one with --model {choices}")]
+    #[error("{name}:1:1: no one model fits the functions [{functions}]; name one with --model: {choices}")]
     NoModel {
         /// The recording's name.
         name: String,
@@ -85,19 +43,128 @@ pub enum CheckError {
         choices: String,
     },
     /// The initial value is none that the model can begin with.
-    #[error("the initial value {value} does not fit the model {model}; {remedy}")]
+    #[error("the model {model} cannot begin with {value}; {remedy}")]
     Initial {
+        /// The model.
+        model: ModelName,
         /// The value.
         value: Value,
-        /// The model.
-        model: &'static str,
         /// What to do about it.
         remedy: &'static str,
     },
 }
 
 /// Judges a recording.
-pub fn check(recording: &crate::history::Recording, options: &Options) -> Result<Report, CheckError> {
-    let _ = (recording, options);
-    unimplemented!()
+pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckError> {
+    let started = Instant::now();
+    let operations = operations(recording)?;
+    let model = choose_model(recording, &operations, options)?;
+    let case = Case { recording, operations: &operations, options, deadline: started + options.time_limit };
+    let reader = Reader { nil_read: options.nil_read, failed_cas: options.failed_cas };
+    let initial = initial_value(model.model, options)?;
+    let partitions = match model.model {
+        ModelName::Register | ModelName::CasRegister | ModelName::KvRegister => {
+            let keys = if model.model == ModelName::KvRegister { Keys::Demanded } else { Keys::InEvent };
+            let has_cas = model.model != ModelName::Register;
+            let initial = Register(scalar(model.model, &initial)?);
+            judge(&case, |_| initial.clone(), |operation| register::read(operation, &reader, keys, has_cas))?
+        }
+        ModelName::MultiRegister => {
+            let initial = registers(&initial)?;
+            judge(&case, |_| initial.clone(), |operation| multi_register::read(operation, &reader))?
+        }
+        ModelName::Kv | ModelName::KvAppend => {
+            let initial = match scalar(model.model, &initial)? {
+                initial @ (Scalar::Nil | Scalar::Text(_)) => Key(initial),
+                _ => return Err(no_initial(model.model, &initial, "give a string, or nil for no value")),
+            };
+            judge(&case, |_| initial.clone(), |operation| kv::read(operation, &reader))?
+        }
+        ModelName::Mutex => {
+            let initial = match &initial {
+                Value::Null | Value::Bool(false) => Mutex { is_held: false },
+                Value::Bool(true) => Mutex { is_held: true },
+                other => return Err(no_initial(model.model, other, "give false for free or true for held")),
+            };
+            judge(&case, |_| initial.clone(), mutex::read)?
+        }
+        ModelName::Ledger if initial != Value::Null => {
+            return Err(no_initial(model.model, &initial, "leave out --initial: a book begins empty"));
+        }
+        ModelName::Ledger => judge(&case, |key| Book::new(key.unwrap_or_default()), ledger::read)?,
+    };
+    let verdict = partitions.iter().map(|partition| partition.verdict.clone()).fold(Verdict::Linearizable, Verdict::worst);
+    let verdict = match verdict {
+        Verdict::Linearizable if !says_anything(&operations, options) => Verdict::Unknown { why: Unknown::Empty },
+        verdict => verdict,
+    };
+    let mut warnings = recording.warnings.clone();
+    warnings.extend(operations.warnings.iter().cloned());
+    Ok(Report {
+        name: recording.name.clone(),
+        format: recording.format,
+        format_reason: recording.format_reason,
+        model: model.model,
+        model_reason: model.reason,
+        assumptions: options::describe_assumptions(model.model, &initial, options, &operations),
+        order: operations.order,
+        counts: Counts::of(&operations.list),
+        partitions,
+        verdict,
+        warnings,
+        elapsed: started.elapsed(),
+    })
+}
+
+fn choose_model(recording: &Recording, operations: &Operations, options: &Options) -> Result<Guess, CheckError> {
+    if let Some(model) = options.model {
+        return Ok(Guess { model, reason: "the caller said so".to_owned() });
+    }
+    guess(&operations.list).map_err(|no_guess| CheckError::NoModel {
+        name: recording.name.clone(),
+        functions: no_guess.functions,
+        choices: ModelName::choices(),
+    })
+}
+
+/// The value that the caller gave, or else the one with which the model begins.
+fn initial_value(model: ModelName, options: &Options) -> Result<Value, CheckError> {
+    Ok(match (&options.initial, model) {
+        (Some(initial), _) => initial.clone(),
+        (None, ModelName::KvAppend) => Value::String(String::new()),
+        (None, _) => Value::Null,
+    })
+}
+
+fn no_initial(model: ModelName, value: &Value, remedy: &'static str) -> CheckError {
+    CheckError::Initial { model, value: value.clone(), remedy }
+}
+
+fn scalar(model: ModelName, value: &Value) -> Result<Scalar, CheckError> {
+    Scalar::read(value).ok_or_else(|| no_initial(model, value, "give a string, an integer, true, false or nil"))
+}
+
+/// One value for all registers, or a map with those that differ from nil.
+fn registers(value: &Value) -> Result<Registers, CheckError> {
+    let Value::Object(map) = value else {
+        return Ok(Registers { initial: scalar(ModelName::MultiRegister, value)?, values: Default::default() });
+    };
+    let mut values = std::collections::BTreeMap::new();
+    for (key, value) in map {
+        let value = scalar(ModelName::MultiRegister, value)?;
+        if value != Scalar::Nil {
+            values.insert(key.as_str().into(), value);
+        }
+    }
+    Ok(Registers { initial: Scalar::Nil, values })
+}
+
+/// Whether there is any operation whose end constrains the others: without one every history
+/// would pass.
+fn says_anything(operations: &Operations, options: &Options) -> bool {
+    operations.list.iter().any(|operation| match operation.outcome {
+        Outcome::Ok(_) => true,
+        Outcome::Fail(_) => operation.f == "cas" && options.failed_cas == FailedCas::Observed,
+        Outcome::Info => false,
+    })
 }

@@ -1,25 +1,153 @@
 //! Models: what a system ought to do, one operation at a time.
+//!
+//! A model's state is its own sequential specification (stateright's [`SequentialSpec`]); how the
+//! operations of a recording are read for it stands beside it. The models share no code with any
+//! system that they judge.
 
-use serde::Serialize;
+pub(crate) mod kv;
+pub(crate) mod ledger;
+pub(crate) mod multi_register;
+pub(crate) mod mutex;
+mod name;
+pub(crate) mod register;
+mod scalar;
 
-/// The models that a history can be judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ModelName {
-    /// One register: `read`, `write`.
-    Register,
-    /// One register: `read`, `write`, `cas`.
-    CasRegister,
-    /// Independent registers by key: `read`, `write`, `cas`.
-    KvRegister,
-    /// Registers that are read and written several at once: `txn`, `read`, `write`.
-    MultiRegister,
-    /// A key-value store: `put`, `get`, `append`, `cas`, `delete`; a missing key has no value.
-    Kv,
-    /// The same, but a missing key reads as the empty string.
-    KvAppend,
-    /// A lock: `acquire`, `release`.
-    Mutex,
-    /// Books of a stock-trade ledger.
-    Ledger,
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use serde_json::Value;
+use stateright::semantics::SequentialSpec;
+
+pub use name::{Guess, ModelName, NoGuess, guess};
+pub(crate) use scalar::Scalar;
+
+use crate::check::{FailedCas, NilRead};
+use crate::history::{Operation, Outcome};
+
+/// What the search asks of a state beyond its sequential specification.
+pub(crate) trait Model: SequentialSpec<Op: Clone + Eq + Hash + Debug, Ret: Clone + Eq + Hash + Debug> + Clone + Eq + Hash + Debug {
+    /// Whether [`Model::is_hopeless`] ever answers true.
+    const HAS_HOPELESS: bool = false;
+
+    /// Whether what a client saw is the model's own answer; what it saw may be partial.
+    fn admits(seen: &Self::Ret, answer: &Self::Ret) -> bool {
+        seen == answer
+    }
+
+    /// Whether the operation, with the answer that was seen, changes no state whatsoever.
+    fn is_pure(op: &Self::Op, seen: Option<&Self::Ret>) -> bool;
+
+    /// Returns the state after the operation, or none if its answer would not be the one seen.
+    fn step(&self, op: &Self::Op, seen: Option<&Self::Ret>) -> Option<Self> {
+        let mut next = self.clone();
+        let answer = next.invoke(op);
+        seen.is_none_or(|seen| Self::admits(seen, &answer)).then_some(next)
+    }
+
+    /// Whether no operations whatsoever can lead from this state to one where this step is legal.
+    fn is_hopeless(&self, _op: &Self::Op, _seen: Option<&Self::Ret>) -> bool {
+        false
+    }
+
+    /// Sharpens what is known of the steps of one partition by looking at all of them.
+    fn sharpen(_steps: &mut [Step<Self>]) {}
+
+    /// Describes the state for a human.
+    fn describe(&self) -> String;
+
+    /// About how many bytes a state takes beyond its own size.
+    fn weight(&self) -> usize;
+}
+
+/// An operation as the model sees it: what was asked, and what was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Step<M: Model> {
+    /// What was asked.
+    pub(crate) op: M::Op,
+    /// What was seen; none if no answer was, or one that says nothing.
+    pub(crate) seen: Option<M::Ret>,
+    /// Whether the operation certainly happened.
+    pub(crate) is_certain: bool,
+}
+
+/// How one operation ended, as the model sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End<Ret> {
+    /// It happened; the answer may say nothing.
+    Answered(Option<Ret>),
+    /// It certainly did not happen.
+    Refused,
+    /// Nobody knows.
+    Open,
+}
+
+/// An operation of a recording, read for a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reading<M: Model> {
+    /// The partition it belongs to.
+    pub(crate) key: Option<String>,
+    /// What was asked.
+    pub(crate) op: M::Op,
+    /// How it ended.
+    pub(crate) end: End<M::Ret>,
+}
+
+/// On which readings of a recording its judges must agree.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    /// What a nil read saw.
+    pub(crate) nil_read: NilRead,
+    /// What a failed compare-and-set says.
+    pub(crate) failed_cas: FailedCas,
+}
+
+/// Why a model can make nothing of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    /// Whether it is the completion that cannot be read, or the invocation.
+    pub(crate) is_completion: bool,
+    /// What is wrong.
+    pub(crate) problem: String,
+}
+
+impl Unreadable {
+    fn input(operation: &Operation, expected: &str) -> Self {
+        let problem = format!("the value {} of {} is not {expected}", operation.input, operation.f);
+        Self { is_completion: false, problem }
+    }
+
+    fn output(operation: &Operation, value: &Value, expected: &str) -> Self {
+        let problem = format!("the answer {value} of {} is not {expected}", operation.f);
+        Self { is_completion: true, problem }
+    }
+
+    fn function(operation: &Operation, expected: &str) -> Self {
+        let problem = format!("the model does not know the function `{}` (it knows {expected})", operation.f);
+        Self { is_completion: false, problem }
+    }
+}
+
+/// Reads the end of an operation whose `fail` says nothing but that it did not happen.
+fn end_of<Ret>(
+    operation: &Operation,
+    answer: impl FnOnce(&Value) -> Result<Option<Ret>, Unreadable>,
+) -> Result<End<Ret>, Unreadable> {
+    Ok(match &operation.outcome {
+        Outcome::Ok(value) => End::Answered(answer(value)?),
+        Outcome::Fail(_) => End::Refused,
+        Outcome::Info => End::Open,
+    })
+}
+
+/// Reads the end of a compare-and-set, whose `fail` may be an observation.
+fn end_of_cas<Ret>(
+    operation: &Operation,
+    reader: &Reader,
+    mismatch: Ret,
+    answer: impl FnOnce(&Value) -> Result<Option<Ret>, Unreadable>,
+) -> Result<End<Ret>, Unreadable> {
+    match (&operation.outcome, reader.failed_cas) {
+        (Outcome::Fail(_), FailedCas::Observed) => Ok(End::Answered(Some(mismatch))),
+        _ => end_of(operation, answer),
+    }
 }

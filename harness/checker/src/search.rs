@@ -1,1 +1,136 @@
-//! The search.
+//! The search: whether some order of the operations of one partition explains every answer.
+//!
+//! The method is that of Wing and Gong as improved by Lowe, over *window configurations*. Events
+//! (calls and returns) are gone through in order. A return can be passed only if its operation has
+//! been linearized, so at any position of the events all that must be remembered is
+//!
+//! - which of the operations open *there* are already linearized: a mask over slots,
+//! - the state: interned, with every step from it computed once,
+//! - which operations of unknown outcome were used up: an interned set.
+//!
+//! Operations are linearized only when the return of one that is not stops the way (just in time).
+//! What makes this fast, and why each is sound:
+//!
+//! - **Greedy pure operations.** One that is legal now and changes no state whatsoever can be
+//!   linearized at once: any order that has it later stays legal with it moved here.
+//! - **Symmetry.** Of open operations with equal question and answer the one that returns first is
+//!   tried: in an order with the other first, the two can change places. (Not if a later operation
+//!   of the same process was invoked at the very instant of the return: then they differ.)
+//! - **Unknown outcomes last, by need.** Configurations wait on a ladder by how many more unknown
+//!   operations they used than the fewest with which anybody came as far.
+//! - **Dominance.** At the same position, mask and state, whoever used up a subset can do all that
+//!   the other can.
+//! - **Hopelessness.** A state from which an open operation's answer cannot come about any more,
+//!   whatever happens, leads nowhere.
+//!
+//! A found order is replayed from scratch before it is believed ([`proof`]).
+
+mod engine;
+mod mask;
+mod proof;
+mod states;
+mod unknowns;
+mod visited;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Instant;
+
+use crate::model::{Model, Step};
+
+use engine::Engine;
+use mask::{Mask, WideMask};
+use window::Timeline;
+
+/// One operation of a partition, as the search takes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry<M: Model> {
+    /// What was asked and seen. An entry that is not certain may or may not have happened.
+    pub(crate) step: Step<M>,
+    /// The client: its operations follow one another even if their instants tie.
+    pub(crate) process: u64,
+    /// When it was invoked.
+    pub(crate) invoked: u64,
+    /// When it was answered; none if it may take effect at any later time.
+    pub(crate) completed: Option<u64>,
+    /// Which of several returns at one instant is gone through first.
+    pub(crate) tie: u64,
+}
+
+/// When to stop searching.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    pub(crate) deadline: Instant,
+    /// In bytes.
+    pub(crate) memory: u64,
+}
+
+/// What stopped a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Time,
+    Memory,
+}
+
+/// A legal configuration from which there was no way on.
+#[derive(Clone, Debug)]
+pub(crate) struct DeadConfiguration {
+    /// The state, described.
+    pub(crate) state: String,
+    /// The entries linearized last, the latest last.
+    pub(crate) last: Vec<usize>,
+    /// Open entries that are not linearized.
+    pub(crate) unordered: Vec<usize>,
+    /// Entries of unknown outcome that were invoked and not used.
+    pub(crate) maybe: Vec<usize>,
+}
+
+/// What a search found.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// An order that explains everything, verified.
+    Order(Vec<usize>),
+    /// There is none: `entry` is the first whose return no configuration passed.
+    NoOrder { entry: usize, dead: Vec<DeadConfiguration> },
+    /// The budget is used up; `entry` as above, so far.
+    Stopped { why: Stop, entry: usize, completions: usize },
+    /// An order was found that its own replay refused.
+    Unproven,
+}
+
+/// What a search found and what it cost.
+#[derive(Clone, Debug)]
+pub(crate) struct Searched {
+    pub(crate) found: Found,
+    /// Configurations that were visited.
+    pub(crate) configurations: u64,
+}
+
+/// Searches for an order of the entries that is legal from the initial state.
+pub(crate) fn search<M: Model>(initial: &M, mut entries: Vec<Entry<M>>, budget: Budget) -> Searched {
+    // The steps are sharpened together; what they are worth depends on the others.
+    let mut steps: Vec<Step<M>> = entries.iter().map(|entry| entry.step.clone()).collect();
+    M::sharpen(&mut steps);
+    for (entry, step) in entries.iter_mut().zip(steps) {
+        entry.step = step;
+    }
+    let timeline = Timeline::new(&entries);
+    match timeline.slots {
+        0..=64 => search_with::<M, u64>(initial, &entries, timeline, budget),
+        65..=128 => search_with::<M, u128>(initial, &entries, timeline, budget),
+        _ => search_with::<M, WideMask>(initial, &entries, timeline, budget),
+    }
+}
+
+fn search_with<M: Model, K: Mask>(initial: &M, entries: &[Entry<M>], timeline: Timeline, budget: Budget) -> Searched {
+    let mut engine = Engine::<M, K>::new(initial, entries, timeline, budget);
+    let mut found = engine.run();
+    if let Found::Order(order) = &found
+        && !proof::is_proof(initial, entries, order)
+    {
+        found = Found::Unproven;
+    }
+    Searched { found, configurations: engine.configurations() }
+}

@@ -32,7 +32,8 @@ impl Verdict {
     #[must_use]
     pub fn worst(self, other: Self) -> Self {
         if let (Self::Violation { witness: a }, Self::Violation { witness: b }) = (&self, &other) {
-            return if b.end.completed_line < a.end.completed_line { other } else { self };
+            let line = |witness: &Witness| witness.end.completed_line.unwrap_or(usize::MAX);
+            return if line(b) < line(a) { other } else { self };
         }
         if other.rank() > self.rank() { other } else { self }
     }
@@ -105,19 +106,34 @@ pub struct Sighting {
     pub f: String,
     /// What it was asked to do.
     pub input: Value,
+    /// How it had ended by the end of the prefix.
+    pub ended: Ended,
     /// What the client saw, if it saw an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
     /// The line of the invocation.
     pub invoked_line: usize,
-    /// The line of the completion; 0 if there is none.
-    pub completed_line: usize,
+    /// The line of the completion, if it was completed by the end of the prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_line: Option<usize>,
     /// The `index` of the completion, where the recording has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_index: Option<u64>,
     /// The time of the completion in nanoseconds, where the recording has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_time: Option<u64>,
+}
+
+/// How an operation had ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ended {
+    /// It happened.
+    Ok,
+    /// It certainly did not happen.
+    Fail,
+    /// It was open, or its outcome unknown.
+    Open,
 }
 
 /// The proof of a violation.
@@ -160,13 +176,15 @@ impl fmt::Display for Sighting {
         if !self.input.is_null() {
             write!(out, " {}", brief(&self.input))?;
         }
-        match &self.output {
-            Some(output) => write!(out, " -> {}", brief(output))?,
-            None => write!(out, " -> outcome unknown")?,
+        match (self.ended, &self.output) {
+            (Ended::Ok, Some(output)) => write!(out, " -> {}", brief(output))?,
+            (Ended::Ok, None) => write!(out, " -> ok")?,
+            (Ended::Fail, _) => write!(out, " -> failed")?,
+            (Ended::Open, _) => write!(out, " -> outcome unknown")?,
         }
         match self.completed_line {
-            0 => write!(out, " (line {})", self.invoked_line),
-            completed => write!(out, " (lines {}-{completed})", self.invoked_line),
+            None => write!(out, " (line {})", self.invoked_line),
+            Some(completed) => write!(out, " (lines {}-{completed})", self.invoked_line),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The report: the verdict and all that one must know to believe it.
 
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::history::{Format, Order, Warning};
+use crate::history::{Format, Operation, Order, Outcome, Warning};
 use crate::model::ModelName;
-use crate::verdict::Verdict;
+use crate::verdict::{Reached, Unknown, Verdict, Witness};
 
 /// How many operations ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -17,6 +18,22 @@ pub struct Counts {
     pub fail: usize,
     /// Unknown, those without a completion among them.
     pub info: usize,
+}
+
+impl Counts {
+    /// Counts operations.
+    #[must_use]
+    pub fn of(operations: &[Operation]) -> Self {
+        let mut counts = Self::default();
+        for operation in operations {
+            match operation.outcome {
+                Outcome::Ok(_) => counts.ok += 1,
+                Outcome::Fail(_) => counts.fail += 1,
+                Outcome::Info => counts.info += 1,
+            }
+        }
+        counts
+    }
 }
 
 /// One partition and its verdict.
@@ -63,4 +80,88 @@ pub struct Report {
     pub warnings: Vec<Warning>,
     /// How long the judging took.
     pub elapsed: Duration,
+}
+
+impl Report {
+    /// Renders the report for a human, without warnings: those go elsewhere.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { ok, fail, info } = self.counts;
+        let verdict = match &self.verdict {
+            Verdict::Linearizable => "linearizable",
+            Verdict::Violation { .. } => "NOT linearizable",
+            Verdict::Unknown { .. } => "unknown",
+        };
+        writeln!(out, "{}: {verdict}", self.name)?;
+        match &self.verdict {
+            Verdict::Linearizable => {}
+            Verdict::Violation { witness } => describe_witness(out, witness)?,
+            Verdict::Unknown { why } => writeln!(out, "  {}", describe_unknown(why))?,
+        }
+        let violated = self.partitions.iter().filter(|partition| matches!(partition.verdict, Verdict::Violation { .. })).count();
+        if violated > 1 {
+            writeln!(out, "  {violated} of {} partitions are not linearizable; the earliest violation is shown", self.partitions.len())?;
+        }
+        writeln!(out, "  operations: {ok} ok, {fail} fail, {info} info; partitions: {}; judged in {:.3?}", self.partitions.len(), self.elapsed)?;
+        writeln!(out, "  format: {} ({})", self.format, self.format_reason)?;
+        writeln!(out, "  model: {} ({})", self.model, self.model_reason)?;
+        for assumption in &self.assumptions {
+            writeln!(out, "  assumed: {assumption}")?;
+        }
+        Ok(())
+    }
+}
+
+fn describe_witness(out: &mut fmt::Formatter<'_>, witness: &Witness) -> fmt::Result {
+    let which = if witness.shortest { "the shortest prefix that is not linearizable" } else { "a prefix that is not linearizable (a limit ended the search for a shorter one)" };
+    let of = witness.key.as_ref().map(|key| format!(" of {key:?}")).unwrap_or_default();
+    let line = witness.end.completed_line.unwrap_or(witness.end.invoked_line);
+    writeln!(out, "  {which}{of} ends at line {line}, after {} completions:", witness.completions)?;
+    writeln!(out, "    {}", witness.end)?;
+    if !witness.unordered.is_empty() {
+        writeln!(out, "  operations that cannot be ordered:")?;
+        for operation in &witness.unordered {
+            writeln!(out, "    {operation}")?;
+        }
+    }
+    if !witness.maybe.is_empty() {
+        writeln!(out, "  whether or not any of these of unknown outcome took effect:")?;
+        for operation in &witness.maybe {
+            writeln!(out, "    {operation}")?;
+        }
+    }
+    for dead_end in &witness.dead_ends {
+        writeln!(out, "  a legal order comes as far as: {}", dead_end.state)?;
+    }
+    if let Some(dead_end) = witness.dead_ends.first().filter(|dead_end| !dead_end.last.is_empty()) {
+        writeln!(out, "  the first of these after, the latest last:")?;
+        for operation in &dead_end.last {
+            writeln!(out, "    {operation}")?;
+        }
+    }
+    Ok(())
+}
+
+fn describe_unknown(why: &Unknown) -> String {
+    match why {
+        Unknown::Time { reached } => format!("the time limit was reached: {}; raise --time-limit", describe_reached(reached)),
+        Unknown::Memory { reached } => format!("the memory limit was reached: {}; raise --memory-limit", describe_reached(reached)),
+        Unknown::Empty => "it holds no operation that was answered, so there is nothing to judge".to_owned(),
+        Unknown::SelfCheck => "the search found an order that its own replay refused: this is a defect of the checker".to_owned(),
+    }
+}
+
+fn describe_reached(reached: &Reached) -> String {
+    let mut text = format!("{} of {} completions were explained", reached.completions, reached.completions_total);
+    if let Some(partition) = &reached.partition {
+        _ = write!(text, " of {partition:?}");
+    }
+    _ = write!(text, ", up to line {}, in {} configurations", reached.line, reached.configurations);
+    text
 }

@@ -1,0 +1,123 @@
+//! How to judge, and what is thereby taken for granted.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::history::{Operation, Operations, Order, Outcome};
+use crate::model::ModelName;
+
+/// What a read that returned nil saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NilRead {
+    /// That there was no value.
+    #[default]
+    Absent,
+    /// Nothing: the recorder kept no value, and the read constrains nothing.
+    Unknown,
+}
+
+/// What a compare-and-set that completed with `fail` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailedCas {
+    /// Only that it was not applied.
+    #[default]
+    Dropped,
+    /// That the value was not the expected one.
+    Observed,
+}
+
+/// How to judge.
+///
+/// The defaults are the same for every format: where recordings differ, nothing is guessed, and
+/// the report says what was assumed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The model; none to tell it from the functions that the history names.
+    pub model: Option<ModelName>,
+    /// The value before the first operation; none for the model's own (nil; for kv-append the
+    /// empty string).
+    pub initial: Option<Value>,
+    /// What a nil read saw.
+    pub nil_read: NilRead,
+    /// What a failed compare-and-set says.
+    pub failed_cas: FailedCas,
+    /// When to give up.
+    pub time_limit: Duration,
+    /// How much memory the search may take, in bytes.
+    pub memory_limit: u64,
+}
+
+impl Default for Options {
+    /// A minute and two gigabytes: what a desk machine can spare while one waits.
+    fn default() -> Self {
+        Self {
+            model: None,
+            initial: None,
+            nil_read: NilRead::default(),
+            failed_cas: FailedCas::default(),
+            time_limit: Duration::from_secs(60),
+            memory_limit: 2 << 30,
+        }
+    }
+}
+
+/// Reads an initial value as users write it: `nil`, JSON such as `0` or `""`, or a bare word.
+#[must_use]
+pub fn initial_from(text: &str) -> Value {
+    match text {
+        "nil" => Value::Null,
+        text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+    }
+}
+
+/// Says in sentences what the verdict takes for granted, as far as it matters for this history.
+pub(super) fn describe_assumptions(model: ModelName, initial: &Value, options: &Options, operations: &Operations) -> Vec<String> {
+    let is_any = |test: &dyn Fn(&Operation) -> bool| operations.list.iter().any(test);
+    let mut assumptions = Vec::new();
+    let initial = if initial.is_null() { "nil".to_owned() } else { initial.to_string() };
+    match model {
+        ModelName::Register | ModelName::CasRegister | ModelName::KvRegister | ModelName::MultiRegister => {
+            assumptions.push(format!("before the first operation a register holds {initial} (--initial)"));
+        }
+        ModelName::Kv | ModelName::KvAppend => {
+            assumptions.push(format!("before the first operation a key holds {initial} (--initial)"));
+        }
+        ModelName::Mutex => assumptions.push("the lock does not know its holder, and is free at first (--initial)".to_owned()),
+        ModelName::Ledger => assumptions.push("a book begins empty".to_owned()),
+    }
+    if is_any(&|operation| matches!(&operation.outcome, Outcome::Ok(value) if has_nil(value)) && is_read(operation)) {
+        assumptions.push(match options.nil_read {
+            NilRead::Absent => "a read that returned nil saw that there was no value (--nil-read absent)".to_owned(),
+            NilRead::Unknown => "a read that returned nil says nothing (--nil-read unknown)".to_owned(),
+        });
+    }
+    if is_any(&|operation| matches!(operation.outcome, Outcome::Fail(_)) && operation.f == "cas") {
+        assumptions.push(match options.failed_cas {
+            FailedCas::Dropped => "a failed cas says only that it was not applied (--failed-cas dropped)".to_owned(),
+            FailedCas::Observed => "a failed cas saw another value than it expected (--failed-cas observed)".to_owned(),
+        });
+    }
+    assumptions.push(match operations.order {
+        Order::Time => "times decide what precedes what; ties are concurrent".to_owned(),
+        Order::Lines => "the order of the lines decides what precedes what".to_owned(),
+    });
+    assumptions
+}
+
+fn is_read(operation: &Operation) -> bool {
+    matches!(operation.f.as_str(), "read" | "get" | "txn")
+}
+
+/// Whether a read's value is nil, or holds nil as a part.
+fn has_nil(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(parts) => parts.iter().any(has_nil),
+        Value::Object(parts) => parts.values().any(has_nil),
+        _ => false,
+    }
+}

@@ -1,0 +1,57 @@
+//! The witness of a violation, in the recording's own words.
+
+use crate::history::Outcome;
+use crate::model::Model;
+use crate::verdict::{DeadEnd, Ended, Sighting, Witness};
+
+use super::judge::{Bad, Case, Cut, Partition};
+
+/// How many operations of unknown outcome a witness names: with hundreds the list says nothing.
+const MAYBE_SHOWN: usize = 16;
+
+/// Describes why a beginning of a partition is not linearizable.
+pub(super) fn describe<M: Model>(case: &Case<'_>, partition: &Partition<M>, bad: &Bad, is_shortest: bool) -> Witness {
+    let operations = &case.operations.list;
+    let items = &partition.items;
+    let completions = || items.iter().filter_map(|item| operations[item.source].completed.map(|moment| (Cut::from(moment), item)));
+    let within = || completions().filter(|(cut, _)| bad.cut.is_none_or(|bad| *cut <= bad));
+    let end = within().max_by_key(|(cut, _)| *cut).map_or(0, |(_, item)| item.source);
+    let sight = |index: &usize| sighting(case, items[*index].source, bad.cut);
+    let dead = bad.dead.first();
+    Witness {
+        key: partition.key.clone(),
+        end: sighting(case, end, bad.cut),
+        shortest: is_shortest,
+        completions: within().count(),
+        unordered: dead.map(|dead| dead.unordered.iter().map(sight).collect()).unwrap_or_default(),
+        maybe: dead.map(|dead| dead.maybe.iter().rev().take(MAYBE_SHOWN).map(sight).collect()).unwrap_or_default(),
+        dead_ends: bad
+            .dead
+            .iter()
+            .map(|dead| DeadEnd { state: dead.state.clone(), last: dead.last.iter().map(sight).collect() })
+            .collect(),
+    }
+}
+
+/// Shows an operation as it was known at a cut.
+fn sighting(case: &Case<'_>, source: usize, cut: Option<Cut>) -> Sighting {
+    let operation = &case.operations.list[source];
+    let completed = operation.completed.filter(|moment| cut.is_none_or(|cut| Cut::from(*moment) <= cut));
+    let (ended, output) = match (&operation.outcome, completed) {
+        (Outcome::Ok(value), Some(_)) => (Ended::Ok, Some(value.clone())),
+        (Outcome::Fail(_), Some(_)) => (Ended::Fail, None),
+        _ => (Ended::Open, None),
+    };
+    let event = completed.map(|moment| &case.recording.events[moment.event].event);
+    Sighting {
+        process: operation.process,
+        f: operation.f.clone(),
+        input: operation.input.clone(),
+        ended,
+        output,
+        invoked_line: operation.invoked.line,
+        completed_line: completed.map(|moment| moment.line),
+        completed_index: event.and_then(|event| event.index),
+        completed_time: event.and_then(|event| event.time),
+    }
+}

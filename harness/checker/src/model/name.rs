@@ -1,0 +1,135 @@
+//! The models' names, and which of them a history's functions call for.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::history::Operation;
+
+/// The models that a history can be judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelName {
+    /// One register, or one for every `key`: `read`, `write`.
+    Register,
+    /// The same with `cas`.
+    CasRegister,
+    /// Independent registers, named by `key` or in the value: `read`, `write`, `cas`.
+    KvRegister,
+    /// Registers that are read and written several at once: `txn`, `read`, `write`.
+    MultiRegister,
+    /// A key-value store: `put`, `get`, `append`, `cas`, `delete`; a missing key has no value.
+    Kv,
+    /// The same, but a key that was never written reads as the empty string.
+    KvAppend,
+    /// A lock, or one for every `key`: `acquire`, `release`.
+    Mutex,
+    /// Books of a stock-trade ledger.
+    Ledger,
+}
+
+impl ModelName {
+    /// All models.
+    pub const ALL: [Self; 8] = [
+        Self::Register,
+        Self::CasRegister,
+        Self::KvRegister,
+        Self::MultiRegister,
+        Self::Kv,
+        Self::KvAppend,
+        Self::Mutex,
+        Self::Ledger,
+    ];
+
+    /// Returns the name that users write.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::CasRegister => "cas-register",
+            Self::KvRegister => "kv-register",
+            Self::MultiRegister => "multi-register",
+            Self::Kv => "kv",
+            Self::KvAppend => "kv-append",
+            Self::Mutex => "mutex",
+            Self::Ledger => "ledger",
+        }
+    }
+
+    /// Returns all names, for messages.
+    #[must_use]
+    pub fn choices() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+impl FromStr for ModelName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|model| model.name() == name);
+        found.ok_or_else(|| format!("there is no model `{name}`; choose {}", Self::choices()))
+    }
+}
+
+/// A model and why it was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guess {
+    /// The model.
+    pub model: ModelName,
+    /// The reason, in words.
+    pub reason: String,
+}
+
+/// The functions of a history for which no model, or more than one, would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoGuess {
+    /// The functions, with commas between.
+    pub functions: String,
+}
+
+const LEDGER: [&str; 8] = ["open", "deposit", "withdraw", "trade", "transfer", "account", "book", "history"];
+
+/// Tells the model from the functions that a history names, and from the shapes of its values.
+pub fn guess(operations: &[Operation]) -> Result<Guess, NoGuess> {
+    let functions: BTreeSet<&str> = operations.iter().map(|operation| operation.f.as_str()).collect();
+    let named = functions.iter().copied().collect::<Vec<_>>().join(", ");
+    let only = |known: &[&str]| !functions.is_empty() && functions.iter().all(|f| known.contains(f));
+    let has = |f: &str| functions.contains(f);
+    let model = if only(&["acquire", "release", "lock", "unlock"]) {
+        ModelName::Mutex
+    } else if only(&LEDGER) {
+        ModelName::Ledger
+    } else if only(&["txn"]) || (only(&["read", "write", "txn"]) && is_any(operations, |operation| operation.input.is_object())) {
+        ModelName::MultiRegister
+    } else if only(&["read", "write", "cas"]) {
+        match (is_any(operations, is_tuple), has("cas")) {
+            (true, _) => ModelName::KvRegister,
+            (false, true) => ModelName::CasRegister,
+            (false, false) => ModelName::Register,
+        }
+    } else if only(&["put", "get", "append", "cas", "delete"]) && !only(&["cas"]) {
+        ModelName::Kv
+    } else {
+        return Err(NoGuess { functions: named });
+    };
+    let reason = format!("the history's functions are {named}");
+    Ok(Guess { model, reason })
+}
+
+fn is_any(operations: &[Operation], test: impl Fn(&Operation) -> bool) -> bool {
+    operations.iter().any(test)
+}
+
+/// Whether a read or write names its register in its value.
+fn is_tuple(operation: &Operation) -> bool {
+    operation.key.is_none() && operation.f != "cas" && operation.input.is_array()
+}

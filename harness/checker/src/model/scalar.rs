@@ -1,0 +1,45 @@
+//! The values that registers and keys hold.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+/// A value that can be compared exactly: there are no floats among them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Scalar {
+    /// No value.
+    Nil,
+    /// True or false.
+    Bool(bool),
+    /// An integer of 64 bits, with or without sign.
+    Int(i128),
+    /// A string.
+    Text(Arc<str>),
+}
+
+impl Scalar {
+    /// Reads a value; floats, arrays and objects are none.
+    pub(crate) fn read(value: &Value) -> Option<Self> {
+        Some(match value {
+            Value::Null => Self::Nil,
+            Value::Bool(bool) => Self::Bool(*bool),
+            Value::Number(number) => {
+                Self::Int(number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))?)
+            }
+            Value::String(text) => Self::Text(text.as_str().into()),
+            Value::Array(_) | Value::Object(_) => return None,
+        })
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nil => out.write_str("nil"),
+            Self::Bool(bool) => write!(out, "{bool}"),
+            Self::Int(int) => write!(out, "{int}"),
+            Self::Text(text) => write!(out, "{text:?}"),
+        }
+    }
+}
