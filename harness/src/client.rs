@@ -1,0 +1,56 @@
+//! Clients: how an invocation becomes a request, and what its end proves.
+//!
+//! A [`Client`] carries out one operation at a time and says how it ended. That statement is what
+//! the whole verdict stands on, so the rule is narrow: `fail` is said only if the operation certainly
+//! did not happen and never will. There are three such proofs: the request was never written to a
+//! connection; a node vouched for it (`outcome.proto`); or the operation was a read, which changes
+//! nothing whatever became of it. Every other end without an answer is `info`.
+
+pub mod placement;
+
+mod connection;
+mod kv;
+mod ledger;
+mod outcome;
+mod stormproof;
+
+use std::time::Instant;
+
+pub use outcome::Outcome;
+pub use placement::Placement;
+pub use stormproof::{Endpoint, StormproofClient};
+
+use crate::system::BoxFuture;
+use crate::workload::Invocation;
+
+/// Which operations a client is asked for: the same function may mean different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Api {
+    /// Books and accounts.
+    Ledger,
+    /// Registers of integers.
+    Register,
+    /// Keys and values that are strings.
+    Kv,
+}
+
+impl Api {
+    /// Tells whether the function changes nothing, whatever its outcome.
+    pub fn is_read(self, f: &str) -> bool {
+        match self {
+            Self::Ledger => matches!(f, "account" | "book" | "history"),
+            Self::Register => f == "read",
+            Self::Kv => f == "get",
+        }
+    }
+}
+
+/// Carries out operations, one at a time.
+pub trait Client: Send {
+    /// Carries out an operation and says how it ended, not much later than the deadline.
+    fn execute<'a>(
+        &'a mut self,
+        invocation: &'a Invocation,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Outcome>;
+}

@@ -1,0 +1,117 @@
+//! One connection to one node, proven before anything is sent on it.
+//!
+//! A channel of the RPC library dials anew whenever its connection breaks, behind the caller's back
+//! and with the next request already in hand. Then nobody can tell a request that was never written
+//! from one that was. So a connection here is made once: its connector has one socket to give, and a
+//! request that finds it broken fails with [`Spent`], which proves that it was not sent.
+//!
+//! A socket alone proves little: a proxy accepts connections for a node that is gone. Before a
+//! connection counts, the node has answered a question on it that changes nothing. So what a dead or
+//! mute node costs is a definite `fail`, and `info` is left for operations that were really under way.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper_util::rt::TokioIo;
+use proto::admin::StatusRequest;
+use proto::admin::admin_client::AdminClient;
+use tokio::net::TcpStream;
+use tonic::Status;
+use tonic::codegen::Service;
+use tonic::codegen::http::Uri;
+use tonic::transport::{Channel, Endpoint};
+
+/// The longest that a node may take to accept a connection and answer the first question.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// A connection on which a node has answered.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    /// Where requests go.
+    pub(super) channel: Channel,
+    /// What the node says it is.
+    pub(super) node: u64,
+}
+
+/// There is no connection. No operation has been sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    /// The address makes no sense.
+    #[error("failed to understand the address")]
+    Address(#[source] tonic::transport::Error),
+    /// Nobody accepted.
+    #[error("failed to connect: {0}")]
+    Dial(#[source] io::Error),
+    /// The RPC library did not take the socket.
+    #[error("failed to begin HTTP/2")]
+    Handshake(#[source] tonic::transport::Error),
+    /// The connection stood, but the node did not answer on it.
+    #[error("failed to get a sign of life: {}", _0.message())]
+    Probe(#[source] Box<Status>),
+    /// It took too long.
+    #[error("failed to connect in time")]
+    Time,
+}
+
+/// The one socket of a connector has been given away.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is gone and this request was not sent")]
+pub(super) struct Spent;
+
+/// Connects and waits for the node's sign of life. Half of what is left until the deadline may pass,
+/// so that a node elsewhere can still be tried.
+pub(super) async fn connect(address: &str, deadline: Instant) -> Result<Connection, ConnectError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    tokio::time::timeout((left / 2).min(CONNECT_MAX), dial(address))
+        .await
+        .unwrap_or(Err(ConnectError::Time))
+}
+
+async fn dial(address: &str) -> Result<Connection, ConnectError> {
+    let endpoint =
+        Endpoint::from_shared(format!("http://{address}")).map_err(ConnectError::Address)?;
+    let socket = TcpStream::connect(address)
+        .await
+        .map_err(ConnectError::Dial)?;
+    socket.set_nodelay(true).map_err(ConnectError::Dial)?;
+    let channel = endpoint
+        .connect_with_connector(OneSocket(Some(socket)))
+        .await
+        .map_err(ConnectError::Handshake)?;
+    let status = AdminClient::new(channel.clone())
+        .status(StatusRequest {})
+        .await
+        .map_err(|status| ConnectError::Probe(Box::new(status)))?;
+    Ok(Connection {
+        channel,
+        node: status.into_inner().id,
+    })
+}
+
+/// A connector that has one socket to give.
+struct OneSocket(Option<TcpStream>);
+
+impl Service<Uri> for OneSocket {
+    type Response = TokioIo<TcpStream>;
+    type Error = Spent;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Spent>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Spent>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let socket = self.0.take().map(TokioIo::new).ok_or(Spent);
+        Box::pin(std::future::ready(socket))
+    }
+}
+
+impl fmt::Debug for OneSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OneSocket").field(&self.0.is_some()).finish()
+    }
+}

@@ -1,0 +1,222 @@
+//! The ledger's operations on the wire. What an operation's value looks like in a history is told by
+//! the structs that read it and the functions that write it.
+
+use std::collections::BTreeMap;
+
+use proto::ledger::account_response::Result as AccountResult;
+use proto::ledger::ledger_client::LedgerClient;
+use proto::ledger::trade_response::Result as TradeResult;
+use proto::ledger::transfer_response::Result as TransferResult;
+use proto::ledger::{
+    Account, AccountResponse, DepositRequest, GetAccountRequest, GetBookRequest, GetHistoryRequest,
+    Holding, OpenAccountRequest, TradeRequest, TransferRequest, WithdrawRequest,
+};
+use proto::outcome::Rejection;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tonic::transport::Channel;
+
+use super::stormproof::{Answer, Failure};
+use crate::workload::Invocation;
+
+#[derive(Deserialize)]
+struct Open {
+    account: String,
+    cash: u64,
+    #[serde(default)]
+    holdings: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct Amount {
+    account: String,
+    amount: u64,
+}
+
+#[derive(Deserialize)]
+struct Terms {
+    buyer: String,
+    seller: String,
+    symbol: String,
+    quantity: u64,
+    price: u64,
+}
+
+#[derive(Deserialize)]
+struct Transfer {
+    from: String,
+    to: String,
+    amount: u64,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    account: String,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    from: u64,
+    limit: u32,
+}
+
+/// Carries out an operation of the ledger; the key is the book.
+pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
+    let mut client = LedgerClient::new(channel);
+    let book = invocation.key.clone();
+    let value = &invocation.value;
+    match invocation.f {
+        "open" => {
+            let Open {
+                account,
+                cash,
+                holdings,
+            } = Open::deserialize(value)?;
+            let holdings = holdings
+                .into_iter()
+                .map(|(symbol, quantity)| Holding { symbol, quantity })
+                .collect();
+            let request = OpenAccountRequest {
+                book,
+                account,
+                cash,
+                holdings,
+            };
+            account_answer(client.open_account(request).await?.into_inner())
+        }
+        "deposit" => {
+            let Amount { account, amount } = Amount::deserialize(value)?;
+            let request = DepositRequest {
+                book,
+                account,
+                amount,
+            };
+            account_answer(client.deposit(request).await?.into_inner())
+        }
+        "withdraw" => {
+            let Amount { account, amount } = Amount::deserialize(value)?;
+            let request = WithdrawRequest {
+                book,
+                account,
+                amount,
+            };
+            account_answer(client.withdraw(request).await?.into_inner())
+        }
+        "account" => {
+            let Name { account } = Name::deserialize(value)?;
+            let request = GetAccountRequest { book, account };
+            account_answer(client.get_account(request).await?.into_inner())
+        }
+        "trade" => {
+            let Terms {
+                buyer,
+                seller,
+                symbol,
+                quantity,
+                price,
+            } = Terms::deserialize(value)?;
+            let request = TradeRequest {
+                book,
+                buyer,
+                seller,
+                symbol,
+                quantity,
+                price,
+            };
+            let answer = client.trade(request).await?.into_inner();
+            let value = match answer.result {
+                Some(TradeResult::Trade(number)) => json!({"trade": number}),
+                Some(TradeResult::Rejection(why)) => rejected(why)?,
+                None => return Err(Failure::Nonsense("a trade without a result")),
+            };
+            Ok((value, answer.index))
+        }
+        "transfer" => {
+            let Transfer { from, to, amount } = Transfer::deserialize(value)?;
+            let request = TransferRequest {
+                book,
+                from,
+                to,
+                amount,
+            };
+            let answer = client.transfer(request).await?.into_inner();
+            let value = match answer.result {
+                Some(TransferResult::FromCash(cash)) => json!({"cash": cash}),
+                Some(TransferResult::Rejection(why)) => rejected(why)?,
+                None => return Err(Failure::Nonsense("a transfer without a result")),
+            };
+            Ok((value, answer.index))
+        }
+        "book" => {
+            let answer = client.get_book(GetBookRequest { book }).await?.into_inner();
+            let accounts: serde_json::Map<String, Value> = answer
+                .accounts
+                .into_iter()
+                .map(|account| (account.name.clone(), account_value(account)))
+                .collect();
+            Ok((
+                json!({"accounts": accounts, "trades": answer.trades}),
+                answer.index,
+            ))
+        }
+        "history" => {
+            let Page { from, limit } = Page::deserialize(value)?;
+            let request = GetHistoryRequest { book, from, limit };
+            let answer = client.get_history(request).await?.into_inner();
+            let trades: Vec<Value> = answer.trades.into_iter().map(trade_value).collect();
+            Ok((
+                json!({"trades": trades, "total": answer.total}),
+                answer.index,
+            ))
+        }
+        f => Err(Failure::Unsendable(format!(
+            "the ledger has no operation {f}"
+        ))),
+    }
+}
+
+fn account_answer(answer: AccountResponse) -> Answer {
+    let value = match answer.result {
+        Some(AccountResult::Account(account)) => account_value(account),
+        Some(AccountResult::Rejection(why)) => rejected(why)?,
+        None => return Err(Failure::Nonsense("an account operation without a result")),
+    };
+    Ok((value, answer.index))
+}
+
+fn account_value(account: Account) -> Value {
+    let holdings: serde_json::Map<String, Value> = account
+        .holdings
+        .into_iter()
+        .map(|holding| (holding.symbol, json!(holding.quantity)))
+        .collect();
+    json!({"cash": account.cash, "holdings": holdings})
+}
+
+fn trade_value(trade: proto::ledger::Trade) -> Value {
+    json!({
+        "trade": trade.trade,
+        "buyer": trade.buyer,
+        "seller": trade.seller,
+        "symbol": trade.symbol,
+        "quantity": trade.quantity,
+        "price": trade.price,
+    })
+}
+
+fn rejected(why: i32) -> Result<Value, Failure> {
+    let why = match Rejection::try_from(why) {
+        Ok(Rejection::UnknownAccount) => "unknown-account",
+        Ok(Rejection::AccountExists) => "account-exists",
+        Ok(Rejection::InsufficientCash) => "insufficient-cash",
+        Ok(Rejection::InsufficientShares) => "insufficient-shares",
+        Ok(Rejection::Overflow) => "overflow",
+        Ok(Rejection::SelfTrade) => "self-trade",
+        Ok(Rejection::ZeroQuantity) => "zero-quantity",
+        Ok(Rejection::InvalidName) => "invalid-name",
+        Ok(Rejection::Unspecified) | Err(_) => {
+            return Err(Failure::Nonsense("a rejection without a known reason"));
+        }
+    };
+    Ok(json!({"rejected": why}))
+}

@@ -1,0 +1,106 @@
+//! How an operation ended, and what a gRPC status proves about it.
+
+use std::error::Error;
+
+use proto::{LEADER_KEY, NOT_APPLIED, OUTCOME_KEY};
+use serde_json::Value;
+use tonic::{Code, Status};
+
+use super::connection::Spent;
+
+/// How an operation ended, as far as its client can know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It happened.
+    Ok {
+        /// The answer.
+        value: Value,
+        /// The place that the system says it has in its own order.
+        position: Option<u64>,
+    },
+    /// It certainly did not happen and never will.
+    Fail {
+        /// Why.
+        error: String,
+    },
+    /// Nobody knows; it may take effect at any later time.
+    Info {
+        /// What the client saw instead of an answer.
+        error: String,
+    },
+}
+
+/// Why a request had no answer.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The request was never sent.
+    Unsent(String),
+    /// The node vouches that the operation did not happen and never will.
+    NotApplied {
+        /// What it says.
+        error: String,
+        /// The leader that it knows of.
+        leader: Option<u64>,
+        /// Whether another node may do better.
+        is_elsewhere: bool,
+    },
+    /// It may have happened.
+    Unclear(String),
+}
+
+impl Refusal {
+    /// Reads what a status proves.
+    pub(super) fn of(status: &Status) -> Self {
+        let error = describe(status);
+        let is_vouched = status
+            .metadata()
+            .get(OUTCOME_KEY)
+            .is_some_and(|outcome| outcome.as_bytes() == NOT_APPLIED.as_bytes());
+        if is_vouched {
+            return Self::NotApplied {
+                error,
+                leader: leader_of(status),
+                is_elsewhere: matches!(
+                    status.code(),
+                    Code::FailedPrecondition
+                        | Code::Unavailable
+                        | Code::Aborted
+                        | Code::ResourceExhausted
+                ),
+            };
+        }
+        if is_unsent(status) {
+            return Self::Unsent(error);
+        }
+        Self::Unclear(error)
+    }
+}
+
+fn leader_of(status: &Status) -> Option<u64> {
+    let text = status.metadata().get(LEADER_KEY)?.to_str().ok()?;
+    text.parse().ok().filter(|leader| *leader > 0)
+}
+
+/// Tells whether the channel had no connection left and so had nothing to write the request to.
+fn is_unsent(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<Spent>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// Renders a status for the `error` of an event: the code, and what was said.
+fn describe(status: &Status) -> String {
+    let code = format!("{:?}", status.code());
+    match status.message() {
+        "" => code,
+        message => format!("{code}: {message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

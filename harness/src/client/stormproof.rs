@@ -1,0 +1,245 @@
+//! The client of our own nodes: chooses a node, sends the operation, judges how it ended.
+//!
+//! An operation is sent anew only after proof that it was not applied, so one invocation stands for
+//! at most one effect, however many nodes were asked. What a node that cannot serve costs is one
+//! round trip, and the number of attempts is bounded besides the deadline.
+
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use rand_chacha::ChaCha12Rng;
+use serde_json::Value;
+use tokio::time::{sleep_until, timeout_at};
+use tonic::transport::Channel;
+
+use super::connection::{self, Connection};
+use super::outcome::Refusal;
+use super::{Api, Client, Outcome, Placement, kv, ledger};
+use crate::system::{BoxFuture, NodeId};
+use crate::workload::Invocation;
+
+/// How often one operation is sent at most, each time but the last with proof that it was not
+/// applied. With a pause after every round this outlasts an election and ends before a long
+/// deadline turns into a busy loop.
+const ATTEMPTS_MAX: usize = 24;
+
+/// How long to wait when the nodes know of no leader: an election takes a few of these.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// A node as a client reaches it.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// The node there, if known before it has answered.
+    pub node: Option<NodeId>,
+}
+
+/// A client of our own nodes.
+pub struct StormproofClient {
+    api: Api,
+    placement: Placement,
+    endpoints: Vec<Known>,
+    /// Where the next operation goes.
+    current: usize,
+    random: ChaCha12Rng,
+}
+
+struct Known {
+    address: String,
+    node: Option<u64>,
+    connection: Option<Connection>,
+}
+
+/// What an attempt led to.
+enum Attempt {
+    /// The operation has its outcome.
+    Done(Outcome),
+    /// It was not applied, and asking elsewhere may help.
+    Elsewhere { error: String, leader: Option<u64> },
+}
+
+/// What a request led to: the answer and its place in the system's order, or none.
+pub(super) type Answer = Result<(Value, u64), Failure>;
+
+/// Why there is no answer that could be recorded.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// A status came instead, from the node or from the connection.
+    Status(Box<tonic::Status>),
+    /// The answer says nothing that this client understands.
+    Nonsense(&'static str),
+    /// The invocation is none that can be sent.
+    Unsendable(String),
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Self {
+        Self::Status(Box::new(status))
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Unsendable(error.to_string())
+    }
+}
+
+impl StormproofClient {
+    /// Makes a client. It connects when it is first used.
+    ///
+    /// # Panics
+    /// If there are no endpoints, or the client is pinned to a node that is none of them.
+    pub fn new(
+        api: Api,
+        endpoints: Vec<Endpoint>,
+        placement: Placement,
+        mut random: ChaCha12Rng,
+    ) -> Self {
+        assert!(!endpoints.is_empty(), "a client needs a node to talk to");
+        let current = match placement {
+            Placement::Pinned(node) => endpoints
+                .iter()
+                .position(|endpoint| endpoint.node == Some(node))
+                .expect("a client is pinned to a node of the cluster"),
+            _ => random.random_range(0..endpoints.len()),
+        };
+        let endpoints = endpoints.into_iter().map(|endpoint| Known {
+            address: endpoint.address,
+            node: endpoint.node.map(NodeId::number),
+            connection: None,
+        });
+        Self {
+            api,
+            placement,
+            endpoints: endpoints.collect(),
+            current,
+            random,
+        }
+    }
+
+    async fn run(&mut self, invocation: &Invocation, deadline: Instant) -> Outcome {
+        if self.placement == Placement::Random {
+            self.current = self.random.random_range(0..self.endpoints.len());
+        }
+        let mut hintless = 0;
+        for attempt in 1.. {
+            let (error, leader) = match self.attempt(invocation, deadline).await {
+                Attempt::Done(outcome) => {
+                    if matches!(outcome, Outcome::Info { .. }) {
+                        self.leave(None);
+                    }
+                    return outcome;
+                }
+                Attempt::Elsewhere { error, leader } => (error, leader),
+            };
+            let is_hinted = self.leave(leader);
+            hintless = if is_hinted { 0 } else { hintless + 1 };
+            let is_round_over = hintless > 0 && hintless % self.endpoints.len() == 0;
+            let next = Instant::now() + if is_round_over { PAUSE } else { Duration::ZERO };
+            let is_final = self.placement != Placement::LeaderFollowing || attempt == ATTEMPTS_MAX;
+            if is_final || next >= deadline {
+                return Outcome::Fail { error };
+            }
+            if is_round_over {
+                sleep_until(next.into()).await;
+            }
+        }
+        unreachable!("the attempts are bounded");
+    }
+
+    /// Turns to the node that is said to lead, else to the next one. Tells whether a hint was
+    /// followed.
+    fn leave(&mut self, leader: Option<u64>) -> bool {
+        if self.placement != Placement::LeaderFollowing {
+            return false;
+        }
+        let hinted = leader.and_then(|leader| {
+            let is_leader = |known: &Known| known.node == Some(leader);
+            self.endpoints.iter().position(is_leader)
+        });
+        let is_new = hinted.is_some_and(|hinted| hinted != self.current);
+        self.current = match hinted {
+            Some(hinted) if is_new => hinted,
+            _ => (self.current + 1) % self.endpoints.len(),
+        };
+        is_new
+    }
+
+    async fn attempt(&mut self, invocation: &Invocation, deadline: Instant) -> Attempt {
+        let known = &mut self.endpoints[self.current];
+        let connection = match &known.connection {
+            Some(connection) => connection,
+            None => match connection::connect(&known.address, deadline).await {
+                Ok(connection) => {
+                    known.node = Some(connection.node);
+                    known.connection.insert(connection)
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    return Attempt::Elsewhere {
+                        error,
+                        leader: None,
+                    };
+                }
+            },
+        };
+        let request = call(self.api, connection.channel.clone(), invocation);
+        let refusal = match timeout_at(deadline.into(), request).await {
+            Ok(Ok((value, position))) => {
+                let position = Some(position);
+                return Attempt::Done(Outcome::Ok { value, position });
+            }
+            Ok(Err(Failure::Status(status))) => Refusal::of(&status),
+            Ok(Err(Failure::Nonsense(what))) => Refusal::Unclear(format!("nonsense: {what}")),
+            Ok(Err(Failure::Unsendable(error))) => {
+                return Attempt::Done(Outcome::Fail { error });
+            }
+            Err(_) => Refusal::Unclear("timeout".into()),
+        };
+        match refusal {
+            Refusal::NotApplied {
+                error,
+                leader,
+                is_elsewhere: true,
+            } => Attempt::Elsewhere { error, leader },
+            Refusal::NotApplied { error, .. } => Attempt::Done(Outcome::Fail { error }),
+            Refusal::Unsent(error) => {
+                known.connection = None;
+                Attempt::Elsewhere {
+                    error,
+                    leader: None,
+                }
+            }
+            Refusal::Unclear(error) => {
+                // Whatever is wrong with the node, a new connection begins with a sign of life.
+                known.connection = None;
+                Attempt::Done(match self.api.is_read(invocation.f) {
+                    true => Outcome::Fail { error },
+                    false => Outcome::Info { error },
+                })
+            }
+        }
+    }
+}
+
+async fn call(api: Api, channel: Channel, invocation: &Invocation) -> Answer {
+    match api {
+        Api::Ledger => ledger::call(channel, invocation).await,
+        Api::Register => kv::call_register(channel, invocation).await,
+        Api::Kv => kv::call(channel, invocation).await,
+    }
+}
+
+impl Client for StormproofClient {
+    fn execute<'a>(
+        &'a mut self,
+        invocation: &'a Invocation,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.run(invocation, deadline))
+    }
+}
+
+#[cfg(test)]
+mod tests;

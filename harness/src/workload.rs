@@ -1,0 +1,110 @@
+//! Workloads: what clients do to a system, and by what rules their history is judged.
+//!
+//! A workload is three things. A *pure generator* turns a seeded stream of random numbers and what
+//! the clients have seen into the next invocation; it never touches a socket. A *client mapping*,
+//! named by [`Workload::api`] and carried out in [`crate::client`], runs an invocation against the
+//! system and says which error means `fail` and which `info`. And its *checkers*: the model by
+//! which the history must be linearizable, and judges of its own.
+
+mod ledger;
+mod register;
+
+use std::fmt::Debug;
+
+use checker::history::Operations;
+use checker::model::ModelName;
+use rand_chacha::ChaCha12Rng;
+use serde_json::Value;
+
+pub use ledger::Ledger;
+pub use register::Register;
+
+use crate::client::{Api, Outcome};
+use crate::conservation::Finding;
+use crate::plan::WorkloadPlan;
+
+/// What a client asks of the system.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invocation {
+    /// The function, such as `trade`.
+    pub f: &'static str,
+    /// The independent object that it is about, such as a book.
+    pub key: String,
+    /// The argument.
+    pub value: Value,
+}
+
+impl Invocation {
+    /// Makes an invocation.
+    pub fn new(f: &'static str, key: impl Into<String>, value: Value) -> Self {
+        Self {
+            f,
+            key: key.into(),
+            value,
+        }
+    }
+}
+
+/// What clients do, and how it is judged.
+pub trait Workload: Debug + Send + Sync {
+    /// Returns the name by which plans ask for it.
+    fn name(&self) -> &'static str;
+
+    /// Returns the client mapping that its invocations are meant for.
+    fn api(&self) -> Api;
+
+    /// Returns what must have happened before the load begins; see [`Workload::is_set_up`].
+    fn set_up(&self) -> Vec<Invocation>;
+
+    /// Tells whether this answer to an invocation of the set-up means that it is done.
+    fn is_set_up(&self, answer: &Value) -> bool;
+
+    /// Returns a generator of the load. The same random numbers and the same observations give the
+    /// same invocations.
+    fn generator(&self, random: ChaCha12Rng) -> Box<dyn Generator>;
+
+    /// Returns the reads with which a run ends, one chain of reads for each object.
+    fn final_reads(&self) -> Vec<Invocation>;
+
+    /// Returns the read that follows this answered one in its chain, or none at the chain's end.
+    fn final_read_after(&self, read: &Invocation, answer: &Value) -> Option<Invocation>;
+
+    /// Returns the functions that the generator uses. A run in which one of them never did what it
+    /// is for is not a pass.
+    fn functions(&self) -> &'static [&'static str];
+
+    /// Returns the model by which the history must be linearizable.
+    fn model(&self) -> ModelName;
+
+    /// Judges the history by rules of its own, each independent of the model.
+    fn judge(&self, operations: &Operations) -> Vec<(&'static str, Finding)>;
+}
+
+/// A stream of invocations. Pure: it has no clock, and no randomness but the seed's.
+pub trait Generator: Send {
+    /// Returns what to do next.
+    fn next(&mut self) -> Invocation;
+
+    /// Learns how an operation ended, so that what comes next can make sense.
+    fn observe(&mut self, invocation: &Invocation, outcome: &Outcome);
+}
+
+/// The names of all workloads.
+pub const NAMES: [&str; 2] = [ledger::NAME, register::NAME];
+
+/// Returns the workload that the plan names, or none if there is none of that name.
+pub fn by_name(plan: &WorkloadPlan) -> Option<Box<dyn Workload>> {
+    match plan.name.as_str() {
+        ledger::NAME => Some(Box::new(Ledger::new(plan.keys, plan.accounts))),
+        register::NAME => Some(Box::new(Register::new(plan.keys))),
+        _ => None,
+    }
+}
+
+/// Tells whether an answer says that the system refused: a rejection or a mismatch. It happened, and
+/// changed nothing.
+pub fn is_refusal(answer: &Value) -> bool {
+    ["rejected", "mismatch"]
+        .iter()
+        .any(|refusal| answer.get(refusal).is_some())
+}
