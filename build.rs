@@ -1,12 +1,13 @@
 //! Compiles `proto/*.proto` for crate `proto` with protox, so that no machine needs a protoc.
 //! Cargo runs it in `proto/`, whose manifest names it.
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "raft.proto",
     "outcome.proto",
     "ledger.proto",
     "kv.proto",
     "admin.proto",
+    "log.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -40,6 +40,14 @@ pub mod stormproof {
             "What an operator asks one node (`admin.proto`)."
         );
     }
+    /// The replicated log.
+    pub mod log {
+        generated!(
+            v1,
+            "stormproof.log.v1",
+            "What a node's log holds (`log.proto`)."
+        );
+    }
     /// Consensus.
     pub mod raft {
         generated!(
@@ -53,6 +61,7 @@ pub mod stormproof {
 pub use stormproof::admin::v1 as admin;
 pub use stormproof::kv::v1 as kv;
 pub use stormproof::ledger::v1 as ledger;
+pub use stormproof::log::v1 as log;
 pub use stormproof::raft::v1 as raft;
 pub use stormproof::v1 as outcome;
 

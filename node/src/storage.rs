@@ -39,7 +39,7 @@ mod tests;
 pub(crate) use disk::Folder;
 pub(crate) use recovery::Recovered;
 pub(crate) use wal::{Options, Wal};
-pub(crate) use worker::{Storage, WRITES_MAX};
+pub(crate) use worker::Storage;
 
 /// Why the log cannot be read or written.
 #[derive(Debug, thiserror::Error)]

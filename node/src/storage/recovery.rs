@@ -32,10 +32,16 @@ pub(crate) struct TornTail {
     pub(crate) bytes: usize,
 }
 
-/// Reads all segments; returns the last one, if there is any, ready to be appended to.
-pub(super) fn recover<D: Disk>(
-    disk: &mut D,
-) -> Result<(Recovered, Option<Segment<D::File>>), StorageError> {
+/// A log that was read.
+#[derive(Debug)]
+pub(super) struct Reopened<F> {
+    pub(super) recovered: Recovered,
+    /// The last segment, if there is any, ready to be appended to.
+    pub(super) tail: Option<Segment<F>>,
+}
+
+/// Reads all segments.
+pub(super) fn recover<D: Disk>(disk: &mut D) -> Result<Reopened<D::File>, StorageError> {
     let segments = list_segments(disk)?;
     let mut recovered = Recovered::default();
     let mut tail = None;
@@ -67,7 +73,7 @@ pub(super) fn recover<D: Disk>(
             end: contents.end,
         });
     }
-    Ok((recovered, tail))
+    Ok(Reopened { recovered, tail })
 }
 
 /// Returns the segments' numbers, ascending, and removes one that a crash left half made.

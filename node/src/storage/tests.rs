@@ -108,7 +108,7 @@ fn what_was_written_is_read_again() {
             Recovered {
                 hard_state,
                 entries,
-                records: 7,
+                records: 8,
                 torn: None
             }
         );
@@ -283,7 +283,7 @@ fn the_real_file_system_keeps_it_too() {
         Recovered {
             hard_state,
             entries,
-            records: 7,
+            records: 8,
             torn: None
         }
     );

@@ -5,7 +5,7 @@ use raft::Write;
 use super::StorageError;
 use super::disk::{Disk, DiskFile};
 use super::record::{self, Place};
-use super::recovery::{self, Recovered};
+use super::recovery::{self, Recovered, Reopened};
 use super::segment::{self, HEADER, Header};
 
 /// How the log is laid out.
@@ -51,7 +51,7 @@ pub(super) struct Segment<F> {
 impl<D: Disk> Wal<D> {
     /// Reads what is there and opens the log for appending.
     pub(crate) fn open(mut disk: D, options: Options) -> Result<(Self, Recovered), StorageError> {
-        let (recovered, tail) = recovery::recover(&mut disk)?;
+        let Reopened { recovered, tail } = recovery::recover(&mut disk)?;
         let tail = match tail {
             Some(tail) => tail,
             None => create(

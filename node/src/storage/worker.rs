@@ -11,7 +11,7 @@ use super::{StorageError, Wal};
 
 /// How many writes may wait. The driver waits when there are more: a disk that is that far behind
 /// must slow the node down, and a core takes far fewer inputs while one sync runs.
-pub(crate) const WRITES_MAX: usize = 1024;
+const WRITES_MAX: usize = 1024;
 /// How many bytes of commands go under one sync, so that the first of many large writes is not held
 /// up for long. One sync of 1 MiB takes a few milliseconds.
 const BATCH_BYTES: usize = 1 << 20;

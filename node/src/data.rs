@@ -1,0 +1,218 @@
+//! The data folder: whose it is, and that nobody else is using it.
+//!
+//! ```text
+//! lock            held for as long as the node runs
+//! identity.yaml   cluster and node that the folder belongs to
+//! wal/            the log
+//! ```
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::parse::{self, Place, SyntaxError};
+
+const LOCK: &str = "lock";
+const IDENTITY: &str = "identity.yaml";
+const LOG: &str = "wal";
+
+/// A locked data folder.
+#[derive(Debug)]
+pub(crate) struct DataFolder {
+    path: PathBuf,
+    identity: Identity,
+    is_identified: bool,
+    /// The lock is released when the file is closed, by the system if need be.
+    _lock: File,
+}
+
+/// Whose folder it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Identity {
+    /// The cluster's name.
+    pub(crate) cluster: String,
+    /// The node's id.
+    pub(crate) id: u64,
+}
+
+/// Why a data folder cannot be used. All but one are for the operator to put right in the
+/// configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The operating system refused.
+    #[error(
+        "`data`: failed to {action} {}; name a folder that the node may create and write",
+        path.display()
+    )]
+    Access {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A running node has it.
+    #[error("`data`: {} is in use by a running node; stop that one or name another folder", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It belongs to another node or another cluster.
+    #[error(
+        "`data`: {} belongs to node {found_id} of cluster `{found_cluster}`, \
+         not to node {id} of cluster `{cluster}`; name another folder",
+        path.display()
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// The node that it belongs to.
+        found_id: u64,
+        /// The cluster that it belongs to.
+        found_cluster: String,
+        /// The node that wants it.
+        id: u64,
+        /// Its cluster.
+        cluster: String,
+    },
+    /// The identity cannot be read.
+    #[error("`data`: {}:{place} does not say whose folder it is: {source}; restore it", path.display())]
+    Illegible {
+        /// The identity file.
+        path: PathBuf,
+        /// Line and column.
+        place: Place,
+        /// What is wrong there.
+        source: SyntaxError,
+    },
+    /// There is a log but no identity.
+    #[error("`data`: {} holds a log but no {IDENTITY}; restore it or name another folder", path.display())]
+    Anonymous {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is an identity but no log: the node once ran here, and what it knew is gone.
+    #[error(
+        "{} has lost its log; a node that forgot its vote can break its cluster's promise: \
+         restore the log",
+        path.display()
+    )]
+    LogGone {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl DataFolder {
+    /// Creates the folder if need be, locks it and checks that it is this node's.
+    pub(crate) fn open(path: &Path, identity: Identity) -> Result<Self, DataError> {
+        let log = path.join(LOG);
+        fs::create_dir_all(&log).map_err(access("create", &log))?;
+        let lock = lock(path)?;
+        let file = path.join(IDENTITY);
+        let found = match fs::read_to_string(&file) {
+            Ok(text) => Some(parse::yaml::<Identity>(&text).map_err(|(place, source)| {
+                DataError::Illegible {
+                    path: file,
+                    place,
+                    source,
+                }
+            })?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(access("read", &file)(error)),
+        };
+        if let Some(found) = &found {
+            if *found != identity {
+                return Err(DataError::Foreign {
+                    path: path.to_owned(),
+                    found_id: found.id,
+                    found_cluster: found.cluster.clone(),
+                    id: identity.id,
+                    cluster: identity.cluster,
+                });
+            }
+            if fs::read_dir(&log)
+                .map_err(access("read", &log))?
+                .next()
+                .is_none()
+            {
+                return Err(DataError::LogGone {
+                    path: path.to_owned(),
+                });
+            }
+        }
+        let is_identified = found.is_some();
+        Ok(Self {
+            path: path.to_owned(),
+            identity,
+            is_identified,
+            _lock: lock,
+        })
+    }
+
+    /// Returns the folder of the log.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join(LOG)
+    }
+
+    /// Writes down whose folder it is, if nobody has. Called when the log exists, which may hold
+    /// nothing yet.
+    pub(crate) fn identify(&mut self, records: u64) -> Result<(), DataError> {
+        if self.is_identified {
+            return Ok(());
+        }
+        if records > 0 {
+            return Err(DataError::Anonymous {
+                path: self.path.clone(),
+            });
+        }
+        let file = self.path.join(IDENTITY);
+        self.write_identity(&file).map_err(access("write", &file))?;
+        self.is_identified = true;
+        Ok(())
+    }
+
+    fn write_identity(&self, file: &Path) -> io::Result<()> {
+        let text = serde_saphyr::to_string(&self.identity).map_err(io::Error::other)?;
+        let unfinished = file.with_extension("new");
+        let mut handle = File::create(&unfinished)?;
+        handle.write_all(text.as_bytes())?;
+        handle.sync_all()?;
+        fs::rename(&unfinished, file)?;
+        // The names in the folder, and the folder's own name.
+        File::open(&self.path)?.sync_all()?;
+        match self
+            .path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, DataError> {
+    let path = folder.join(LOCK);
+    let file = File::create(&path).map_err(access("write", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DataError::InUse {
+            path: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(access("lock", &path)(error)),
+    }
+}
+
+fn access(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataError {
+    let path = path.to_owned();
+    move |source| DataError::Access {
+        action,
+        path,
+        source,
+    }
+}

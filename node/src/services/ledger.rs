@@ -1,0 +1,161 @@
+//! The ledger's service.
+
+use machine::ledger::{Answer, Outcome, Query, Receipt};
+use proto::ledger::ledger_server::Ledger;
+use proto::ledger::{
+    AccountResponse, DepositRequest, GetAccountRequest, GetBookRequest, GetBookResponse,
+    GetHistoryRequest, GetHistoryResponse, OpenAccountRequest, TradeRequest, TradeResponse,
+    TransferRequest, TransferResponse, WithdrawRequest, account_response, trade_response,
+    transfer_response,
+};
+use proto::log::command::Command as Logged;
+use raft::LogIndex;
+use tonic::{Request, Response, Status};
+
+use super::{ClientServices, status};
+use crate::wire::answer;
+
+type Answered<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Ledger for ClientServices {
+    async fn open_account(
+        &self,
+        request: Request<OpenAccountRequest>,
+    ) -> Answered<AccountResponse> {
+        let request = request.into_inner();
+        let name = request.account.clone();
+        self.change_account(name, Logged::OpenAccount(request))
+            .await
+    }
+
+    async fn deposit(&self, request: Request<DepositRequest>) -> Answered<AccountResponse> {
+        let request = request.into_inner();
+        let name = request.account.clone();
+        self.change_account(name, Logged::Deposit(request)).await
+    }
+
+    async fn withdraw(&self, request: Request<WithdrawRequest>) -> Answered<AccountResponse> {
+        let request = request.into_inner();
+        let name = request.account.clone();
+        self.change_account(name, Logged::Withdraw(request)).await
+    }
+
+    async fn trade(&self, request: Request<TradeRequest>) -> Answered<TradeResponse> {
+        let (index, outcome) = self
+            .change_book(Logged::Trade(request.into_inner()))
+            .await?;
+        let result = match outcome {
+            Ok(Receipt::Trade(number)) => trade_response::Result::Trade(number.0),
+            Ok(other) => unreachable!("a trade is answered by its number, not by {other:?}"),
+            Err(rejection) => trade_response::Result::Rejection(answer::rejection(rejection)),
+        };
+        Ok(Response::new(TradeResponse {
+            index: index.0,
+            result: Some(result),
+        }))
+    }
+
+    async fn transfer(&self, request: Request<TransferRequest>) -> Answered<TransferResponse> {
+        let (index, outcome) = self
+            .change_book(Logged::Transfer(request.into_inner()))
+            .await?;
+        let result = match outcome {
+            Ok(Receipt::Transfer { from_cash }) => transfer_response::Result::FromCash(from_cash),
+            Ok(other) => unreachable!("a transfer is answered by a balance, not by {other:?}"),
+            Err(rejection) => transfer_response::Result::Rejection(answer::rejection(rejection)),
+        };
+        Ok(Response::new(TransferResponse {
+            index: index.0,
+            result: Some(result),
+        }))
+    }
+
+    async fn get_account(&self, request: Request<GetAccountRequest>) -> Answered<AccountResponse> {
+        let GetAccountRequest { book, account } = request.into_inner();
+        let query = Query::Account {
+            book,
+            account: account.clone(),
+        };
+        let (index, Answer::Account(found)) = self.look(query).await? else {
+            unreachable!("an account was asked for")
+        };
+        let result = match found {
+            Ok(found) => account_response::Result::Account(answer::account(account, found)),
+            Err(rejection) => account_response::Result::Rejection(answer::rejection(rejection)),
+        };
+        let response = AccountResponse {
+            index: index.0,
+            result: Some(result),
+        };
+        status::bounded(response).map(Response::new)
+    }
+
+    async fn get_book(&self, request: Request<GetBookRequest>) -> Answered<GetBookResponse> {
+        let query = Query::Book {
+            book: request.into_inner().book,
+        };
+        let (index, Answer::Book { accounts, trades }) = self.look(query).await? else {
+            unreachable!("a book was asked for")
+        };
+        let accounts = accounts
+            .into_iter()
+            .map(|(name, account)| answer::account(name, account))
+            .collect();
+        let response = GetBookResponse {
+            index: index.0,
+            accounts,
+            trades,
+        };
+        status::bounded(response).map(Response::new)
+    }
+
+    async fn get_history(
+        &self,
+        request: Request<GetHistoryRequest>,
+    ) -> Answered<GetHistoryResponse> {
+        let GetHistoryRequest { book, from, limit } = request.into_inner();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let query = Query::History { book, from, limit };
+        let (index, Answer::History { trades, total }) = self.look(query).await? else {
+            unreachable!("a history was asked for")
+        };
+        let trades = trades.into_iter().map(answer::trade).collect();
+        Ok(Response::new(GetHistoryResponse {
+            index: index.0,
+            trades,
+            total,
+        }))
+    }
+}
+
+impl ClientServices {
+    async fn change_book(&self, request: Logged) -> Result<(LogIndex, Outcome), Status> {
+        match self.propose(request).await? {
+            (index, machine::Outcome::Ledger(outcome)) => Ok((index, outcome)),
+            (_, other) => unreachable!("the ledger was asked, but {other:?} answered"),
+        }
+    }
+
+    async fn change_account(&self, name: String, request: Logged) -> Answered<AccountResponse> {
+        let (index, outcome) = self.change_book(request).await?;
+        let result = match outcome {
+            Ok(Receipt::Account(after)) => {
+                account_response::Result::Account(answer::account(name, after))
+            }
+            Ok(other) => unreachable!("an account is answered by its state, not by {other:?}"),
+            Err(rejection) => account_response::Result::Rejection(answer::rejection(rejection)),
+        };
+        Ok(Response::new(AccountResponse {
+            index: index.0,
+            result: Some(result),
+        }))
+    }
+
+    async fn look(&self, query: Query) -> Result<(LogIndex, Answer), Status> {
+        match self.read(machine::Query::Ledger(query)).await? {
+            (index, machine::Answer::Ledger(answer)) => Ok((index, answer)),
+            (_, other) => unreachable!("the ledger was asked, but {other:?} answered"),
+        }
+    }
+}
