@@ -17,10 +17,12 @@
 //! - **H4, undone**: after [`Cluster::heal_all`](cluster::Cluster::heal_all) no fault is in force.
 
 pub mod client;
+pub mod cluster;
 pub mod conservation;
 pub mod fault;
-pub mod network;
 pub mod load;
+pub mod nemesis;
+pub mod network;
 pub mod plan;
 pub mod process;
 pub mod proxy;

@@ -70,6 +70,11 @@ impl Target {
         Self::Follower,
     ];
 
+    /// Says whether it depends on who leads.
+    pub const fn needs_leader(self) -> bool {
+        matches!(self, Self::Leader | Self::Follower)
+    }
+
     /// Says who is meant, in order, or in words why nobody is.
     pub fn resolve(
         self,

@@ -9,6 +9,17 @@ pub(crate) fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result
     serializer.collect_str(&humantime::format_duration(*span))
 }
 
+/// Writes a duration, if there is one; for `#[serde(serialize_with)]`.
+pub(crate) fn serialize_option<S: Serializer>(
+    span: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match span {
+        Some(span) => serialize(span, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// Reads a duration; for `#[serde(with)]`.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;

@@ -1,0 +1,413 @@
+//! The system under test as a whole: its nodes' processes, the network between them, and who leads.
+//!
+//! Every action returns when its effect was observed, or says that it was not (H2). Whatever an
+//! action did, [`Cluster::heal_all`] undoes (H4), and dropping the cluster ends every process (H1).
+//!
+//! A run's folder gets one folder for each node, `nodes/n1` and so on, with its configuration, its
+//! data and what it printed.
+
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::network::{Listening, Network};
+use crate::plan::Plan;
+use crate::process::{
+    Exit, Launch, ProcessError, ProcessState, Processes, Supervisor, UnexpectedExit,
+};
+use crate::proxy::{PortHold, ProxyError};
+use crate::system::{self, NodeId, NodeView, System, SystemError};
+
+pub use status::{ClusterStatus, Leadership, NodeHealth, Rivals};
+use status::{Poll, Watcher};
+
+/// How long a signal may take to show its effect. The kernel takes microseconds; a machine that
+/// takes this long is in no state to test anything.
+const SIGNAL_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a restarted node may take to answer. It reads its log first.
+const RESTART_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long to wait between two questions to a node that is starting, or to a cluster that elects.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How much of a node's last words an error quotes.
+const LAST_WORDS_MAX: usize = 500;
+
+/// The cluster could not be started, or an action on it had no visible effect.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The plan names a system that there is not.
+    #[error("there is no system {name:?}")]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// A folder of the run could not be made.
+    #[error("failed to create folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No port could be had.
+    #[error("failed to reserve a port")]
+    Port(#[source] io::Error),
+    /// A node could not be made ready to start.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// A link failed.
+    #[error(transparent)]
+    Network(#[from] ProxyError),
+    /// A process could not be acted on.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A node ended while it was to become ready.
+    #[error("{node} ended instead of starting: {exit}: {last_words}")]
+    Ended {
+        /// The node.
+        node: NodeId,
+        /// How it ended.
+        exit: Exit,
+        /// What it printed last.
+        last_words: Box<str>,
+    },
+    /// A node runs but does not answer.
+    #[error("{node} does not answer {} after its start", humantime::format_duration(*deadline))]
+    Mute {
+        /// The node.
+        node: NodeId,
+        /// How long it had.
+        deadline: Duration,
+    },
+    /// A signal showed no effect.
+    #[error("{node} shows no effect of {action}")]
+    NoEffect {
+        /// The node.
+        node: NodeId,
+        /// What was done to it.
+        action: &'static str,
+    },
+    /// No node leads with a majority behind it.
+    #[error("no leader after {}", humantime::format_duration(*deadline))]
+    Leaderless {
+        /// How long the cluster had.
+        deadline: Duration,
+        /// What each node said last.
+        last: Box<ClusterStatus>,
+    },
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    system: Arc<dyn System>,
+    nodes: Vec<NodeId>,
+    members: BTreeMap<NodeId, Member>,
+    watcher: Watcher,
+    network: Network,
+    supervisor: Supervisor,
+}
+
+/// What is fixed about a node.
+#[derive(Debug)]
+struct Member {
+    launch: Launch,
+    listening: Listening,
+    /// Keeps the node's ports from others while it is down.
+    _ports: [PortHold; 2],
+}
+
+impl Cluster {
+    /// Starts the plan's system, with what it writes under `folder`, and returns when every node
+    /// answers. A leader may be yet to come.
+    pub async fn start(plan: &Plan, folder: &Path) -> Result<Self, ClusterError> {
+        let system = system::by_name(plan).ok_or_else(|| ClusterError::Unknown {
+            name: plan.system.clone(),
+        })?;
+        Self::start_system(system, plan, folder).await
+    }
+
+    /// Starts a system that need not have a name.
+    pub async fn start_system(
+        system: Arc<dyn System>,
+        plan: &Plan,
+        folder: &Path,
+    ) -> Result<Self, ClusterError> {
+        let nodes = NodeId::first(plan.nodes);
+        let mut ports = BTreeMap::new();
+        let mut listening = BTreeMap::new();
+        for &node in &nodes {
+            let reserve = || PortHold::reserve().map_err(ClusterError::Port);
+            let held = [reserve()?, reserve()?];
+            let [peers, clients] = [&held[0], &held[1]].map(PortHold::address);
+            ports.insert(node, held);
+            listening.insert(node, Listening { peers, clients });
+        }
+        let network = Network::open(listening.clone(), plan.seed.derive("network"))?;
+        let cluster = name_cluster(plan);
+        let mut members = BTreeMap::new();
+        for (node, ports) in ports {
+            let folder = make_folder(folder, node)?;
+            let listening = listening[&node];
+            let view = NodeView {
+                node,
+                cluster: cluster.clone(),
+                folder: folder.clone(),
+                listen_peers: listening.peers,
+                listen_clients: listening.clients,
+                peers: network.peers_of(node),
+            };
+            let launch = Launch {
+                command: system.prepare(&view)?,
+                stdout: folder.join("stdout.log"),
+                stderr: folder.join("stderr.log"),
+            };
+            let member = Member {
+                launch,
+                listening,
+                _ports: ports,
+            };
+            members.insert(node, member);
+        }
+        let supervisor = Supervisor::start()?;
+        let poll = Poll::new(&system, &listening, supervisor.processes());
+        let cluster = Self {
+            watcher: Watcher::start(poll),
+            system,
+            nodes,
+            members,
+            network,
+            supervisor,
+        };
+        for (&node, member) in &cluster.members {
+            cluster
+                .supervisor
+                .launch(node, member.launch.clone())
+                .await?;
+        }
+        for &node in &cluster.nodes {
+            cluster.wait_ready(node, plan.recovery_deadline).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Returns all nodes, in order.
+    pub fn nodes(&self) -> &[NodeId] {
+        &self.nodes
+    }
+
+    /// Returns where clients find each node: through the links that faults act on.
+    pub fn client_addresses(&self) -> BTreeMap<NodeId, SocketAddr> {
+        self.network.client_addresses()
+    }
+
+    /// Returns the links.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Returns a view of the cluster that is a fraction of a second old at most.
+    pub fn status(&self) -> watch::Receiver<ClusterStatus> {
+        self.watcher.status()
+    }
+
+    /// Asks every node that can answer how it is, now and past all proxies.
+    pub async fn poll(&self) -> ClusterStatus {
+        let listening = self.members.iter();
+        let listening = listening.map(|(&node, member)| (node, member.listening));
+        let processes = self.supervisor.processes();
+        Poll::new(&self.system, &listening.collect(), processes)
+            .now()
+            .await
+    }
+
+    /// Waits until a node leads and a majority says that it does.
+    pub async fn wait_for_leader(&self, deadline: Duration) -> Result<Leadership, ClusterError> {
+        let start = Instant::now();
+        loop {
+            let status = self.poll().await;
+            if let Some(leadership) = status.agreed() {
+                return Ok(leadership);
+            }
+            if start.elapsed() >= deadline {
+                let last = Box::new(status);
+                return Err(ClusterError::Leaderless { deadline, last });
+            }
+            sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// Returns what the processes are doing.
+    pub fn processes(&self) -> watch::Receiver<Processes> {
+        self.supervisor.processes()
+    }
+
+    /// Returns the nodes that ended without our doing, in order.
+    pub fn unexpected_exits(&self) -> Vec<UnexpectedExit> {
+        self.supervisor.processes().borrow().exits.clone()
+    }
+
+    /// Kills a node; returns when its process is gone and links to it refuse.
+    pub async fn kill(&self, node: NodeId) -> Result<(), ClusterError> {
+        observe(node, "SIGKILL", self.supervisor.kill(node)).await?;
+        Ok(self.network.set_down(node, true).await?)
+    }
+
+    /// Stops a node; returns when all of it has stopped.
+    pub async fn pause(&self, node: NodeId) -> Result<(), ClusterError> {
+        observe(node, "SIGSTOP", self.supervisor.pause(node)).await
+    }
+
+    /// Lets a stopped node go on; returns when it does.
+    pub async fn resume(&self, node: NodeId) -> Result<(), ClusterError> {
+        observe(node, "SIGCONT", self.supervisor.resume(node)).await
+    }
+
+    /// Starts nodes that are down, side by side, each with the data that it left; returns when all
+    /// of them answer. Does what it can even if some of it fails, and then returns the first error.
+    pub async fn restart(&self, nodes: &[NodeId]) -> Result<(), ClusterError> {
+        let mut results = Vec::new();
+        let mut launched = Vec::new();
+        for &node in nodes {
+            match self.relaunch(node).await {
+                Ok(()) => launched.push(node),
+                Err(error) => results.push(Err(error)),
+            }
+        }
+        for node in launched {
+            let ready = self.wait_ready(node, RESTART_DEADLINE).await;
+            // A node that runs but is slow must be reachable as soon as it is not.
+            if !matches!(ready, Err(ClusterError::Ended { .. })) {
+                let opened = self.network.set_down(node, false).await;
+                results.push(opened.map_err(ClusterError::from));
+            }
+            results.push(ready);
+        }
+        collect(results)
+    }
+
+    /// Undoes every fault: opens all links, lets stopped nodes go on and restarts those that were
+    /// killed. A node that ended by itself stays down. Does what it can even if some of it fails,
+    /// and then returns the first error.
+    pub async fn heal_all(&self) -> Result<(), ClusterError> {
+        let healed = self.network.cut_exactly(BTreeSet::new()).await;
+        let mut results = vec![healed.map_err(ClusterError::from)];
+        let mut killed = Vec::new();
+        for &node in &self.nodes {
+            match self.supervisor.state(node) {
+                // A pause that was given up on may still take effect, so whoever runs is told, too.
+                Some(ProcessState::Running | ProcessState::Paused) => {
+                    results.push(self.resume(node).await);
+                }
+                Some(ProcessState::Killed) => killed.push(node),
+                Some(ProcessState::Exited(_)) | None => {}
+            }
+        }
+        results.push(self.restart(&killed).await);
+        collect(results)
+    }
+
+    /// Ends everything: returns when every process is reaped and nothing listens any more. Says
+    /// which nodes had ended by themselves before.
+    pub async fn shutdown(self) -> Vec<UnexpectedExit> {
+        let exits = self.unexpected_exits();
+        self.watcher.shutdown().await;
+        self.supervisor.shutdown().await;
+        self.network.shutdown().await;
+        exits
+    }
+}
+
+impl Cluster {
+    async fn relaunch(&self, node: NodeId) -> Result<(), ClusterError> {
+        let member = self.members.get(&node);
+        let member = member.ok_or(ProcessError::NotRunning { node })?;
+        Ok(self.supervisor.launch(node, member.launch.clone()).await?)
+    }
+
+    /// Waits until a node answers, or until it is certain that it will not.
+    async fn wait_ready(&self, node: NodeId, deadline: Duration) -> Result<(), ClusterError> {
+        let member = self.members.get(&node);
+        let member = member.ok_or(ProcessError::NotRunning { node })?;
+        let mut probe = self.system.probe(member.listening.clients);
+        let start = Instant::now();
+        loop {
+            if let Some(ProcessState::Exited(exit)) = self.supervisor.state(node) {
+                let last_words = read_last_words(&member.launch.stderr);
+                return Err(ClusterError::Ended {
+                    node,
+                    exit,
+                    last_words,
+                });
+            }
+            let answer = timeout(status::PROBE_TIMEOUT, probe.status()).await;
+            if matches!(answer, Ok(Ok(_))) {
+                return Ok(());
+            }
+            if start.elapsed() >= deadline {
+                return Err(ClusterError::Mute { node, deadline });
+            }
+            sleep(ASK_AGAIN).await;
+        }
+    }
+}
+
+/// Returns the first error, and logs them all.
+fn collect(results: Vec<Result<(), ClusterError>>) -> Result<(), ClusterError> {
+    for error in results.iter().filter_map(|result| result.as_ref().err()) {
+        tracing::error!(%error, "failed to act on the cluster");
+    }
+    results.into_iter().collect()
+}
+
+/// Waits for an action's effect, but not for ever.
+async fn observe(
+    node: NodeId,
+    action: &'static str,
+    effect: impl Future<Output = Result<(), ProcessError>>,
+) -> Result<(), ClusterError> {
+    match timeout(SIGNAL_DEADLINE, effect).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(ClusterError::NoEffect { node, action }),
+    }
+}
+
+/// Makes up a name that no other cluster has: nodes must not take another run's for their peers.
+fn name_cluster(plan: &Plan) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |since| since.as_millis());
+    format!("{}-{}-{now}", plan.system, std::process::id())
+}
+
+fn make_folder(run: &Path, node: NodeId) -> Result<PathBuf, ClusterError> {
+    let make = |path: PathBuf| {
+        std::fs::create_dir_all(&path)
+            .and_then(|()| path.canonicalize())
+            .map_err(|source| ClusterError::Folder { path, source })
+    };
+    make(run.join("nodes").join(node.to_string()))
+}
+
+/// Reads the end of what a node printed, on one line.
+fn read_last_words(log: &Path) -> Box<str> {
+    let text = std::fs::read(log).unwrap_or_default();
+    let tail = &text[text.len().saturating_sub(LAST_WORDS_MAX)..];
+    let tail = String::from_utf8_lossy(tail);
+    let mut lines: Vec<_> = tail.lines().map(str::trim).collect();
+    lines.retain(|line| !line.is_empty());
+    let last = lines.last().copied().unwrap_or("it printed nothing");
+    last.into()
+}
+
+#[cfg(test)]
+mod tests;

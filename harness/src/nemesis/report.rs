@@ -1,0 +1,94 @@
+//! What became of a schedule.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::fault::{Family, FaultResult, Link, ScheduledFault};
+use crate::plan::span;
+use crate::system::NodeId;
+
+/// What became of one fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FaultRecord {
+    /// What was to be done.
+    pub scheduled: ScheduledFault,
+    /// What came of it.
+    pub result: FaultResult,
+    /// Who was hit; for a partition, whom it was about.
+    pub nodes: Vec<NodeId>,
+    /// Which links were cut.
+    pub cut: BTreeSet<Link>,
+    /// Who led when it began, if that was known.
+    pub leader: Option<NodeId>,
+    /// When it was in force, from the start of the storm.
+    #[serde(with = "span")]
+    pub began: Duration,
+    /// When it was undone; nothing if there was nothing to undo.
+    #[serde(serialize_with = "span::serialize_option")]
+    pub ended: Option<Duration>,
+    /// Why it is not certain that it was undone, if it is not.
+    pub trouble: Option<String>,
+}
+
+/// How often a kind of fault came to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// In force, and seen to be.
+    pub installed: usize,
+    /// Not tried, for a reason.
+    pub skipped: usize,
+    /// Tried, with unknown effect.
+    pub indeterminate: usize,
+}
+
+/// What became of every fault that was begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NemesisReport {
+    /// The faults, in the order in which they began.
+    pub faults: Vec<FaultRecord>,
+}
+
+impl FaultRecord {
+    /// Says whether it was in force and hit the node that led.
+    pub fn is_leader_hit(&self) -> bool {
+        self.result == FaultResult::Installed
+            && self
+                .leader
+                .is_some_and(|leader| self.nodes.contains(&leader))
+    }
+}
+
+impl NemesisReport {
+    /// Counts results by family. A family that was never begun is not listed.
+    pub fn counts(&self) -> BTreeMap<Family, Counts> {
+        self.count_by(|record| record.scheduled.fault.family())
+    }
+
+    /// Counts results by fault in words, such as `partition isolate leader`.
+    pub fn counts_by_fault(&self) -> BTreeMap<String, Counts> {
+        self.count_by(|record| record.scheduled.fault.to_string())
+    }
+
+    /// Counts the faults that hit the leader.
+    pub fn leader_hits(&self) -> usize {
+        self.faults
+            .iter()
+            .filter(|record| record.is_leader_hit())
+            .count()
+    }
+
+    fn count_by<K: Ord>(&self, key: impl Fn(&FaultRecord) -> K) -> BTreeMap<K, Counts> {
+        let mut counts: BTreeMap<K, Counts> = BTreeMap::new();
+        for record in &self.faults {
+            let counts = counts.entry(key(record)).or_default();
+            *match record.result {
+                FaultResult::Installed => &mut counts.installed,
+                FaultResult::Skipped(_) => &mut counts.skipped,
+                FaultResult::Indeterminate(_) => &mut counts.indeterminate,
+            } += 1;
+        }
+        counts
+    }
+}
