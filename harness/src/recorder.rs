@@ -127,6 +127,10 @@ impl Recorder {
             source: Arc::new(source),
         };
         let file = File::create_new(path).map_err(create)?;
+        Self::begin(path, file)
+    }
+
+    fn begin(path: &Path, file: File) -> Result<(Self, Recording), RecordError> {
         let (queue, entries) = mpsc::channel(QUEUE);
         let (fail, failure) = watch::channel(None);
         let (finish, done) = oneshot::channel();
@@ -147,7 +151,10 @@ impl Recorder {
                 // Nobody waits if the recording was given up; the file is as whole as it can be.
                 let _ = finish.send(result);
             })
-            .map_err(create)?;
+            .map_err(|source| RecordError::Create {
+                path: path.into(),
+                source: Arc::new(source),
+            })?;
         let clock = Arc::new(Clock {
             start: Instant::now(),
             order: Mutex::new(()),
