@@ -76,7 +76,7 @@ pub enum Unknown {
         /// How far the search came.
         reached: Reached,
     },
-    /// The history holds no operation that says anything.
+    /// The history holds no operation.
     Empty,
     /// The search found an order that did not survive its own replay: a defect of the checker.
     SelfCheck,

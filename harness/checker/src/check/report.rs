@@ -152,7 +152,7 @@ fn describe_unknown(why: &Unknown) -> String {
     match why {
         Unknown::Time { reached } => format!("the time limit was reached: {}; raise --time-limit", describe_reached(reached)),
         Unknown::Memory { reached } => format!("the memory limit was reached: {}; raise --memory-limit", describe_reached(reached)),
-        Unknown::Empty => "it holds no operation that was answered, so there is nothing to judge".to_owned(),
+        Unknown::Empty => "it holds no operation, so there is nothing to judge".to_owned(),
         Unknown::SelfCheck => "the search found an order that its own replay refused: this is a defect of the checker".to_owned(),
     }
 }

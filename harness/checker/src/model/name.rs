@@ -102,9 +102,11 @@ const LEDGER: [&str; 8] = ["open", "deposit", "withdraw", "trade", "transfer", "
 pub fn guess(operations: &[Operation]) -> Result<Guess, NoGuess> {
     let functions: BTreeSet<&str> = operations.iter().map(|operation| operation.f.as_str()).collect();
     let named = functions.iter().copied().collect::<Vec<_>>().join(", ");
-    let only = |known: &[&str]| !functions.is_empty() && functions.iter().all(|f| known.contains(f));
+    let only = |known: &[&str]| functions.iter().all(|f| known.contains(f));
     let has = |f: &str| functions.contains(f);
-    let model = if only(&["acquire", "release", "lock", "unlock"]) {
+    let model = if functions.is_empty() {
+        ModelName::Register
+    } else if only(&["acquire", "release", "lock", "unlock"]) {
         ModelName::Mutex
     } else if only(&LEDGER) {
         ModelName::Ledger
@@ -121,7 +123,10 @@ pub fn guess(operations: &[Operation]) -> Result<Guess, NoGuess> {
     } else {
         return Err(NoGuess { functions: named });
     };
-    let reason = format!("the history's functions are {named}");
+    let reason = match named.as_str() {
+        "" => "the history names no function, so any model would do".to_owned(),
+        named => format!("the history's functions are {named}"),
+    };
     Ok(Guess { model, reason })
 }
 

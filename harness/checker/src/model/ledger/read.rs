@@ -109,6 +109,10 @@ fn names(map: BTreeMap<String, u64>) -> impl Iterator<Item = (Name, u64)> {
 
 /// Reads an operation on a book.
 pub(crate) fn read(operation: &Operation) -> Result<Reading<Book>, Unreadable> {
+    if operation.key.is_none() {
+        let problem = format!("the operation {} names no book", operation.f);
+        return Err(Unreadable { is_completion: false, problem: format!("{problem}: its `key` is missing") });
+    }
     let op = match operation.f.as_str() {
         "open" => {
             let value: OpenValue = input(operation, "{\"account\", \"cash\", \"holdings\"}")?;

@@ -1,0 +1,126 @@
+//! The oracle: tries every order. It knows intervals and models, and nothing of the search.
+
+use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
+
+use crate::history::{Moment, Operation};
+use crate::model::{End, Model, Reading};
+
+pub(super) struct Oracle<M: Model> {
+    initial: M,
+    operations: Vec<(Operation, Reading<M>)>,
+}
+
+/// What must be placed.
+struct Candidate<'a, M: Model> {
+    operation: &'a Operation,
+    op: &'a M::Op,
+    /// None if it may or may not have happened.
+    answered: Option<(Moment, &'a Option<M::Ret>)>,
+}
+
+impl<M: Model> Oracle<M> {
+    pub(super) fn new(initial: M, operations: Vec<(Operation, Reading<M>)>) -> Self {
+        Self { initial, operations }
+    }
+
+    pub(super) fn is_linearizable(&self) -> bool {
+        self.is_prefix_linearizable((u64::MAX, usize::MAX))
+    }
+
+    /// Returns the line of the completion with which the shortest bad prefix ends.
+    pub(super) fn shortest_bad_prefix(&self) -> Option<usize> {
+        let mut completions: Vec<Moment> = self
+            .operations
+            .iter()
+            .filter(|(_, reading)| reading.end != End::Open)
+            .filter_map(|(operation, _)| operation.completed)
+            .collect();
+        completions.sort_unstable_by_key(|moment| (moment.instant, moment.event));
+        let bad = completions.iter().find(|moment| !self.is_prefix_linearizable((moment.instant, moment.event)));
+        bad.map(|moment| moment.line)
+    }
+
+    fn is_prefix_linearizable(&self, end: (u64, usize)) -> bool {
+        let mut candidates = Vec::new();
+        for (operation, reading) in &self.operations {
+            let completed = operation.completed.filter(|moment| (moment.instant, moment.event) <= end);
+            let answered = match (&reading.end, completed) {
+                _ if operation.invoked.instant > end.0 => continue,
+                (End::Refused, Some(_)) => continue,
+                (End::Answered(seen), Some(completed)) => Some((completed, seen)),
+                _ => None,
+            };
+            candidates.push(Candidate { operation, op: &reading.op, answered });
+        }
+        can_finish(&self.initial, &mut candidates)
+    }
+
+    /// Asks stateright's tester, which wants every answer whole and knows no ties.
+    pub(super) fn ask_stateright(&self) -> Option<bool> {
+        let mut events: Vec<(usize, u64, u64, &M::Op, Option<&M::Ret>)> = Vec::new();
+        for (operation, reading) in &self.operations {
+            let process = operation.process;
+            match (&reading.end, operation.completed) {
+                (End::Refused, _) => continue,
+                (End::Answered(Some(seen)), Some(completed)) => {
+                    events.push((completed.event, completed.instant, process, &reading.op, Some(seen)));
+                }
+                (End::Answered(_), _) => return None,
+                (End::Open, _) => {}
+            }
+            events.push((operation.invoked.event, operation.invoked.instant, process, &reading.op, None));
+        }
+        events.sort_unstable_by_key(|event| event.0);
+        if events.windows(2).any(|pair| pair[0].1 == pair[1].1) {
+            return None;
+        }
+        let mut tester = LinearizabilityTester::new(self.initial.clone());
+        for (_, _, process, op, seen) in events {
+            let fed = match seen {
+                None => tester.on_invoke(process, op.clone()).map(|_| ()),
+                // It compares answers for equality; one that leaves something open is not for it.
+                Some(seen) if is_partial::<M>(seen) => return None,
+                Some(seen) => tester.on_return(process, seen.clone()).map(|_| ()),
+            };
+            fed.expect("the generator pairs its events");
+        }
+        Some(tester.is_consistent())
+    }
+}
+
+/// Whether an observation leaves something of the answer open; its description says so.
+fn is_partial<M: Model>(seen: &M::Ret) -> bool {
+    format!("{seen:?}").contains("None")
+}
+
+/// Whether the rest can be put in an order: everything answered must be, the others may be.
+fn can_finish<M: Model>(state: &M, rest: &mut Vec<Candidate<'_, M>>) -> bool {
+    if rest.iter().all(|candidate| candidate.answered.is_none()) {
+        return true;
+    }
+    for index in 0..rest.len() {
+        if rest.iter().any(|other| precedes(other, &rest[index])) {
+            continue;
+        }
+        let candidate = rest.remove(index);
+        let mut next = state.clone();
+        let answer = next.invoke(candidate.op);
+        let is_legal = match candidate.answered {
+            Some((_, Some(seen))) => M::admits(seen, &answer),
+            _ => true,
+        };
+        let finishes = is_legal && can_finish(&next, rest);
+        rest.insert(index, candidate);
+        if finishes {
+            return true;
+        }
+    }
+    false
+}
+
+/// Closed intervals: before means returned before the call; within one process also at its instant.
+fn precedes<M: Model>(a: &Candidate<'_, M>, b: &Candidate<'_, M>) -> bool {
+    let Some((completed, _)) = a.answered else { return false };
+    let is_same_process = a.operation.process == b.operation.process;
+    completed.instant < b.operation.invoked.instant || (is_same_process && completed.event < b.operation.invoked.event)
+}

@@ -1,0 +1,271 @@
+//! `stormproof check`: judges recorded histories.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use checker::check::{CheckError, FailedCas, NilRead, Options, Report, check, initial_from};
+use checker::history::{Format, read};
+use checker::model::ModelName;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+/// The history's name in the folder of a run.
+const HISTORY_FILE: &str = "history.jsonl";
+
+/// How long a file may take before a line says that it is being judged.
+const PROGRESS_AFTER: Duration = Duration::from_secs(2);
+
+/// Judge recorded histories: linearizable, or not and here is why.
+///
+/// A history is JSON Lines (our own), EDN (Jepsen, Knossos) or a Jepsen log; a folder stands for
+/// the history.jsonl of the run in it. Format and model are told from the content; what was
+/// assumed is printed with the verdict.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct CheckArgs {
+    /// Histories, or folders of runs
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// What the system ought to do; told from the functions in the history if left out
+    #[arg(long, value_parser = parse_model, value_name = "MODEL", help = format!("What the system ought to do: {} [default: told from the functions in the history]", ModelName::choices()))]
+    model: Option<ModelName>,
+    /// The value before the first operation: nil, JSON such as 0 or '""', or a word [default: nil; kv-append: ""]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    initial: Option<String>,
+    /// What a read that returned nil saw
+    #[arg(long, value_enum, default_value_t)]
+    nil_read: NilReadArg,
+    /// What a compare-and-set that completed with fail says
+    #[arg(long, value_enum, default_value_t)]
+    failed_cas: FailedCasArg,
+    /// The format of the files; told from the content if left out
+    #[arg(long, value_enum)]
+    format: Option<FormatArg>,
+    /// When to give up on a file, such as 500ms, 60s, 10m or 2h
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s", value_name = "TIME")]
+    time_limit: Duration,
+    /// How much memory the search may take, such as 512MiB or 2GiB
+    #[arg(long, value_parser = parse_bytes, default_value = "2GiB", value_name = "SIZE")]
+    memory_limit: u64,
+    /// Print one JSON object a line and file instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  stormproof check runs/2026-11-20T03-00-00        the history of a run, in its folder
+  stormproof check history.jsonl other.edn         several files; the worst verdict is the exit code
+  stormproof check --model cas-register --initial 0 --nil-read unknown mongodb.edn
+  stormproof check --json night/*.jsonl | jq -r 'select(.verdict == \"violation\") | .name'
+
+Exit codes, of several files the first that applies:
+  1  a history is not linearizable
+  2  a file could not be read or makes no sense, or the arguments are wrong
+  3  a search ended at its time or memory limit, or there was nothing to judge
+  0  every history is linearizable";
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum NilReadArg {
+    /// That there was no value
+    #[default]
+    Absent,
+    /// Nothing: the recorder kept no value
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum FailedCasArg {
+    /// Only that it was not applied
+    #[default]
+    Dropped,
+    /// That the value was not the expected one
+    Observed,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatArg {
+    /// One JSON object a line
+    Jsonl,
+    /// Maps of EDN, in a vector or list or one after the other
+    Edn,
+    /// The lines that jepsen.util logs
+    JepsenLog,
+}
+
+impl CheckArgs {
+    fn options(&self) -> Options {
+        Options {
+            model: self.model,
+            initial: self.initial.as_deref().map(initial_from),
+            nil_read: match self.nil_read {
+                NilReadArg::Absent => NilRead::Absent,
+                NilReadArg::Unknown => NilRead::Unknown,
+            },
+            failed_cas: match self.failed_cas {
+                FailedCasArg::Dropped => FailedCas::Dropped,
+                FailedCasArg::Observed => FailedCas::Observed,
+            },
+            time_limit: self.time_limit,
+            memory_limit: self.memory_limit,
+        }
+    }
+
+    fn format(&self) -> Option<Format> {
+        self.format.map(|format| match format {
+            FormatArg::Jsonl => Format::Jsonl,
+            FormatArg::Edn => Format::Edn,
+            FormatArg::JepsenLog => Format::JepsenLog,
+        })
+    }
+}
+
+/// Judges every file and prints what came of it; the exit code is that of the worst.
+#[must_use]
+pub fn run(args: CheckArgs) -> ExitCode {
+    let options = args.options();
+    let mut worst = Outcome::Linearizable;
+    for file in &args.files {
+        let path = history_of(file);
+        let judged = with_progress(&path, || judge(&path, args.format(), &options));
+        worst = worst.max(Outcome::of(&judged));
+        print(&path, &judged, args.json);
+    }
+    ExitCode::from(worst.exit_code())
+}
+
+/// What came of a file, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Linearizable,
+    Unknown,
+    Unreadable,
+    Violation,
+}
+
+impl Outcome {
+    fn of(judged: &Result<Report, CheckError>) -> Self {
+        match judged.as_ref().map(|report| report.verdict.exit_code()) {
+            Ok(0) => Self::Linearizable,
+            Ok(1) => Self::Violation,
+            Ok(_) => Self::Unknown,
+            Err(_) => Self::Unreadable,
+        }
+    }
+
+    fn exit_code(self) -> u8 {
+        match self {
+            Self::Linearizable => 0,
+            Self::Violation => 1,
+            Self::Unreadable => 2,
+            Self::Unknown => 3,
+        }
+    }
+}
+
+/// A folder stands for the history of the run in it.
+fn history_of(file: &Path) -> PathBuf {
+    if file.is_dir() { file.join(HISTORY_FILE) } else { file.to_owned() }
+}
+
+fn judge(path: &Path, format: Option<Format>, options: &Options) -> Result<Report, CheckError> {
+    let recording = read(path, format)?;
+    check(&recording, options)
+}
+
+fn print(path: &Path, judged: &Result<Report, CheckError>, is_json: bool) {
+    match judged {
+        Ok(report) => {
+            for warning in &report.warnings {
+                eprintln!("warning: {}:{}: {}", report.name, warning.line, warning.message);
+            }
+            if is_json {
+                println!("{}", serde_json::to_string(report).expect("a report holds nothing that JSON cannot"));
+            } else {
+                print!("{}", report.describe());
+            }
+        }
+        Err(error) => {
+            if is_json {
+                let name = path.display().to_string();
+                println!("{}", json!({ "name": name, "verdict": Value::Null, "error": error.to_string() }));
+            }
+            eprintln!("error: {error}");
+        }
+    }
+}
+
+/// Shows on a terminal that a file is being judged, once it takes long.
+fn with_progress<T>(path: &Path, work: impl FnOnce() -> T) -> T {
+    let (done, is_done) = mpsc::channel::<()>();
+    let name = path.file_name().unwrap_or(OsStr::new("history")).to_string_lossy().into_owned();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if is_done.recv_timeout(PROGRESS_AFTER) != Err(mpsc::RecvTimeoutError::Timeout) {
+                return;
+            }
+            let style = ProgressStyle::with_template("{spinner} judging {msg} ({elapsed})");
+            let bar = ProgressBar::new_spinner().with_message(name).with_elapsed(PROGRESS_AFTER);
+            bar.set_style(style.expect("the template is a constant"));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            // Ends when the sender is dropped, even by a panic.
+            _ = is_done.recv();
+            bar.finish_and_clear();
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+fn parse_model(text: &str) -> Result<ModelName, String> {
+    text.parse()
+}
+
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no size; write a number and KiB, MiB or GiB, such as 512MiB");
+    let (number, unit) = split_unit(text).ok_or_else(wrong)?;
+    let bytes = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1u64,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        "t" | "tb" | "tib" => 1 << 40,
+        _ => return Err(wrong()),
+    };
+    Ok((number * bytes as f64) as u64)
+}
+
+/// Splits `1.5GiB` into 1.5 and `GiB`.
+fn split_unit(text: &str) -> Option<(f64, &str)> {
+    let text = text.trim();
+    let end = text.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, text[end..].trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, expected) in [("17", 17), ("2KiB", 2048), ("512 MiB", 512 << 20), ("1.5g", 3 << 29)] {
+            assert_eq!(parse_bytes(text), Ok(expected), "{text}");
+        }
+        for text in ["", "GiB", "1PiB", "-1"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_worst_file_decides() {
+        let order = [Outcome::Linearizable, Outcome::Unknown, Outcome::Unreadable, Outcome::Violation];
+        assert!(order.is_sorted());
+        assert_eq!(order.map(Outcome::exit_code), [0, 3, 2, 1]);
+    }
+}
