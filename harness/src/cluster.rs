@@ -410,4 +410,4 @@ fn read_last_words(log: &Path) -> Box<str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,1 +1,209 @@
+//! The nemesis on clusters of parrots, with a real history.
 
+use std::path::Path;
+
+use checker::history::{Event, Process};
+
+use super::*;
+use crate::cluster::tests::{say, start};
+use crate::fault::{Family, Target, Topology};
+use crate::process::ProcessState;
+
+const MS: Duration = Duration::from_millis(1);
+const N1: NodeId = NodeId::new(1);
+const N2: NodeId = NodeId::new(2);
+
+fn fault(at: u64, duration: u64, fault: Fault) -> ScheduledFault {
+    ScheduledFault {
+        at: at as u32 * MS,
+        duration: duration as u32 * MS,
+        fault,
+        draw: None,
+    }
+}
+
+fn read_history(file: &Path) -> Vec<Event> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let events = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    events.collect()
+}
+
+struct Outcome {
+    report: NemesisReport,
+    history: Vec<Event>,
+}
+
+/// Runs a schedule on three parrots, of which n2 leads, and looks on with `look`.
+async fn run<L>(schedule: Vec<ScheduledFault>, look: impl FnOnce(Look) -> L) -> Outcome
+where
+    L: Future<Output = ()>,
+{
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = start(3, folder.path()).await.unwrap();
+    say(folder.path(), cluster.nodes(), 5, Some(N2));
+    let file = folder.path().join("history.jsonl");
+    let (recorder, recording) = Recorder::create(&file).unwrap();
+    let nemesis = Nemesis::new(&Plan {
+        schedule: Some(schedule),
+        ..Plan::default()
+    });
+    let cancel = CancellationToken::new();
+    let look = look(Look {
+        in_force: nemesis.in_force(),
+        cancel: cancel.clone(),
+    });
+    let (report, ()) = tokio::join!(nemesis.run(&cluster, &recorder, cancel), look);
+    drop(recorder);
+    recording.finish().await.unwrap();
+    // Whatever was done has been undone.
+    assert!(cluster.network().cuts().await.is_empty());
+    let states = cluster.processes().borrow().states.clone();
+    assert!(
+        states.values().all(|state| *state == ProcessState::Running),
+        "{states:?}"
+    );
+    assert_eq!(cluster.shutdown().await, []);
+    let history = read_history(&file);
+    Outcome { report, history }
+}
+
+struct Look {
+    in_force: watch::Receiver<Vec<String>>,
+    cancel: CancellationToken,
+}
+
+impl Look {
+    async fn wait_for(&mut self, expected: &[&str]) {
+        let seen = self.in_force.wait_for(|faults| faults == expected);
+        let seen = tokio::time::timeout(30_000 * MS, seen).await.map(drop);
+        assert!(seen.is_ok(), "last seen: {:?}", self.in_force.borrow());
+    }
+}
+
+async fn nothing(_: Look) {}
+
+/// Renders an event of the nemesis, but for what differs from run to run.
+fn describe(event: &Event) -> String {
+    assert_eq!(event.process, Process::NEMESIS);
+    let value = |key: &str| event.value[key].to_string().replace('"', "");
+    format!(
+        "{} {} {} {}",
+        event.f,
+        value("edge"),
+        value("nodes"),
+        value("result")
+    )
+}
+
+#[tokio::test]
+async fn both_edges_of_every_fault_are_recorded() {
+    let schedule = vec![
+        fault(0, 300, Fault::Kill(Target::Leader)),
+        fault(50, 100, Fault::Partition(Topology::Isolate(Target::Leader))),
+        fault(100, 300, Fault::Pause(Target::Node(N1))),
+    ];
+    let outcome = run(schedule, nothing).await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    // The second fault finds no leader: n2 is dead, and a parrot elects nobody.
+    assert_eq!(
+        lines,
+        [
+            "kill begin [n2] installed",
+            "partition begin [] {skipped:no node leads}",
+            "pause begin [n1] installed",
+            "kill end [n2] undone",
+            "pause end [n1] undone",
+        ]
+    );
+    assert!(outcome.history.is_sorted_by_key(|event| event.time));
+    assert_eq!(outcome.report.leader_hits(), 1);
+    let counts = outcome.report.counts();
+    assert_eq!(counts[&Family::Kill].installed, 1);
+    assert_eq!(counts[&Family::Partition].skipped, 1);
+    assert_eq!(outcome.report.counts_by_fault()["pause n1"].installed, 1);
+}
+
+#[tokio::test]
+async fn a_partition_cuts_what_it_says() {
+    let isolate = Fault::Partition(Topology::Isolate(Target::Leader));
+    let outcome = run(vec![fault(0, 50, isolate)], nothing).await;
+    let cut = outcome.history[0].value["cut"].to_string();
+    assert_eq!(cut, r#"[["n1","n2"],["n2","n1"],["n2","n3"],["n3","n2"]]"#);
+    assert_eq!(outcome.report.leader_hits(), 1);
+    let record = &outcome.report.faults[0];
+    assert!(record.ended.unwrap() >= record.began);
+}
+
+#[tokio::test]
+async fn overlapping_faults_end_one_by_one() {
+    let schedule = vec![
+        fault(0, 400, Fault::Pause(Target::Node(N1))),
+        fault(50, 100, Fault::Pause(Target::Leader)),
+        fault(100, 500, Fault::Kill(Target::Node(N1))),
+    ];
+    let outcome = run(schedule, |mut look| async move {
+        look.wait_for(&["pause n1 (n1)", "pause leader (n2)"]).await;
+        look.wait_for(&["pause n1 (n1)", "kill n1 (n1)"]).await;
+        look.wait_for(&["kill n1 (n1)"]).await;
+        look.wait_for(&[]).await;
+    })
+    .await;
+    let results: Vec<_> = outcome
+        .report
+        .faults
+        .iter()
+        .map(|record| &record.result)
+        .collect();
+    assert!(
+        results
+            .iter()
+            .all(|result| **result == FaultResult::Installed),
+        "{results:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_down_cannot_be_hit_again() {
+    let schedule = vec![
+        fault(0, 400, Fault::Kill(Target::Node(N1))),
+        fault(50, 100, Fault::Kill(Target::Node(N1))),
+        fault(60, 100, Fault::Pause(Target::Node(N1))),
+        fault(70, 100, Fault::Pause(Target::All)),
+    ];
+    let outcome = run(schedule, nothing).await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    assert_eq!(
+        lines[..4],
+        [
+            "kill begin [n1] installed",
+            "kill begin [] {skipped:n1 is not running}",
+            "pause begin [] {skipped:n1 is not running}",
+            "pause begin [n2,n3] installed",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn when_it_is_cancelled_everything_is_undone() {
+    let schedule = vec![
+        fault(0, 3_600_000, Fault::Kill(Target::Node(N1))),
+        fault(0, 3_600_000, Fault::Pause(Target::Leader)),
+        fault(0, 3_600_000, Fault::Partition(Topology::Bridge)),
+        fault(1_000_000, 1, Fault::Kill(Target::All)),
+    ];
+    let outcome = run(schedule, |mut look| async move {
+        let all = look.in_force.wait_for(|faults| faults.len() == 3);
+        all.await.unwrap();
+        look.cancel.cancel();
+    })
+    .await;
+    assert_eq!(outcome.report.faults.len(), 3);
+    assert!(
+        outcome
+            .report
+            .faults
+            .iter()
+            .all(|record| record.ended.is_some())
+    );
+    assert_eq!(outcome.history.len(), 6);
+}
