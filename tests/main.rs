@@ -1,1 +1,10 @@
-//! End to end.
+//! End to end: the binaries that users have, as users call them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
+
+mod corpus;
+mod faults;
+mod orphans;
+mod run;
+mod stormproof;
+mod usage;

@@ -16,10 +16,12 @@
 //! - **H3, bytes are held or the connection dies**: no fault takes bytes out of a stream that goes on.
 //! - **H4, undone**: after [`Cluster::heal_all`](cluster::Cluster::heal_all) no fault is in force.
 
+pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod conservation;
 pub mod fault;
+pub mod judgement;
 pub mod load;
 pub mod nemesis;
 pub mod network;
@@ -27,6 +29,7 @@ pub mod plan;
 pub mod process;
 pub mod proxy;
 pub mod recorder;
+pub mod run;
 pub mod seed;
 pub mod system;
 pub mod workload;

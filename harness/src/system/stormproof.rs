@@ -1,15 +1,16 @@
 //! Our own node as the system under test.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proto::admin::admin_client::AdminClient;
 use proto::admin::{Role as WireRole, StatusRequest, StatusResponse};
+use serde::Serialize;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::plan::{Plan, Timings};
+use crate::seed::Seed;
 use crate::system::{
     BoxFuture, CommandLine, NodeId, NodeStatus, NodeView, Probe, ProbeError, Role, System,
     SystemError, write_file,
@@ -30,6 +31,8 @@ pub(super) struct Stormproof {
     bin: Option<PathBuf>,
     flaws: Vec<String>,
     timings: Timings,
+    /// Where the nodes' own randomness comes from.
+    seed: Seed,
 }
 
 impl Stormproof {
@@ -38,42 +41,70 @@ impl Stormproof {
             bin: plan.node.bin.clone(),
             flaws: plan.node.flaws.clone(),
             timings: plan.timings.clone(),
+            seed: plan.seed.derive("nodes"),
         }
     }
 
-    /// Renders the node's configuration. Strings are written as JSON, which is YAML, too.
-    fn describe_config(&self, view: &NodeView) -> String {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    /// Returns the node's configuration.
+    fn configure(&self, view: &NodeView) -> Config {
         let span = |span: Duration| humantime::format_duration(span).to_string();
-        let data = view.folder.join("data");
-        let mut config = format!(
-            "id: {}\ncluster: {}\nlisten:\n  peers: {}\n  clients: {}\npeers:\n",
-            view.node.number(),
-            quoted(&view.cluster),
-            quoted(&view.listen_peers.to_string()),
-            quoted(&view.listen_clients.to_string()),
-        );
-        let mut line = |text: String| {
-            // Writing to a String cannot fail.
-            let _ = writeln!(config, "{text}");
-        };
-        for (peer, address) in &view.peers {
-            let address = quoted(&address.to_string());
-            line(format!("  - {{id: {}, address: {address}}}", peer.number()));
+        let peers = view.peers.iter();
+        Config {
+            id: view.node.number(),
+            cluster: view.cluster.clone(),
+            listen: ListenConfig {
+                peers: view.listen_peers,
+                clients: view.listen_clients,
+            },
+            peers: peers
+                .map(|(id, address)| PeerConfig {
+                    id: id.number(),
+                    address: *address,
+                })
+                .collect(),
+            data: view.folder.join("data"),
+            timings: TimingsConfig {
+                tick: span(self.timings.tick),
+                heartbeat: span(self.timings.heartbeat),
+                election: span(self.timings.election_timeout),
+            },
+            seed: self.seed.derive(&view.node.to_string()).number(),
+            flaws: self.flaws.clone(),
         }
-        line(format!("data: {}", quoted(&data.to_string_lossy())));
-        line(format!("tick: {}", span(self.timings.tick)));
-        line(format!("heartbeat: {}", span(self.timings.heartbeat)));
-        line(format!(
-            "election_timeout: {}",
-            span(self.timings.election_timeout)
-        ));
-        if !self.flaws.is_empty() {
-            let flaws: Vec<_> = self.flaws.iter().map(|flaw| quoted(flaw)).collect();
-            line(format!("flaws: [{}]", flaws.join(", ")));
-        }
-        config
     }
+}
+
+/// The node's configuration file, as far as a run sets it.
+#[derive(Serialize)]
+struct Config {
+    id: u64,
+    cluster: String,
+    listen: ListenConfig,
+    peers: Vec<PeerConfig>,
+    data: PathBuf,
+    timings: TimingsConfig,
+    seed: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flaws: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ListenConfig {
+    peers: SocketAddr,
+    clients: SocketAddr,
+}
+
+#[derive(Serialize)]
+struct PeerConfig {
+    id: u64,
+    address: SocketAddr,
+}
+
+#[derive(Serialize)]
+struct TimingsConfig {
+    tick: String,
+    heartbeat: String,
+    election: String,
 }
 
 /// Returns the program's whole path: a bare name would be looked for on PATH.
@@ -90,7 +121,9 @@ fn find_program(bin: &Path) -> Result<PathBuf, SystemError> {
 impl System for Stormproof {
     fn prepare(&self, view: &NodeView) -> Result<CommandLine, SystemError> {
         let file = view.folder.join("config.yaml");
-        write_file(&file, &self.describe_config(view))?;
+        let config = serde_saphyr::to_string(&self.configure(view))
+            .expect("a configuration is plain names, numbers and strings");
+        write_file(&file, &config)?;
         let config = ["--config".to_owned(), file.to_string_lossy().into_owned()];
         let (program, arguments) = match &self.bin {
             Some(bin) => (find_program(bin)?, config.into()),
@@ -199,6 +232,7 @@ mod tests {
             bin: None,
             flaws: vec!["local-reads".into()],
             timings: Timings::default(),
+            seed: Seed::new(1),
         };
         let command = system.prepare(&view(folder.path().into())).unwrap();
         let file = folder.path().join("config.yaml");
@@ -209,18 +243,23 @@ mod tests {
         );
         let expected = format!(
             r#"id: 2
-cluster: "run \"7\""
+cluster: run "7"
 listen:
-  peers: "127.0.0.1:4001"
-  clients: "127.0.0.1:4002"
+  peers: 127.0.0.1:4001
+  clients: 127.0.0.1:4002
 peers:
-  - {{id: 1, address: "127.0.0.1:5001"}}
-  - {{id: 2, address: "127.0.0.1:4001"}}
-data: "{}"
-tick: 10ms
-heartbeat: 50ms
-election_timeout: 300ms
-flaws: ["local-reads"]
+- id: 1
+  address: 127.0.0.1:5001
+- id: 2
+  address: 127.0.0.1:4001
+data: {}
+timings:
+  tick: 10ms
+  heartbeat: 50ms
+  election: 300ms
+seed: 553709774393482075
+flaws:
+- local-reads
 "#,
             folder.path().join("data").display()
         );
@@ -234,6 +273,7 @@ flaws: ["local-reads"]
             bin: Some("/no/such/node".into()),
             flaws: Vec::new(),
             timings: Timings::default(),
+            seed: Seed::new(1),
         };
         let error = system.prepare(&view(folder.path().into())).unwrap_err();
         assert!(error.to_string().contains("/no/such/node"), "{error}");

@@ -1,0 +1,94 @@
+//! A run's folder: where everything is that a run writes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::judgement::Judgement;
+use crate::plan::Plan;
+
+/// A run's folder could not be made or written to.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// It could not be made.
+    #[error("failed to create the run folder {}", path.display())]
+    Create {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The verdict could not be written.
+    #[error("failed to write {}", path.display())]
+    Verdict {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes a new folder under `store`, named after the time, the workload and the seed.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(store: &Path, plan: &Plan) -> Result<Self, FolderError> {
+        let fail = |path: &Path, source| FolderError::Create { path: path.into(), source };
+        fs::create_dir_all(store).map_err(|source| fail(store, source))?;
+        // An absolute path: nodes are started with it, and are found by it.
+        let store = store.canonicalize().map_err(|source| fail(store, source))?;
+        let seconds = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let time = seconds.trim_end_matches('Z').replace(':', "-");
+        let name = format!("{time}-{}-{}", plan.workload.name, plan.seed);
+        // Two runs may begin in the same second with the same seed.
+        for attempt in 1.. {
+            let path = match attempt {
+                1 => store.join(&name),
+                _ => store.join(format!("{name}-{attempt}")),
+            };
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(fail(&path, source)),
+            }
+        }
+        unreachable!("the loop ends only by returning")
+    }
+
+    /// Returns the folder, absolute.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the plan's file.
+    #[must_use]
+    pub fn plan(&self) -> PathBuf {
+        self.path.join("plan.toml")
+    }
+
+    /// Returns the history's file.
+    #[must_use]
+    pub fn history(&self) -> PathBuf {
+        self.path.join("history.jsonl")
+    }
+
+    /// Writes the judgement.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_verdict(&self, judgement: &Judgement) -> Result<(), FolderError> {
+        let path = self.path.join("verdict.json");
+        let text = serde_json::to_string_pretty(judgement)
+            .expect("a judgement has string keys and finite numbers");
+        fs::write(&path, text + "\n").map_err(|source| FolderError::Verdict { path, source })
+    }
+}

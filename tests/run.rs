@@ -1,0 +1,72 @@
+//! `stormproof run`, from the first process to the verdict.
+
+use std::fs;
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::stormproof::{describe, processes_of, run_folder, stormproof};
+
+/// A run and what it left in its folder.
+struct Run {
+    output: Output,
+    verdict: Value,
+    _store: tempfile::TempDir,
+}
+
+fn run(arguments: &[&str]) -> Run {
+    let store = tempfile::tempdir().unwrap();
+    let mut all = vec!["run", "--store", store.path().to_str().unwrap()];
+    all.extend(arguments);
+    let output = stormproof(&all);
+    let folder = run_folder(store.path()).unwrap_or_else(|| panic!("{}", describe(&output)));
+    for file in ["plan.toml", "history.jsonl", "verdict.json"] {
+        assert!(folder.join(file).is_file(), "{file} is missing\n{}", describe(&output));
+    }
+    let verdict = fs::read_to_string(folder.join("verdict.json")).unwrap();
+    assert!(processes_of(&folder).is_empty(), "nodes outlived the run");
+    Run { output, verdict: serde_json::from_str(&verdict).unwrap(), _store: store }
+}
+
+/// The plan under which the flaw is caught and the clean node passes.
+const PLAN: [&str; 10] = [
+    "--workload", "register", "--nodes", "3", "--time-limit", "20s", "--seed", "7", "--faults",
+    "partition,pause",
+];
+
+#[test]
+fn a_clean_node_passes() {
+    let run = run(&PLAN);
+    assert_eq!(run.output.status.code(), Some(0), "{}", describe(&run.output));
+    assert_eq!(run.verdict["verdict"], "pass", "{}", run.verdict);
+}
+
+#[test]
+fn a_node_that_reads_without_a_round_is_caught() {
+    let mut arguments = PLAN.to_vec();
+    arguments.extend(["--flaw", "local-reads"]);
+    let run = run(&arguments);
+    assert_eq!(run.output.status.code(), Some(1), "{}", describe(&run.output));
+    assert_eq!(run.verdict["verdict"], "violation", "{}", run.verdict);
+}
+
+#[test]
+fn the_ledger_survives_a_storm_of_every_fault() {
+    let run = run(&["--time-limit", "15s", "--seed", "3"]);
+    let text = String::from_utf8_lossy(&run.output.stdout);
+    assert_eq!(run.output.status.code(), Some(0), "{}", describe(&run.output));
+    assert_eq!(text.matches("seed 3").count(), 2, "the seed is printed first and last\n{text}");
+}
+
+#[test]
+fn a_recorded_run_is_judged_again_without_the_cluster() {
+    let store = tempfile::tempdir().unwrap();
+    let store_path = store.path().to_str().unwrap();
+    let output = stormproof(&[
+        "run", "--store", store_path, "--nodes", "1", "--faults", "none", "--time-limit", "3s",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", describe(&output));
+    let folder = run_folder(store.path()).unwrap();
+    let again = stormproof(&["check", folder.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(0), "{}", describe(&again));
+}
