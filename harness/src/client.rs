@@ -16,6 +16,7 @@ mod stormproof;
 
 use std::time::Instant;
 
+pub use connection::{ConnectError, NodeReport, ask_status};
 pub use outcome::Outcome;
 pub use placement::Placement;
 pub use stormproof::{Endpoint, StormproofClient};

@@ -17,8 +17,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
-use proto::admin::StatusRequest;
 use proto::admin::admin_client::AdminClient;
+use proto::admin::{Role, StatusRequest, StatusResponse};
+use serde::Serialize;
 use tokio::net::TcpStream;
 use tonic::Status;
 use tonic::codegen::Service;
@@ -39,7 +40,7 @@ pub(super) struct Connection {
 
 /// There is no connection. No operation has been sent.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectError {
+pub enum ConnectError {
     /// The address makes no sense.
     #[error("failed to understand the address")]
     Address(#[source] tonic::transport::Error),
@@ -72,6 +73,15 @@ pub(super) async fn connect(address: &str, deadline: Instant) -> Result<Connecti
 }
 
 async fn dial(address: &str) -> Result<Connection, ConnectError> {
+    let (channel, status) = greet(address).await?;
+    Ok(Connection {
+        channel,
+        node: status.id,
+    })
+}
+
+/// Connects and asks the node how it is.
+async fn greet(address: &str) -> Result<(Channel, StatusResponse), ConnectError> {
     let endpoint =
         Endpoint::from_shared(format!("http://{address}")).map_err(ConnectError::Address)?;
     let socket = TcpStream::connect(address)
@@ -86,9 +96,52 @@ async fn dial(address: &str) -> Result<Connection, ConnectError> {
         .status(StatusRequest {})
         .await
         .map_err(|status| ConnectError::Probe(Box::new(status)))?;
-    Ok(Connection {
-        channel,
-        node: status.into_inner().id,
+    Ok((channel, status.into_inner()))
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NodeReport {
+    /// The node's number.
+    pub id: u64,
+    /// `follower`, `candidate` or `leader`.
+    pub role: &'static str,
+    /// Its term.
+    pub term: u64,
+    /// Whom it takes for the leader; 0 for nobody.
+    pub leader: u64,
+    /// The last entry of its log.
+    pub last_log_index: u64,
+    /// The last entry that it knows to be committed.
+    pub commit_index: u64,
+    /// The last entry that it has applied.
+    pub last_applied: u64,
+    /// How many entries it read from its disk when it started.
+    pub recovered_entries: u64,
+    /// The version that it says it is.
+    pub version: String,
+}
+
+/// Asks a node how it is, over a connection of its own.
+pub async fn ask_status(address: &str, deadline: Instant) -> Result<NodeReport, ConnectError> {
+    let status = tokio::time::timeout_at(deadline.into(), greet(address)).await;
+    let (_, status) = status.unwrap_or(Err(ConnectError::Time))?;
+    let role = match status.role() {
+        Role::Follower => "follower",
+        Role::Candidate => "candidate",
+        Role::Leader => "leader",
+        Role::Unspecified => "unknown",
+    };
+    Ok(NodeReport {
+        id: status.id,
+        role,
+        term: status.term,
+        leader: status.leader,
+        last_log_index: status.last_log_index,
+        commit_index: status.commit_index,
+        last_applied: status.last_applied,
+        recovered_entries: status.recovered_entries,
+        version: status.version,
     })
 }
 

@@ -1,0 +1,99 @@
+//! Answers as people read them.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::args::Command;
+use crate::client::NodeReport;
+
+/// Renders the answer to a command, whole lines of it.
+pub(super) fn answer(command: &Command, value: &Value) -> String {
+    match command {
+        Command::Add { .. } => "done\n".into(),
+        Command::Get { .. } => match value.as_str() {
+            Some(value) => format!("{value}\n"),
+            None => "(no value)\n".into(),
+        },
+        Command::Cas { .. } => "swapped\n".into(),
+        Command::Append { .. } => format!("{} bytes\n", value["length"]),
+        Command::Delete { .. } if value["existed"] == true => "deleted\n".into(),
+        Command::Delete { .. } => "(no value)\n".into(),
+        Command::Open { account, .. }
+        | Command::Deposit { account, .. }
+        | Command::Withdraw { account, .. }
+        | Command::Account { account, .. } => describe_account(account, value),
+        Command::Trade { .. } => format!("trade {}\n", value["trade"]),
+        Command::Transfer { from, .. } => format!("{from}  cash {}\n", value["cash"]),
+        Command::Book { .. } => describe_book(value),
+        Command::History { .. } => describe_history(value),
+        Command::Status => String::new(),
+    }
+}
+
+/// Renders why the system refused.
+pub(super) fn refusal(value: &Value) -> String {
+    match (value["rejected"].as_str(), &value["mismatch"]) {
+        (Some(why), _) => why.into(),
+        (None, Value::String(found)) => format!("the value is {found:?}"),
+        (None, _) => "there is no value".into(),
+    }
+}
+
+/// Renders what a node says of itself.
+pub(super) fn status(address: &str, report: &NodeReport) -> String {
+    let leader = match report.leader {
+        0 => "none".into(),
+        leader => format!("n{leader}"),
+    };
+    format!(
+        "{address}  n{} {}  term {}  leader {leader}  log {}  committed {}  applied {}  recovered {}  version {}",
+        report.id,
+        report.role,
+        report.term,
+        report.last_log_index,
+        report.commit_index,
+        report.last_applied,
+        report.recovered_entries,
+        report.version,
+    )
+}
+
+fn describe_account(name: &str, account: &Value) -> String {
+    let mut text = format!("{name}  cash {}", account["cash"]);
+    for (symbol, quantity) in account["holdings"].as_object().into_iter().flatten() {
+        write!(text, "  {symbol} {quantity}").expect("a string takes all that is written");
+    }
+    text.push('\n');
+    text
+}
+
+fn describe_book(book: &Value) -> String {
+    let accounts = book["accounts"].as_object().into_iter().flatten();
+    let mut text: String = accounts
+        .map(|(name, account)| describe_account(name, account))
+        .collect();
+    writeln!(text, "{} trades", book["trades"]).expect("a string takes all that is written");
+    text
+}
+
+fn describe_history(history: &Value) -> String {
+    let mut text = String::new();
+    for trade in history["trades"].as_array().into_iter().flatten() {
+        let name = |field: &str| trade[field].as_str().unwrap_or_default();
+        writeln!(
+            text,
+            "{}  {} buys {} {} from {} at {}",
+            trade["trade"],
+            name("buyer"),
+            trade["quantity"],
+            name("symbol"),
+            name("seller"),
+            trade["price"],
+        )
+        .expect("a string takes all that is written");
+    }
+    writeln!(text, "{} trades in all", history["total"])
+        .expect("a string takes all that is written");
+    text
+}
