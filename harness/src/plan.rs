@@ -244,7 +244,22 @@ impl Plan {
 
     /// Returns the plan as TOML.
     pub fn print(&self) -> Result<String, PlanError> {
-        Ok(toml::to_string(self)?)
+        let Some(faults) = self.schedule.as_ref().filter(|faults| !faults.is_empty()) else {
+            return Ok(toml::to_string(self)?);
+        };
+        let rest = Self {
+            schedule: None,
+            ..self.clone()
+        };
+        let mut text = toml::to_string(&rest)?;
+        for fault in faults {
+            // Left to itself, the serialiser gives every level of a fault a table with a heading.
+            text.push_str("\n[[schedule]]\n");
+            for (key, value) in toml::Table::try_from(fault)? {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+        Ok(text)
     }
 
     /// Writes the plan to a file.

@@ -55,6 +55,29 @@ fn every_fault_can_be_written_down() {
 }
 
 #[test]
+fn a_fault_is_easy_to_read() {
+    let fault = ScheduledFault {
+        at: Duration::from_millis(2_500),
+        duration: Duration::from_secs(3),
+        fault: Fault::Partition(Topology::Isolate(Target::Leader)),
+        draw: Some(Seed::new(7)),
+    };
+    let plan = Plan {
+        schedule: Some(vec![fault]),
+        ..Plan::default()
+    };
+    let expected = r#"
+[[schedule]]
+at = "2s 500ms"
+draw = 7
+duration = "3s"
+fault = { partition = { isolate = "leader" } }
+"#;
+    let text = plan.print().unwrap();
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
 fn faults_draw_apart_from_each_other() {
     let fault = ScheduledFault {
         at: Duration::from_secs(1),

@@ -176,14 +176,18 @@ impl Direction {
         }
     }
 
-    /// Takes in what a caller says before it is connected. Returns if it hangs up.
+    /// Takes in what a caller says before it is connected. Returns if it gives up on a link that
+    /// lets nothing pass; on one that does, who has said everything may still want an answer.
     async fn take_in_all(&mut self, from: &TcpStream, mode: &mut watch::Receiver<Mode>) {
-        while self.farewell.is_none() {
-            if !self.has_room() {
-                return std::future::pending().await;
-            }
+        while self.has_room() {
             let _ = from.readable().await;
             self.take_in(from, mode);
+        }
+        let is_connected_soon = passes(&mode.borrow());
+        match self.farewell {
+            Some(Farewell::Broken(_)) => {}
+            Some(Farewell::Regular) if !is_connected_soon => {}
+            Some(Farewell::Regular) | None => std::future::pending().await,
         }
     }
 

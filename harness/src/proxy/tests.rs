@@ -1,5 +1,6 @@
 //! Proxies in front of a server that sends back what it gets.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -155,6 +156,21 @@ async fn who_gives_up_in_a_blackhole_was_never_there() {
 }
 
 #[tokio::test]
+async fn who_says_everything_at_once_is_answered() {
+    let proxy = proxy().await;
+    for _ in 0..200 {
+        let mut stream = dial(&proxy).await;
+        stream.write_all(b"all").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        within("an answer", stream.read_to_end(&mut answer))
+            .await
+            .unwrap();
+        assert_eq!(answer, b"all");
+    }
+}
+
+#[tokio::test]
 async fn refusal_ends_connections_and_lets_none_begin() {
     let proxy = proxy().await;
     let mut old = dial(&proxy).await;
@@ -241,30 +257,50 @@ async fn after_shutdown_nothing_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_byte_passes_once_a_cut_has_returned() {
+async fn nothing_sent_after_a_cut_passes() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let proxy = Proxy::start(listener.local_addr().unwrap(), Seed::new(1)).unwrap();
-    let mut talker = dial(&proxy).await;
-    let (sink, _) = within("the talker", listener.accept()).await.unwrap();
-    let chatter = tokio::spawn(async move { while talker.write_all(&[1; 100]).await.is_ok() {} });
-    let mut sink = sink.into_std().unwrap();
-    let mut buffer = vec![0; 1 << 16];
-    for round in 0..50 {
-        let mut heard = 0;
-        while heard < 10_000 {
-            heard += std::io::Read::read(&mut sink, &mut buffer).unwrap_or(0);
+    let talker = dial(&proxy).await;
+    let (mut sink, _) = within("the talker", listener.accept()).await.unwrap();
+    // The talker says nothing but the number of the round, again and again.
+    let round = Arc::new(AtomicU8::new(0));
+    let said = Arc::new(AtomicU8::new(0));
+    let (current, spoken) = (Arc::clone(&round), Arc::clone(&said));
+    let chatter = tokio::spawn(async move {
+        let mut last = 0;
+        let mut times = 0;
+        loop {
+            let round = current.load(Ordering::SeqCst);
+            times = if round == last { times + 1 } else { 0 };
+            last = round;
+            // Not more than buffers hold, or it could not begin the next round.
+            if times < 1_000 && talker.try_write(&[round; 100]).is_ok() {
+                spoken.store(round, Ordering::SeqCst);
+            }
             tokio::task::yield_now().await;
         }
+    });
+    let mut buffer = vec![0; 1 << 20];
+    for cut in 1..=100 {
         proxy.set_mode(Mode::Blackhole).await.unwrap();
-        // On the loopback interface, what is written has arrived.
-        while std::io::Read::read(&mut sink, &mut buffer).is_ok() {}
-        tokio::time::sleep(3 * MS).await;
-        let leaked = std::io::Read::read(&mut sink, &mut buffer);
-        assert!(
-            leaked.is_err(),
-            "round {round}: {leaked:?} bytes passed after the cut"
-        );
+        round.store(cut, Ordering::SeqCst);
+        let talk = async {
+            while said.load(Ordering::SeqCst) != cut {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the talker", talk).await;
+        // What was on its way may still arrive.
+        while let Ok(read) = tokio::time::timeout(2 * MS, sink.read(&mut buffer)).await {
+            let newest = buffer[..read.unwrap()].iter().max();
+            assert!(newest < Some(&cut), "something passed after cut {cut}");
+        }
         proxy.set_mode(Mode::Open).await.unwrap();
+        let mut newest = 0;
+        while newest < cut {
+            let read = within("what was held", sink.read(&mut buffer)).await;
+            newest = buffer[read.unwrap() - 1];
+        }
     }
     chatter.abort();
 }
