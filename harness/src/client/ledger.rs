@@ -13,7 +13,7 @@ use proto::ledger::{
 };
 use proto::outcome::Rejection;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tonic::transport::Channel;
 
 use super::stormproof::{Answer, Failure};
@@ -149,11 +149,11 @@ pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
         }
         "book" => {
             let answer = client.get_book(GetBookRequest { book }).await?.into_inner();
-            let accounts: serde_json::Map<String, Value> = answer
-                .accounts
-                .into_iter()
-                .map(|account| (account.name.clone(), account_value(account)))
-                .collect();
+            let mut accounts = Vec::with_capacity(answer.accounts.len());
+            for account in answer.accounts {
+                accounts.push((account.name.clone(), account_value(account)?));
+            }
+            let accounts = by_name(accounts.into_iter(), "a book that lists an account twice")?;
             Ok((
                 json!({"accounts": accounts, "trades": answer.trades}),
                 answer.index,
@@ -177,20 +177,32 @@ pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
 
 fn account_answer(answer: AccountResponse) -> Answer {
     let value = match answer.result {
-        Some(AccountResult::Account(account)) => account_value(account),
+        Some(AccountResult::Account(account)) => account_value(account)?,
         Some(AccountResult::Rejection(why)) => rejected(why)?,
         None => return Err(Failure::Nonsense("an account operation without a result")),
     };
     Ok((value, answer.index))
 }
 
-fn account_value(account: Account) -> Value {
-    let holdings: serde_json::Map<String, Value> = account
-        .holdings
-        .into_iter()
-        .map(|holding| (holding.symbol, json!(holding.quantity)))
-        .collect();
-    json!({"cash": account.cash, "holdings": holdings})
+fn account_value(account: Account) -> Result<Value, Failure> {
+    let holdings = account.holdings.into_iter();
+    let holdings = holdings.map(|holding| (holding.symbol, json!(holding.quantity)));
+    let holdings = by_name(holdings, "an account that lists a symbol twice")?;
+    Ok(json!({"cash": account.cash, "holdings": holdings}))
+}
+
+/// Collects what a history keeps by name. A name that comes twice would hide what came first.
+fn by_name(
+    items: impl Iterator<Item = (String, Value)>,
+    nonsense: &'static str,
+) -> Result<Map<String, Value>, Failure> {
+    let mut map = Map::new();
+    for (name, value) in items {
+        if map.insert(name, value).is_some() {
+            return Err(Failure::Nonsense(nonsense));
+        }
+    }
+    Ok(map)
 }
 
 fn trade_value(trade: proto::ledger::Trade) -> Value {
@@ -219,4 +231,52 @@ fn rejected(why: i32) -> Result<Value, Failure> {
         }
     };
     Ok(json!({"rejected": why}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(name: &str, symbols: &[&str]) -> Account {
+        let holdings = symbols.iter().map(|symbol| Holding {
+            symbol: (*symbol).into(),
+            quantity: 3,
+        });
+        Account {
+            name: name.into(),
+            cash: 5,
+            holdings: holdings.collect(),
+        }
+    }
+
+    #[test]
+    fn an_account_is_kept_by_symbol_and_none_is_hidden() {
+        let value = account_value(account("a", &["X", "Y"]));
+        let expected = json!({"cash": 5, "holdings": {"X": 3, "Y": 3}});
+        assert!(matches!(value, Ok(value) if value == expected));
+        let twice = account_value(account("a", &["X", "X"]));
+        assert!(matches!(twice, Err(Failure::Nonsense(_))));
+    }
+
+    #[test]
+    fn every_rejection_has_its_name_and_no_other_number_has_one() {
+        let names: Vec<Value> = (1..=8)
+            .filter_map(|why| rejected(why).ok())
+            .map(|value| value["rejected"].clone())
+            .collect();
+        let expected = [
+            "unknown-account",
+            "account-exists",
+            "insufficient-cash",
+            "insufficient-shares",
+            "overflow",
+            "self-trade",
+            "zero-quantity",
+            "invalid-name",
+        ];
+        assert_eq!(names, expected);
+        for why in [-1, 0, 9] {
+            assert!(matches!(rejected(why), Err(Failure::Nonsense(_))), "{why}");
+        }
+    }
 }
