@@ -1,2 +1,42 @@
-//! Starting point.
-fn main() {}
+//! The binary `stormproof`: the harness, and through `stormproof node` the node that it starts.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use harness::cli::{check, client, run};
+
+/// Puts replicated systems through storms and judges what their clients saw.
+#[derive(Parser)]
+#[command(name = "stormproof", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Put a cluster through a storm and judge what its clients saw
+    Run(Box<run::RunArgs>),
+    /// Judge recorded histories: linearizable, or not and here is why
+    Check(check::CheckArgs),
+    /// Carry out one operation on a running cluster
+    Client(client::ClientArgs),
+    /// Be one node of the replicated ledger and key-value store
+    Node(node::NodeArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  stormproof run                        a storm over five nodes, and the verdict
+  stormproof check history.jsonl        the verdict on a recorded history, from anywhere
+  stormproof node --config n1.yaml      one node
+  stormproof client --endpoints 127.0.0.1:7201 status";
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(args),
+        Command::Client(args) => client::run(args),
+        Command::Node(args) => node::main(&args),
+    }
+}
