@@ -1,11 +1,11 @@
 //! Starts a cluster, hurts it, records what its clients saw and judges it.
 //!
-//! A [plan](plan) says everything that a run does; all its chance comes from one [seed](seed). From
+//! A [plan] says everything that a run does; all its chance comes from one [seed]. From
 //! plan and seed follows a schedule of [faults](fault), before anything is started.
 //!
-//! A [cluster](cluster) is the [system](system) under test: [processes](process) that die with the
-//! harness, and a [network](network) of [proxies](proxy), one for every directed pair of nodes and
-//! one for every node's clients. The [nemesis](nemesis) carries the schedule out on it and writes
+//! A [cluster] is the [system] under test: [processes](process) that die with the
+//! harness, and a [network] of [proxies](proxy), one for every directed pair of nodes and
+//! one for every node's clients. The [nemesis] carries the schedule out on it and writes
 //! both edges of every fault into the history.
 //!
 //! What must hold:
