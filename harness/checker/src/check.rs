@@ -15,7 +15,9 @@ use serde_json::Value;
 pub use options::{FailedCas, NilRead, Options, initial_from};
 pub use report::{Counts, PartitionReport, Report};
 
-use crate::history::{Operations, Outcome, ReadError, Recording, StructureError, Warning, operations};
+use crate::history::{
+    Operations, Outcome, ReadError, Recording, StructureError, Warning, operations,
+};
 use crate::model::kv::{self, Key};
 use crate::model::ledger::{self, Book};
 use crate::model::multi_register::{self, Registers};
@@ -36,7 +38,9 @@ pub enum CheckError {
     #[error(transparent)]
     Structure(#[from] StructureError),
     /// The model could not be told from the functions in the history.
-    #[error("{name}:1:1: no one model fits the functions [{functions}]; name one with --model: {choices}")]
+    #[error(
+        "{name}:1:1: no one model fits the functions [{functions}]; name one with --model: {choices}"
+    )]
     NoModel {
         /// The recording's name.
         name: String,
@@ -62,46 +66,102 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
     let started = Instant::now();
     let operations = operations(recording)?;
     let model = choose_model(recording, &operations, options)?;
-    let case = Case { recording, operations: &operations, options, deadline: started + options.time_limit };
-    let reader = Reader { nil_read: options.nil_read, failed_cas: options.failed_cas };
+    let case = Case {
+        recording,
+        operations: &operations,
+        options,
+        deadline: started + options.time_limit,
+    };
+    let reader = Reader {
+        nil_read: options.nil_read,
+        failed_cas: options.failed_cas,
+    };
     let initial = initial_value(model.model, options)?;
     let partitions = match model.model {
         ModelName::Register | ModelName::CasRegister | ModelName::KvRegister => {
-            let keys = if model.model == ModelName::KvRegister { Keys::Demanded } else { Keys::InEvent };
+            let keys = if model.model == ModelName::KvRegister {
+                Keys::Demanded
+            } else {
+                Keys::InEvent
+            };
             let has_cas = model.model != ModelName::Register;
             let initial = Register(scalar(model.model, &initial)?);
-            judge(&case, |_| initial.clone(), |operation| register::read(operation, &reader, keys, has_cas))?
+            judge(
+                &case,
+                |_| initial.clone(),
+                |operation| register::read(operation, &reader, keys, has_cas),
+            )?
         }
         ModelName::MultiRegister => {
             let initial = registers(&initial)?;
-            judge(&case, |_| initial.clone(), |operation| multi_register::read(operation, &reader))?
+            judge(
+                &case,
+                |_| initial.clone(),
+                |operation| multi_register::read(operation, &reader),
+            )?
         }
         ModelName::Kv | ModelName::KvAppend => {
             let initial = match scalar(model.model, &initial)? {
                 initial @ (Scalar::Nil | Scalar::Text(_)) => Key(initial),
-                _ => return Err(no_initial(model.model, &initial, "give a string, or nil for no value")),
+                _ => {
+                    return Err(no_initial(
+                        model.model,
+                        &initial,
+                        "give a string, or nil for no value",
+                    ));
+                }
             };
-            judge(&case, |_| initial.clone(), |operation| kv::read(operation, &reader))?
+            judge(
+                &case,
+                |_| initial.clone(),
+                |operation| kv::read(operation, &reader),
+            )?
         }
         ModelName::Mutex => {
             let initial = match &initial {
                 Value::Null | Value::Bool(false) => Mutex { is_held: false },
                 Value::Bool(true) => Mutex { is_held: true },
-                other => return Err(no_initial(model.model, other, "give false for free or true for held")),
+                other => {
+                    return Err(no_initial(
+                        model.model,
+                        other,
+                        "give false for free or true for held",
+                    ));
+                }
             };
             judge(&case, |_| initial.clone(), mutex::read)?
         }
         ModelName::Ledger if initial != Value::Null => {
-            return Err(no_initial(model.model, &initial, "leave out --initial: a book begins empty"));
+            return Err(no_initial(
+                model.model,
+                &initial,
+                "leave out --initial: a book begins empty",
+            ));
         }
-        ModelName::Ledger => judge(&case, |key| Book::new(key.unwrap_or_default()), ledger::read)?,
+        ModelName::Ledger => judge(
+            &case,
+            |key| Book::new(key.unwrap_or_default()),
+            ledger::read,
+        )?,
     };
-    let verdict = partitions.iter().map(|partition| partition.verdict.clone()).fold(Verdict::Linearizable, Verdict::worst);
-    let verdict = if operations.list.is_empty() { Verdict::Unknown { why: Unknown::Empty } } else { verdict };
+    let verdict = partitions
+        .iter()
+        .map(|partition| partition.verdict.clone())
+        .fold(Verdict::Linearizable, Verdict::worst);
+    let verdict = if recording.events.is_empty() {
+        Verdict::Unknown {
+            why: Unknown::Empty,
+        }
+    } else {
+        verdict
+    };
     let mut warnings = recording.warnings.clone();
     warnings.extend(operations.warnings.iter().cloned());
-    if !operations.list.is_empty() && !says_anything(&operations, options) {
-        warnings.push(Warning { line: 1, message: NOTHING_SAID.to_owned() });
+    if !recording.events.is_empty() && !says_anything(&operations, options) {
+        warnings.push(Warning {
+            line: 1,
+            message: NOTHING_SAID.to_owned(),
+        });
     }
     Ok(Report {
         name: recording.name.clone(),
@@ -119,9 +179,16 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
     })
 }
 
-fn choose_model(recording: &Recording, operations: &Operations, options: &Options) -> Result<Guess, CheckError> {
+fn choose_model(
+    recording: &Recording,
+    operations: &Operations,
+    options: &Options,
+) -> Result<Guess, CheckError> {
     if let Some(model) = options.model {
-        return Ok(Guess { model, reason: "the caller said so".to_owned() });
+        return Ok(Guess {
+            model,
+            reason: "the caller said so".to_owned(),
+        });
     }
     guess(&operations.list).map_err(|no_guess| CheckError::NoModel {
         name: recording.name.clone(),
@@ -140,17 +207,30 @@ fn initial_value(model: ModelName, options: &Options) -> Result<Value, CheckErro
 }
 
 fn no_initial(model: ModelName, value: &Value, remedy: &'static str) -> CheckError {
-    CheckError::Initial { model, value: value.clone(), remedy }
+    CheckError::Initial {
+        model,
+        value: value.clone(),
+        remedy,
+    }
 }
 
 fn scalar(model: ModelName, value: &Value) -> Result<Scalar, CheckError> {
-    Scalar::read(value).ok_or_else(|| no_initial(model, value, "give a string, an integer, true, false or nil"))
+    Scalar::read(value).ok_or_else(|| {
+        no_initial(
+            model,
+            value,
+            "give a string, an integer, true, false or nil",
+        )
+    })
 }
 
 /// One value for all registers, or a map with those that differ from nil.
 fn registers(value: &Value) -> Result<Registers, CheckError> {
     let Value::Object(map) = value else {
-        return Ok(Registers { initial: scalar(ModelName::MultiRegister, value)?, values: Default::default() });
+        return Ok(Registers {
+            initial: scalar(ModelName::MultiRegister, value)?,
+            values: Default::default(),
+        });
     };
     let mut values = std::collections::BTreeMap::new();
     for (key, value) in map {
@@ -159,17 +239,24 @@ fn registers(value: &Value) -> Result<Registers, CheckError> {
             values.insert(key.as_str().into(), value);
         }
     }
-    Ok(Registers { initial: Scalar::Nil, values })
+    Ok(Registers {
+        initial: Scalar::Nil,
+        values,
+    })
 }
 
 /// The warning about a history that passes whatever the system did.
-const NOTHING_SAID: &str = "no operation in the whole history was answered, so no answer could be wrong";
+const NOTHING_SAID: &str =
+    "no operation in the whole history was answered, so no answer could be wrong";
 
 /// Whether there is any operation whose end constrains the others.
 fn says_anything(operations: &Operations, options: &Options) -> bool {
-    operations.list.iter().any(|operation| match operation.outcome {
-        Outcome::Ok(_) => true,
-        Outcome::Fail(_) => operation.f == "cas" && options.failed_cas == FailedCas::Observed,
-        Outcome::Info => false,
-    })
+    operations
+        .list
+        .iter()
+        .any(|operation| match operation.outcome {
+            Outcome::Ok(_) => true,
+            Outcome::Fail(_) => operation.f == "cas" && options.failed_cas == FailedCas::Observed,
+            Outcome::Info => false,
+        })
 }

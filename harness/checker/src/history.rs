@@ -15,3 +15,6 @@ pub use event::{Event, EventType, Nemesis, Process};
 pub use jsonl::write_event;
 pub use operation::{Moment, Operation, Operations, Order, Outcome, operations};
 pub use recording::{Format, Recorded, Recording, Warning, read, read_bytes};
+
+#[cfg(test)]
+mod tests;

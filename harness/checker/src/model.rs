@@ -12,6 +12,9 @@ mod name;
 pub(crate) mod register;
 mod scalar;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Debug;
 use std::hash::Hash;
 
@@ -25,7 +28,13 @@ use crate::check::{FailedCas, NilRead};
 use crate::history::{Operation, Outcome};
 
 /// What the search asks of a state beyond its sequential specification.
-pub(crate) trait Model: SequentialSpec<Op: Clone + Eq + Hash + Debug, Ret: Clone + Eq + Hash + Debug> + Clone + Eq + Hash + Debug {
+pub(crate) trait Model:
+    SequentialSpec<Op: Clone + Eq + Hash + Debug, Ret: Clone + Eq + Hash + Debug>
+    + Clone
+    + Eq
+    + Hash
+    + Debug
+{
     /// Whether [`Model::is_hopeless`] ever answers true.
     const HAS_HOPELESS: bool = false;
 
@@ -41,7 +50,8 @@ pub(crate) trait Model: SequentialSpec<Op: Clone + Eq + Hash + Debug, Ret: Clone
     fn step(&self, op: &Self::Op, seen: Option<&Self::Ret>) -> Option<Self> {
         let mut next = self.clone();
         let answer = next.invoke(op);
-        seen.is_none_or(|seen| Self::admits(seen, &answer)).then_some(next)
+        seen.is_none_or(|seen| Self::admits(seen, &answer))
+            .then_some(next)
     }
 
     /// Whether no operations whatsoever can lead from this state to one where this step is legal.
@@ -112,18 +122,33 @@ pub(crate) struct Unreadable {
 
 impl Unreadable {
     fn input(operation: &Operation, expected: &str) -> Self {
-        let problem = format!("the value {} of {} is not {expected}", operation.input, operation.f);
-        Self { is_completion: false, problem }
+        let problem = format!(
+            "the value {} of {} is not {expected}",
+            operation.input, operation.f
+        );
+        Self {
+            is_completion: false,
+            problem,
+        }
     }
 
     fn output(operation: &Operation, value: &Value, expected: &str) -> Self {
         let problem = format!("the answer {value} of {} is not {expected}", operation.f);
-        Self { is_completion: true, problem }
+        Self {
+            is_completion: true,
+            problem,
+        }
     }
 
     fn function(operation: &Operation, expected: &str) -> Self {
-        let problem = format!("the model does not know the function `{}` (it knows {expected})", operation.f);
-        Self { is_completion: false, problem }
+        let problem = format!(
+            "the model does not know the function `{}` (it knows {expected})",
+            operation.f
+        );
+        Self {
+            is_completion: false,
+            problem,
+        }
     }
 }
 

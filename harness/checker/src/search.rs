@@ -33,9 +33,6 @@ mod unknowns;
 mod visited;
 mod window;
 
-#[cfg(test)]
-mod tests;
-
 use std::time::Instant;
 
 use crate::model::{Model, Step};
@@ -93,9 +90,16 @@ pub(crate) enum Found {
     /// An order that explains everything, verified.
     Order(Vec<usize>),
     /// There is none: `entry` is the first whose return no configuration passed.
-    NoOrder { entry: usize, dead: Vec<DeadConfiguration> },
+    NoOrder {
+        entry: usize,
+        dead: Vec<DeadConfiguration>,
+    },
     /// The budget is used up; `entry` as above, so far.
-    Stopped { why: Stop, entry: usize, completions: usize },
+    Stopped {
+        why: Stop,
+        entry: usize,
+        completions: usize,
+    },
     /// An order was found that its own replay refused.
     Unproven,
 }
@@ -109,7 +113,11 @@ pub(crate) struct Searched {
 }
 
 /// Searches for an order of the entries that is legal from the initial state.
-pub(crate) fn search<M: Model>(initial: &M, mut entries: Vec<Entry<M>>, budget: Budget) -> Searched {
+pub(crate) fn search<M: Model>(
+    initial: &M,
+    mut entries: Vec<Entry<M>>,
+    budget: Budget,
+) -> Searched {
     // The steps are sharpened together; what they are worth depends on the others.
     let mut steps: Vec<Step<M>> = entries.iter().map(|entry| entry.step.clone()).collect();
     M::sharpen(&mut steps);
@@ -124,7 +132,12 @@ pub(crate) fn search<M: Model>(initial: &M, mut entries: Vec<Entry<M>>, budget: 
     }
 }
 
-fn search_with<M: Model, K: Mask>(initial: &M, entries: &[Entry<M>], timeline: Timeline, budget: Budget) -> Searched {
+fn search_with<M: Model, K: Mask>(
+    initial: &M,
+    entries: &[Entry<M>],
+    timeline: Timeline,
+    budget: Budget,
+) -> Searched {
     let mut engine = Engine::<M, K>::new(initial, entries, timeline, budget);
     let mut found = engine.run();
     if let Found::Order(order) = &found
@@ -132,5 +145,8 @@ fn search_with<M: Model, K: Mask>(initial: &M, entries: &[Entry<M>], timeline: T
     {
         found = Found::Unproven;
     }
-    Searched { found, configurations: engine.configurations() }
+    Searched {
+        found,
+        configurations: engine.configurations(),
+    }
 }

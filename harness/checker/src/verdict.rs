@@ -35,7 +35,11 @@ impl Verdict {
             let line = |witness: &Witness| witness.end.completed_line.unwrap_or(usize::MAX);
             return if line(b) < line(a) { other } else { self };
         }
-        if other.rank() > self.rank() { other } else { self }
+        if other.rank() > self.rank() {
+            other
+        } else {
+            self
+        }
     }
 
     /// Returns the verdict's weight in a composition: the heavier wins.
@@ -76,7 +80,7 @@ pub enum Unknown {
         /// How far the search came.
         reached: Reached,
     },
-    /// The history holds no operation.
+    /// The history holds no event.
     Empty,
     /// The search found an order that did not survive its own replay: a defect of the checker.
     SelfCheck,
@@ -141,7 +145,14 @@ pub enum Ended {
 /// The *shortest bad prefix* is the shortest beginning of a partition, ending with a completion,
 /// that is itself not linearizable when it is taken for the whole recording: operations that have
 /// no completion in it are open, with an unknown answer, whatever the rest of the recording says.
-/// Every shorter beginning of the partition is linearizable.
+/// Every shorter beginning of the partition is linearizable. "Beginning" is meant in the order
+/// that decides precedence: by time, of one instant first the invocations, then the completions
+/// in the order of their lines; or by lines.
+///
+/// To find it takes searches of their own. If there was no time for them, the prefix ends with the
+/// first completion that no order explains which explains the *whole* recording up to there,
+/// answers included that were given later: no shorter prefix is bad, but a longer one may be
+/// needed to see it without looking ahead.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Witness {
     /// The partition in which it happened; none if the history was judged whole.
@@ -149,7 +160,7 @@ pub struct Witness {
     pub key: Option<String>,
     /// The operation whose completion ends the shortest bad prefix.
     pub end: Sighting,
-    /// Whether the prefix is known to be the shortest: false if the limits ended the narrowing.
+    /// Whether the prefix is the shortest bad prefix: false if there was no time to find it.
     pub shortest: bool,
     /// Completed operations of the partition within the prefix.
     pub completions: usize,

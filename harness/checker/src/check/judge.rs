@@ -2,7 +2,7 @@
 //! to its shortest bad prefix.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::history::{Moment, Operation, Operations, Recording, StructureError};
 use crate::model::{End, Model, Reading, Step, Unreadable};
@@ -49,36 +49,87 @@ pub(super) struct Cut {
 
 impl From<Moment> for Cut {
     fn from(moment: Moment) -> Self {
-        Self { instant: moment.instant, event: moment.event }
+        Self {
+            instant: moment.instant,
+            event: moment.event,
+        }
     }
 }
 
-/// Splits a history into partitions, and judges each.
+/// The share of the time limit that the narrowing of violations may take: whoever waits for a
+/// verdict would rather have it than the very shortest prefix.
+const NARROWING_SHARE: u32 = 6;
+
+/// Splits a history into partitions, and judges each; violations are narrowed down last, so that
+/// every partition gets its verdict first.
 pub(super) fn judge<M: Model>(
     case: &Case<'_>,
     initial: impl Fn(Option<&str>) -> M,
     read: impl Fn(&Operation) -> Result<Reading<M>, Unreadable>,
 ) -> Result<Vec<PartitionReport>, StructureError> {
     let partitions = split(case, read)?;
-    let count = partitions.len();
-    let judge_one = |(index, partition): (usize, Partition<M>)| {
+    let searched: Vec<(Judged, Duration)> = partitions
+        .iter()
+        .zip(shares(case.deadline, partitions.len()))
+        .map(|(partition, share)| {
+            let started = Instant::now();
+            let budget = Budget {
+                deadline: share(started),
+                memory: case.options.memory_limit,
+            };
+            (
+                search_partition(&initial(partition.key.as_deref()), partition, budget),
+                started.elapsed(),
+            )
+        })
+        .collect();
+    let violated = searched
+        .iter()
+        .filter(|(judged, _)| matches!(judged.finding, Finding::Bad(_)))
+        .count();
+    let narrowed_by = case
+        .deadline
+        .min(Instant::now() + case.options.time_limit / NARROWING_SHARE);
+    let mut shares = shares(narrowed_by, violated);
+    let report = |(partition, (judged, elapsed)): (Partition<M>, (Judged, Duration))| {
         let started = Instant::now();
-        // Every partition may take an equal share of the time that is left, so that a hard one
-        // cannot keep the others from being judged.
-        let left = case.deadline.saturating_duration_since(started);
-        let share = left / u32::try_from(count - index).unwrap_or(u32::MAX);
-        let budget = Budget { deadline: started + share, memory: case.options.memory_limit };
-        let initial = initial(partition.key.as_deref());
-        let (verdict, configurations) = judge_partition(case, &initial, &partition, budget);
+        let verdict = match judged.finding {
+            Finding::Verdict(verdict) => verdict,
+            Finding::Bad(bad) => {
+                let deadline = shares.next().map_or(started, |share| share(started));
+                let budget = Budget {
+                    deadline,
+                    memory: case.options.memory_limit,
+                };
+                let (bad, is_shortest) = narrow(
+                    &initial(partition.key.as_deref()),
+                    &partition.items,
+                    bad,
+                    budget,
+                );
+                Verdict::Violation {
+                    witness: Box::new(witness::describe(case, &partition, &bad, is_shortest)),
+                }
+            }
+        };
         PartitionReport {
             operations: partition.items.len(),
             key: partition.key,
             verdict,
-            configurations,
-            elapsed: started.elapsed(),
+            configurations: judged.configurations,
+            elapsed: elapsed + started.elapsed(),
         }
     };
-    Ok(partitions.into_iter().enumerate().map(judge_one).collect())
+    Ok(partitions.into_iter().zip(searched).map(report).collect())
+}
+
+/// Deadlines for so many things to do one after the other: each may take an equal share of the
+/// time that is left when it begins, so that a hard one cannot starve those after it.
+fn shares(deadline: Instant, count: usize) -> impl Iterator<Item = impl Fn(Instant) -> Instant> {
+    (0..count).map(move |index| {
+        let to_do = u32::try_from(count - index).unwrap_or(u32::MAX);
+        move |now: Instant| now + deadline.saturating_duration_since(now) / to_do
+    })
 }
 
 /// Reads the operations for the model and sorts them by key, in the order of first mention.
@@ -99,11 +150,21 @@ fn split<M: Model>(
             }
         })?;
         let index = *by_key.entry(key.clone()).or_insert_with(|| {
-            partitions.push(Partition { key, items: Vec::new() });
+            partitions.push(Partition {
+                key,
+                items: Vec::new(),
+            });
             partitions.len() - 1
         });
         let completed = operation.completed.filter(|_| !matches!(end, End::Open));
-        let item = Item { source, process: operation.process, op, end, invoked: operation.invoked, completed };
+        let item = Item {
+            source,
+            process: operation.process,
+            op,
+            end,
+            invoked: operation.invoked,
+            completed,
+        };
         partitions[index].items.push(item);
     }
     Ok(partitions)
@@ -113,13 +174,18 @@ fn split<M: Model>(
 ///
 /// Operations that certainly did not happen are left out, and those that change nothing and of
 /// which no answer is known: they can stand anywhere. With each entry comes the item it is.
-pub(super) fn entries_at<M: Model>(items: &[Item<M>], cut: Option<Cut>) -> (Vec<Entry<M>>, Vec<usize>) {
+pub(super) fn entries_at<M: Model>(
+    items: &[Item<M>],
+    cut: Option<Cut>,
+) -> (Vec<Entry<M>>, Vec<usize>) {
     let (mut entries, mut sources) = (Vec::new(), Vec::new());
     for (index, item) in items.iter().enumerate() {
         if cut.is_some_and(|cut| item.invoked.instant > cut.instant) {
             continue;
         }
-        let completed = item.completed.filter(|completed| cut.is_none_or(|cut| Cut::from(*completed) <= cut));
+        let completed = item
+            .completed
+            .filter(|completed| cut.is_none_or(|cut| Cut::from(*completed) <= cut));
         let (seen, is_certain) = match (&item.end, completed) {
             (End::Refused, Some(_)) => continue,
             (End::Answered(seen), Some(_)) => (seen.clone(), true),
@@ -129,7 +195,11 @@ pub(super) fn entries_at<M: Model>(items: &[Item<M>], cut: Option<Cut>) -> (Vec<
             continue;
         }
         entries.push(Entry {
-            step: Step { op: item.op.clone(), seen, is_certain },
+            step: Step {
+                op: item.op.clone(),
+                seen,
+                is_certain,
+            },
             process: item.process,
             invoked: item.invoked.instant,
             completed: completed.map(|completed| completed.instant),
@@ -140,83 +210,123 @@ pub(super) fn entries_at<M: Model>(items: &[Item<M>], cut: Option<Cut>) -> (Vec<
     (entries, sources)
 }
 
-fn judge_partition<M: Model>(case: &Case<'_>, initial: &M, partition: &Partition<M>, budget: Budget) -> (Verdict, u64) {
+/// What the search said of a partition.
+struct Judged {
+    finding: Finding,
+    configurations: u64,
+}
+
+enum Finding {
+    Verdict(Verdict),
+    /// Not linearizable, and where the search came furthest.
+    Bad(Bad),
+}
+
+fn search_partition<M: Model>(initial: &M, partition: &Partition<M>, budget: Budget) -> Judged {
     let items = &partition.items;
     let (entries, sources) = entries_at(items, None);
     let completions_total = entries.iter().filter(|entry| entry.step.is_certain).count();
-    let Searched { found, configurations } = search(initial, entries, budget);
-    let verdict = match found {
-        Found::Order(_) => Verdict::Linearizable,
-        Found::Unproven => Verdict::Unknown { why: Unknown::SelfCheck },
-        Found::Stopped { why, entry, completions } => {
+    let Searched {
+        found,
+        configurations,
+    } = search(initial, entries, budget);
+    let finding = match found {
+        Found::Order(_) => Finding::Verdict(Verdict::Linearizable),
+        Found::Unproven => Finding::Verdict(Verdict::Unknown {
+            why: Unknown::SelfCheck,
+        }),
+        Found::Stopped {
+            why,
+            entry,
+            completions,
+        } => {
             let reached = Reached {
                 partition: partition.key.clone(),
                 completions,
                 completions_total,
-                line: items[sources[entry]].completed.map_or(0, |completed| completed.line),
+                line: items[sources[entry]]
+                    .completed
+                    .map_or(0, |completed| completed.line),
                 configurations,
             };
-            Verdict::Unknown {
+            Finding::Verdict(Verdict::Unknown {
                 why: match why {
                     Stop::Time => Unknown::Time { reached },
                     Stop::Memory => Unknown::Memory { reached },
                 },
-            }
+            })
         }
         Found::NoOrder { entry, dead } => {
-            let whole = Bad { cut: None, dead: source_dead(dead, &sources) };
-            let first = items[sources[entry]].completed.map(Cut::from);
-            // Narrowing may take what is left of the whole time, not only this partition's share.
-            let budget = Budget { deadline: case.deadline, ..budget };
-            let (bad, is_shortest) = narrow(initial, items, first, whole, budget);
-            Verdict::Violation { witness: Box::new(witness::describe(case, partition, &bad, is_shortest)) }
+            let cut = items[sources[entry]].completed.map(Cut::from);
+            Finding::Bad(Bad {
+                cut,
+                dead: source_dead(dead, &sources),
+            })
         }
     };
-    (verdict, configurations)
+    Judged {
+        finding,
+        configurations,
+    }
 }
 
-/// A beginning that is not linearizable, and the search's dead ends in it, by items.
+/// Where explanations end, and the search's dead ends there, by items.
 pub(super) struct Bad {
-    /// None for the whole partition.
+    /// The completion that no explanation passed.
     pub(super) cut: Option<Cut>,
     pub(super) dead: Vec<DeadConfiguration>,
 }
 
-/// Finds the shortest beginning that is not linearizable, and says whether it is known to be.
+/// Finds the shortest beginning that is not linearizable, and says whether it did.
 ///
-/// The search over everything, which knows more than was known at the time, came as far as
-/// `first`: every beginning that ends before is linearizable. A longer beginning of a bad one is
-/// bad too, so from there on the step doubles and is then halved.
-fn narrow<M: Model>(initial: &M, items: &[Item<M>], first: Option<Cut>, whole: Bad, budget: Budget) -> (Bad, bool) {
-    let mut cuts: Vec<Cut> = items.iter().filter_map(|item| item.completed.map(Cut::from)).collect();
+/// The search over everything, which knew more than was known at the time, came as far as the
+/// cut of `whole`: every beginning that ends before is linearizable. A longer beginning of a bad
+/// one is bad too, so from there on the step doubles and is then halved. Whoever has no time for
+/// this keeps the cut of `whole`.
+fn narrow<M: Model>(initial: &M, items: &[Item<M>], whole: Bad, budget: Budget) -> (Bad, bool) {
+    let mut cuts: Vec<Cut> = items
+        .iter()
+        .filter_map(|item| item.completed.map(Cut::from))
+        .collect();
     cuts.sort_unstable();
-    cuts.retain(|cut| Some(*cut) >= first);
-    // A bad beginning is known: all of it ends with the last cut.
-    let mut bad = Bad { cut: cuts.last().copied(), ..whole };
+    cuts.retain(|cut| Some(*cut) >= whole.cut);
+    // With the last completion everything is known, and that is bad.
     let (mut good_below, mut bad_at) = (0, cuts.len().saturating_sub(1));
+    let mut dead_at_bad = None;
     let mut stride = 1;
     while good_below < bad_at {
         let probe = (good_below + stride - 1).min(good_below + (bad_at - good_below) / 2);
         let (entries, sources) = entries_at(items, Some(cuts[probe]));
         match search(initial, entries, budget).found {
             Found::NoOrder { dead, .. } => {
-                bad = Bad { cut: Some(cuts[probe]), dead: source_dead(dead, &sources) };
+                dead_at_bad = Some(source_dead(dead, &sources));
                 bad_at = probe;
             }
             Found::Order(_) => {
                 good_below = probe + 1;
                 stride *= 2;
             }
-            Found::Stopped { .. } | Found::Unproven => return (bad, false),
+            Found::Stopped { .. } | Found::Unproven => return (whole, false),
         }
     }
-    (bad, true)
+    let dead = dead_at_bad.unwrap_or(whole.dead);
+    (
+        Bad {
+            cut: cuts.get(bad_at).copied(),
+            dead,
+        },
+        true,
+    )
 }
 
 /// Names entries of a search by the items that they are.
 fn source_dead(mut dead: Vec<DeadConfiguration>, sources: &[usize]) -> Vec<DeadConfiguration> {
     for configuration in &mut dead {
-        for list in [&mut configuration.last, &mut configuration.unordered, &mut configuration.maybe] {
+        for list in [
+            &mut configuration.last,
+            &mut configuration.unordered,
+            &mut configuration.maybe,
+        ] {
             for entry in list {
                 *entry = sources[*entry];
             }

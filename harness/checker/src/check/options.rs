@@ -75,30 +75,58 @@ pub fn initial_from(text: &str) -> Value {
 }
 
 /// Says in sentences what the verdict takes for granted, as far as it matters for this history.
-pub(super) fn describe_assumptions(model: ModelName, initial: &Value, options: &Options, operations: &Operations) -> Vec<String> {
+pub(super) fn describe_assumptions(
+    model: ModelName,
+    initial: &Value,
+    options: &Options,
+    operations: &Operations,
+) -> Vec<String> {
     let is_any = |test: &dyn Fn(&Operation) -> bool| operations.list.iter().any(test);
     let mut assumptions = Vec::new();
-    let initial = if initial.is_null() { "nil".to_owned() } else { initial.to_string() };
+    let initial = if initial.is_null() {
+        "nil".to_owned()
+    } else {
+        initial.to_string()
+    };
     match model {
-        ModelName::Register | ModelName::CasRegister | ModelName::KvRegister | ModelName::MultiRegister => {
-            assumptions.push(format!("before the first operation a register holds {initial} (--initial)"));
+        ModelName::Register
+        | ModelName::CasRegister
+        | ModelName::KvRegister
+        | ModelName::MultiRegister => {
+            assumptions.push(format!(
+                "before the first operation a register holds {initial} (--initial)"
+            ));
         }
         ModelName::Kv | ModelName::KvAppend => {
-            assumptions.push(format!("before the first operation a key holds {initial} (--initial)"));
+            assumptions.push(format!(
+                "before the first operation a key holds {initial} (--initial)"
+            ));
         }
-        ModelName::Mutex => assumptions.push("the lock does not know its holder, and is free at first (--initial)".to_owned()),
+        ModelName::Mutex => assumptions
+            .push("the lock does not know its holder, and is free at first (--initial)".to_owned()),
         ModelName::Ledger => assumptions.push("a book begins empty".to_owned()),
     }
-    if is_any(&|operation| matches!(&operation.outcome, Outcome::Ok(value) if has_nil(value)) && is_read(operation)) {
+    if is_any(&|operation| {
+        matches!(&operation.outcome, Outcome::Ok(value) if has_nil(value)) && is_read(operation)
+    }) {
         assumptions.push(match options.nil_read {
-            NilRead::Absent => "a read that returned nil saw that there was no value (--nil-read absent)".to_owned(),
-            NilRead::Unknown => "a read that returned nil says nothing (--nil-read unknown)".to_owned(),
+            NilRead::Absent => {
+                "a read that returned nil saw that there was no value (--nil-read absent)"
+                    .to_owned()
+            }
+            NilRead::Unknown => {
+                "a read that returned nil says nothing (--nil-read unknown)".to_owned()
+            }
         });
     }
     if is_any(&|operation| matches!(operation.outcome, Outcome::Fail(_)) && operation.f == "cas") {
         assumptions.push(match options.failed_cas {
-            FailedCas::Dropped => "a failed cas says only that it was not applied (--failed-cas dropped)".to_owned(),
-            FailedCas::Observed => "a failed cas saw another value than it expected (--failed-cas observed)".to_owned(),
+            FailedCas::Dropped => {
+                "a failed cas says only that it was not applied (--failed-cas dropped)".to_owned()
+            }
+            FailedCas::Observed => {
+                "a failed cas saw another value than it expected (--failed-cas observed)".to_owned()
+            }
         });
     }
     assumptions.push(match operations.order {

@@ -104,11 +104,24 @@ impl fmt::Display for Report {
             Verdict::Violation { witness } => describe_witness(out, witness)?,
             Verdict::Unknown { why } => writeln!(out, "  {}", describe_unknown(why))?,
         }
-        let violated = self.partitions.iter().filter(|partition| matches!(partition.verdict, Verdict::Violation { .. })).count();
+        let violated = self
+            .partitions
+            .iter()
+            .filter(|partition| matches!(partition.verdict, Verdict::Violation { .. }))
+            .count();
         if violated > 1 {
-            writeln!(out, "  {violated} of {} partitions are not linearizable; the earliest violation is shown", self.partitions.len())?;
+            writeln!(
+                out,
+                "  {violated} of {} partitions are not linearizable; the earliest violation is shown",
+                self.partitions.len()
+            )?;
         }
-        writeln!(out, "  operations: {ok} ok, {fail} fail, {info} info; partitions: {}; judged in {:.3?}", self.partitions.len(), self.elapsed)?;
+        writeln!(
+            out,
+            "  operations: {ok} ok, {fail} fail, {info} info; partitions: {}; judged in {:.3?}",
+            self.partitions.len(),
+            self.elapsed
+        )?;
         writeln!(out, "  format: {} ({})", self.format, self.format_reason)?;
         writeln!(out, "  model: {} ({})", self.model, self.model_reason)?;
         for assumption in &self.assumptions {
@@ -119,10 +132,26 @@ impl fmt::Display for Report {
 }
 
 fn describe_witness(out: &mut fmt::Formatter<'_>, witness: &Witness) -> fmt::Result {
-    let which = if witness.shortest { "the shortest prefix that is not linearizable" } else { "a prefix that is not linearizable (a limit ended the search for a shorter one)" };
-    let of = witness.key.as_ref().map(|key| format!(" of {key:?}")).unwrap_or_default();
-    let line = witness.end.completed_line.unwrap_or(witness.end.invoked_line);
-    writeln!(out, "  {which}{of} ends at line {line}, after {} completions:", witness.completions)?;
+    let which = match witness.shortest {
+        true => "the shortest prefix that is not linearizable",
+        false => {
+            "knowing all the later lines (there was no time to do without), the prefix that cannot be explained"
+        }
+    };
+    let of = witness
+        .key
+        .as_ref()
+        .map(|key| format!(" of {key:?}"))
+        .unwrap_or_default();
+    let line = witness
+        .end
+        .completed_line
+        .unwrap_or(witness.end.invoked_line);
+    writeln!(
+        out,
+        "  {which}{of} ends at line {line}, after {} completions:",
+        witness.completions
+    )?;
     writeln!(out, "    {}", witness.end)?;
     if !witness.unordered.is_empty() {
         writeln!(out, "  operations that cannot be ordered:")?;
@@ -131,7 +160,10 @@ fn describe_witness(out: &mut fmt::Formatter<'_>, witness: &Witness) -> fmt::Res
         }
     }
     if !witness.maybe.is_empty() {
-        writeln!(out, "  whether or not any of these of unknown outcome took effect:")?;
+        writeln!(
+            out,
+            "  whether or not any of these of unknown outcome took effect:"
+        )?;
         for operation in &witness.maybe {
             writeln!(out, "    {operation}")?;
         }
@@ -139,7 +171,11 @@ fn describe_witness(out: &mut fmt::Formatter<'_>, witness: &Witness) -> fmt::Res
     for dead_end in &witness.dead_ends {
         writeln!(out, "  a legal order comes as far as: {}", dead_end.state)?;
     }
-    if let Some(dead_end) = witness.dead_ends.first().filter(|dead_end| !dead_end.last.is_empty()) {
+    if let Some(dead_end) = witness
+        .dead_ends
+        .first()
+        .filter(|dead_end| !dead_end.last.is_empty())
+    {
         writeln!(out, "  the first of these after, the latest last:")?;
         for operation in &dead_end.last {
             writeln!(out, "    {operation}")?;
@@ -150,18 +186,34 @@ fn describe_witness(out: &mut fmt::Formatter<'_>, witness: &Witness) -> fmt::Res
 
 fn describe_unknown(why: &Unknown) -> String {
     match why {
-        Unknown::Time { reached } => format!("the time limit was reached: {}; raise --time-limit", describe_reached(reached)),
-        Unknown::Memory { reached } => format!("the memory limit was reached: {}; raise --memory-limit", describe_reached(reached)),
-        Unknown::Empty => "it holds no operation, so there is nothing to judge".to_owned(),
-        Unknown::SelfCheck => "the search found an order that its own replay refused: this is a defect of the checker".to_owned(),
+        Unknown::Time { reached } => format!(
+            "the time limit was reached: {}; raise --time-limit",
+            describe_reached(reached)
+        ),
+        Unknown::Memory { reached } => format!(
+            "the memory limit was reached: {}; raise --memory-limit",
+            describe_reached(reached)
+        ),
+        Unknown::Empty => "it holds no event, so there is nothing to judge".to_owned(),
+        Unknown::SelfCheck => {
+            "the search found an order that its own replay refused: this is a defect of the checker"
+                .to_owned()
+        }
     }
 }
 
 fn describe_reached(reached: &Reached) -> String {
-    let mut text = format!("{} of {} completions were explained", reached.completions, reached.completions_total);
+    let mut text = format!(
+        "{} of {} completions were explained",
+        reached.completions, reached.completions_total
+    );
     if let Some(partition) = &reached.partition {
         _ = write!(text, " of {partition:?}");
     }
-    _ = write!(text, ", up to line {}, in {} configurations", reached.line, reached.configurations);
+    _ = write!(
+        text,
+        ", up to line {}, in {} configurations",
+        reached.line, reached.configurations
+    );
     text
 }

@@ -13,7 +13,7 @@ use crate::verdict::Verdict;
 
 use family::{Family, families};
 use oracle::Oracle;
-use random::{Random, Shape, history};
+use random::{Shape, history};
 
 /// Cases for each of the seven families, of which at least [`JUDGED`] can be read.
 const CASES: u64 = 25_000;
@@ -27,10 +27,23 @@ fn check_family<M: Model>(family: &Family<M>) {
     for seed in 0..CASES {
         let shape = Shape::of(seed);
         let recording = history(family, seed, &shape);
-        let options = Options { model: Some(family.model), initial: Some(family.initial_value.clone()), failed_cas: family.failed_cas, ..Options::default() };
+        let options = Options {
+            model: Some(family.model),
+            initial: Some(family.initial_value.clone()),
+            failed_cas: family.failed_cas,
+            ..Options::default()
+        };
         // A distorted answer may be one that no recorder writes.
-        let Ok(report) = check(&recording, &options) else { continue };
-        let repeat = || format!("family {}, seed {seed}, {shape:?}:\n{}", family.name, describe(&recording));
+        let Ok(report) = check(&recording, &options) else {
+            continue;
+        };
+        let repeat = || {
+            format!(
+                "family {}, seed {seed}, {shape:?}:\n{}",
+                family.name,
+                describe(&recording)
+            )
+        };
         let oracle = oracle_of(family, &recording);
         let expected = oracle.is_linearizable();
         match &report.verdict {
@@ -41,38 +54,77 @@ fn check_family<M: Model>(family: &Family<M>) {
             Verdict::Violation { witness } => {
                 bad += 1;
                 assert!(!expected, "a false alarm: {}", repeat());
-                assert!(witness.shortest, "the prefix was not narrowed down: {}", repeat());
+                assert!(
+                    witness.shortest,
+                    "the prefix was not narrowed down: {}",
+                    repeat()
+                );
                 let line = witness.end.completed_line;
-                assert_eq!(line, oracle.shortest_bad_prefix(), "the shortest bad prefix: {}", repeat());
+                assert_eq!(
+                    line,
+                    oracle.shortest_bad_prefix(),
+                    "the shortest bad prefix: {}",
+                    repeat()
+                );
             }
-            Verdict::Unknown { why } => assert!(recording.events.is_empty(), "{why:?}: {}", repeat()),
+            Verdict::Unknown { why } => {
+                assert!(recording.events.is_empty(), "{why:?}: {}", repeat())
+            }
         }
         if let Some(verdict) = oracle.ask_stateright() {
             by_stateright += 1;
-            assert_eq!(verdict, expected, "stateright thinks otherwise: {}", repeat());
+            assert_eq!(
+                verdict,
+                expected,
+                "stateright thinks otherwise: {}",
+                repeat()
+            );
         }
     }
     let judged = good + bad;
-    println!("{}: {judged} judged, {good} linearizable, {bad} not; {by_stateright} also by stateright", family.name);
-    assert!(judged >= JUDGED, "{}: too few histories could be read: {judged}", family.name);
-    assert!(good.min(bad) > JUDGED / 20, "{}: the histories are one-sided: {good} good, {bad} bad", family.name);
-    assert!(by_stateright > JUDGED / 10, "{}: stateright judged only {by_stateright}", family.name);
+    println!(
+        "{}: {judged} judged, {good} linearizable, {bad} not; {by_stateright} also by stateright",
+        family.name
+    );
+    assert!(
+        judged >= JUDGED,
+        "{}: too few histories could be read: {judged}",
+        family.name
+    );
+    assert!(
+        good.min(bad) > JUDGED / 20,
+        "{}: the histories are one-sided: {good} good, {bad} bad",
+        family.name
+    );
+    assert!(
+        by_stateright > JUDGED / 10,
+        "{}: stateright judged only {by_stateright}",
+        family.name
+    );
 }
 
 fn oracle_of<M: Model>(family: &Family<M>, recording: &Recording) -> Oracle<M> {
     let operations = operations(recording).expect("the generator pairs its events");
-    let reader = Reader { nil_read: Default::default(), failed_cas: family.failed_cas };
+    let reader = Reader {
+        nil_read: Default::default(),
+        failed_cas: family.failed_cas,
+    };
     let read = |operation| {
-        let reading: Reading<M> = (family.read)(operation, &reader).expect("the checker could read it");
+        let reading: Reading<M> =
+            (family.read)(operation, &reader).expect("the checker could read it");
         (operation.clone(), reading)
     };
-    Oracle::new(family.initial.clone(), operations.list.iter().map(read).collect())
+    Oracle::new(
+        family.initial.clone(),
+        operations.list.iter().map(read).collect(),
+    )
 }
 
 fn describe(recording: &Recording) -> String {
     let mut text = Vec::new();
     for recorded in &recording.events {
-        crate::history::write_event(&mut text, &recorded.event).expect("writing to memory succeeds");
+        crate::history::write_event(&mut text, &recorded.event)
+            .expect("writing to memory succeeds");
     }
     String::from_utf8_lossy(&text).into_owned()
 }

@@ -10,25 +10,54 @@ use super::judge::{Bad, Case, Cut, Partition};
 const MAYBE_SHOWN: usize = 16;
 
 /// Describes why a beginning of a partition is not linearizable.
-pub(super) fn describe<M: Model>(case: &Case<'_>, partition: &Partition<M>, bad: &Bad, is_shortest: bool) -> Witness {
+pub(super) fn describe<M: Model>(
+    case: &Case<'_>,
+    partition: &Partition<M>,
+    bad: &Bad,
+    is_shortest: bool,
+) -> Witness {
     let operations = &case.operations.list;
     let items = &partition.items;
-    let completions = || items.iter().filter_map(|item| operations[item.source].completed.map(|moment| (Cut::from(moment), item)));
+    let completions = || {
+        items.iter().filter_map(|item| {
+            operations[item.source]
+                .completed
+                .map(|moment| (Cut::from(moment), item))
+        })
+    };
     let within = || completions().filter(|(cut, _)| bad.cut.is_none_or(|bad| *cut <= bad));
-    let end = within().max_by_key(|(cut, _)| *cut).map_or(0, |(_, item)| item.source);
-    let sight = |index: &usize| sighting(case, items[*index].source, bad.cut);
+    let end = within()
+        .max_by_key(|(cut, _)| *cut)
+        .map_or(0, |(_, item)| item.source);
+    // What was found by looking ahead is shown with what was seen there.
+    let known_until = bad.cut.filter(|_| is_shortest);
+    let sight = |index: &usize| sighting(case, items[*index].source, known_until);
     let dead = bad.dead.first();
     Witness {
         key: partition.key.clone(),
-        end: sighting(case, end, bad.cut),
+        end: sighting(case, end, known_until),
         shortest: is_shortest,
         completions: within().count(),
-        unordered: dead.map(|dead| dead.unordered.iter().map(sight).collect()).unwrap_or_default(),
-        maybe: dead.map(|dead| dead.maybe.iter().rev().take(MAYBE_SHOWN).map(sight).collect()).unwrap_or_default(),
+        unordered: dead
+            .map(|dead| dead.unordered.iter().map(sight).collect())
+            .unwrap_or_default(),
+        maybe: dead
+            .map(|dead| {
+                dead.maybe
+                    .iter()
+                    .rev()
+                    .take(MAYBE_SHOWN)
+                    .map(sight)
+                    .collect()
+            })
+            .unwrap_or_default(),
         dead_ends: bad
             .dead
             .iter()
-            .map(|dead| DeadEnd { state: dead.state.clone(), last: dead.last.iter().map(sight).collect() })
+            .map(|dead| DeadEnd {
+                state: dead.state.clone(),
+                last: dead.last.iter().map(sight).collect(),
+            })
             .collect(),
     }
 }
@@ -36,7 +65,9 @@ pub(super) fn describe<M: Model>(case: &Case<'_>, partition: &Partition<M>, bad:
 /// Shows an operation as it was known at a cut.
 fn sighting(case: &Case<'_>, source: usize, cut: Option<Cut>) -> Sighting {
     let operation = &case.operations.list[source];
-    let completed = operation.completed.filter(|moment| cut.is_none_or(|cut| Cut::from(*moment) <= cut));
+    let completed = operation
+        .completed
+        .filter(|moment| cut.is_none_or(|cut| Cut::from(*moment) <= cut));
     let (ended, output) = match (&operation.outcome, completed) {
         (Outcome::Ok(value), Some(_)) => (Ended::Ok, Some(value.clone())),
         (Outcome::Fail(_), Some(_)) => (Ended::Fail, None),

@@ -43,10 +43,18 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
         Err(error) => {
             let (valid, _) = content.split_at(error.valid_up_to());
             // A character that the end of the file cuts in two is a cut; any other is an error.
-            (str::from_utf8(valid).unwrap_or_default(), error.error_len().map(|_| error.valid_up_to()))
+            (
+                str::from_utf8(valid).unwrap_or_default(),
+                error.error_len().map(|_| error.valid_up_to()),
+            )
         }
     };
-    let mut lines = Lines { text, at: 0, line: 1, start: 0 };
+    let mut lines = Lines {
+        text,
+        at: 0,
+        line: 1,
+        start: 0,
+    };
     let mut reader = Reader { text, at: 0 };
     if let Err(wrong) = read_events(recording, &mut reader, &mut lines) {
         let (line, column) = lines.place(wrong.offset);
@@ -65,18 +73,33 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
     }
     if let Some(at) = invalid {
         let (line, column) = lines.place(at);
-        return Err(malformed(recording, line, column, "the text is not UTF-8".to_owned()));
+        return Err(malformed(
+            recording,
+            line,
+            column,
+            "the text is not UTF-8".to_owned(),
+        ));
     }
     Ok(())
 }
 
 fn malformed(recording: &Recording, line: usize, column: usize, problem: String) -> ReadError {
     let remedy = "mend the form, or name another --format";
-    ReadError::Malformed { name: recording.name.clone(), line, column, problem, remedy }
+    ReadError::Malformed {
+        name: recording.name.clone(),
+        line,
+        column,
+        problem,
+        remedy,
+    }
 }
 
 /// Reads the maps at the top and in the sequences at the top.
-fn read_events(recording: &mut Recording, reader: &mut Reader<'_>, lines: &mut Lines<'_>) -> Result<(), FormError> {
+fn read_events(
+    recording: &mut Recording,
+    reader: &mut Reader<'_>,
+    lines: &mut Lines<'_>,
+) -> Result<(), FormError> {
     let mut closer = None;
     loop {
         reader.skip_space(0)?;
@@ -84,7 +107,11 @@ fn read_events(recording: &mut Recording, reader: &mut Reader<'_>, lines: &mut L
             (None, None) => return Ok(()),
             (None, Some(_)) => return Err(reader.cut()),
             (Some(b'[' | b'('), None) => {
-                closer = if reader.peek() == Some(b'[') { Some(b']') } else { Some(b')') };
+                closer = if reader.peek() == Some(b'[') {
+                    Some(b']')
+                } else {
+                    Some(b')')
+                };
                 reader.at += 1;
             }
             (Some(byte), Some(expected)) if byte == expected => {
@@ -95,11 +122,17 @@ fn read_events(recording: &mut Recording, reader: &mut Reader<'_>, lines: &mut L
                 let start = reader.at;
                 let form = reader.form(0)?;
                 let Value::Object(map) = form else {
-                    return Err(FormError { offset: start, problem: "an event is a map".to_owned(), is_cut: false });
+                    return Err(FormError {
+                        offset: start,
+                        problem: "an event is a map".to_owned(),
+                        is_cut: false,
+                    });
                 };
                 let (line, _) = lines.place(start);
                 let event = event_from(map).map_err(|wrong| FormError {
-                    offset: start + column_of(&reader.text.as_bytes()[start..reader.at], wrong.field) - 1,
+                    offset: start
+                        + column_of(&reader.text.as_bytes()[start..reader.at], wrong.field)
+                        - 1,
                     problem: wrong.describe(),
                     is_cut: false,
                 })?;
@@ -119,8 +152,16 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn place(&mut self, offset: usize) -> (usize, usize) {
-        let passed = self.text.as_bytes().get(self.at..offset).unwrap_or_default();
-        for (index, _) in passed.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+        let passed = self
+            .text
+            .as_bytes()
+            .get(self.at..offset)
+            .unwrap_or_default();
+        for (index, _) in passed
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'\n')
+        {
             self.line += 1;
             self.start = self.at + index + 1;
         }
@@ -144,11 +185,19 @@ impl Reader<'_> {
     }
 
     fn wrong(&self, problem: &str) -> FormError {
-        FormError { offset: self.at, problem: problem.to_owned(), is_cut: false }
+        FormError {
+            offset: self.at,
+            problem: problem.to_owned(),
+            is_cut: false,
+        }
     }
 
     fn cut(&self) -> FormError {
-        FormError { offset: self.text.len(), problem: "the text ends within a form".to_owned(), is_cut: true }
+        FormError {
+            offset: self.text.len(),
+            problem: "the text ends within a form".to_owned(),
+            is_cut: true,
+        }
     }
 
     fn form(&mut self, depth: usize) -> Result<Value, FormError> {
@@ -156,7 +205,9 @@ impl Reader<'_> {
             return Err(self.wrong("forms nest too deep"));
         }
         self.skip_space(depth)?;
-        let Some(byte) = self.peek() else { return Err(self.cut()) };
+        let Some(byte) = self.peek() else {
+            return Err(self.cut());
+        };
         match byte {
             b'{' => self.map(depth),
             b'[' => self.sequence(b']', depth),
@@ -185,7 +236,10 @@ impl Reader<'_> {
                 Some(byte) if byte.is_ascii_whitespace() || byte == b',' => self.at += 1,
                 Some(b';') => {
                     let rest = &self.text.as_bytes()[self.at..];
-                    self.at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+                    self.at += rest
+                        .iter()
+                        .position(|byte| *byte == b'\n')
+                        .unwrap_or(rest.len());
                 }
                 _ => return Ok(()),
             }
@@ -255,13 +309,17 @@ impl Reader<'_> {
         let mut out = String::new();
         loop {
             let rest = &self.text[self.at..];
-            let Some(stop) = rest.find(['"', '\\']) else { return Err(self.cut()) };
+            let Some(stop) = rest.find(['"', '\\']) else {
+                return Err(self.cut());
+            };
             out.push_str(&rest[..stop]);
             self.at += stop + 1;
             if rest.as_bytes()[stop] == b'"' {
                 return Ok(Value::String(out));
             }
-            let Some(escaped) = self.text[self.at..].chars().next() else { return Err(self.cut()) };
+            let Some(escaped) = self.text[self.at..].chars().next() else {
+                return Err(self.cut());
+            };
             self.at += escaped.len_utf8();
             out.push(match escaped {
                 'n' => '\n',
@@ -272,20 +330,34 @@ impl Reader<'_> {
                 '"' | '\\' | '/' => escaped,
                 'u' => {
                     let Some(digits) = self.text.get(self.at..self.at + 4) else {
-                        return Err(if self.text.len() < self.at + 4 { self.cut() } else { self.wrong("\\u takes four digits") });
+                        return Err(if self.text.len() < self.at + 4 {
+                            self.cut()
+                        } else {
+                            self.wrong("\\u takes four digits")
+                        });
                     };
-                    let code = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
+                    let code = u32::from_str_radix(digits, 16)
+                        .ok()
+                        .and_then(char::from_u32);
                     self.at += 4;
                     code.ok_or_else(|| self.wrong("\\u takes the four digits of a character"))?
                 }
-                _ => return Err(FormError { offset: start, problem: format!("\\{escaped} means nothing in a string"), is_cut: false }),
+                _ => {
+                    return Err(FormError {
+                        offset: start,
+                        problem: format!("\\{escaped} means nothing in a string"),
+                        is_cut: false,
+                    });
+                }
             });
         }
     }
 
     fn character(&mut self) -> Result<Value, FormError> {
         self.at += 1;
-        let Some(first) = self.text[self.at..].chars().next() else { return Err(self.cut()) };
+        let Some(first) = self.text[self.at..].chars().next() else {
+            return Err(self.cut());
+        };
         let start = self.at;
         self.at += first.len_utf8();
         self.token();
@@ -315,7 +387,11 @@ impl Reader<'_> {
         let is_cut = self.at == self.text.len();
         match token.as_str() {
             "" => Err(self.wrong("this is no form")),
-            _ => finish_atom(&token).map_err(|problem| FormError { offset: start, problem, is_cut }),
+            _ => finish_atom(&token).map_err(|problem| FormError {
+                offset: start,
+                problem,
+                is_cut,
+            }),
         }
     }
 }
@@ -326,7 +402,12 @@ fn finish_atom(token: &str) -> Result<Value, String> {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
         _ if token.starts_with(':') => Value::String(token.trim_start_matches(':').to_owned()),
-        _ if token.trim_start_matches(['+', '-']).starts_with(|char: char| char.is_ascii_digit()) => number(token)?,
+        _ if token
+            .trim_start_matches(['+', '-'])
+            .starts_with(|char: char| char.is_ascii_digit()) =>
+        {
+            number(token)?
+        }
         _ => Value::String(token.to_owned()),
     })
 }
@@ -335,7 +416,11 @@ fn finish_atom(token: &str) -> Result<Value, String> {
 fn number(token: &str) -> Result<Value, String> {
     let plain = token.strip_suffix(['N', 'M']).unwrap_or(token);
     let plain = plain.strip_prefix('+').unwrap_or(plain);
-    let is_integer = plain.strip_prefix('-').unwrap_or(plain).bytes().all(|byte| byte.is_ascii_digit());
+    let is_integer = plain
+        .strip_prefix('-')
+        .unwrap_or(plain)
+        .bytes()
+        .all(|byte| byte.is_ascii_digit());
     if let Ok(number) = plain.parse::<i64>() {
         return Ok(Value::Number(number.into()));
     }
@@ -346,5 +431,7 @@ fn number(token: &str) -> Result<Value, String> {
         return Ok(Value::String(token.to_owned()));
     }
     let float = plain.parse::<f64>().ok().and_then(Number::from_f64);
-    float.map(Value::Number).ok_or_else(|| format!("`{token}` is no number"))
+    float
+        .map(Value::Number)
+        .ok_or_else(|| format!("`{token}` is no number"))
 }

@@ -29,7 +29,9 @@ pub enum ReadError {
         remedy: &'static str,
     },
     /// The format could not be told from the content.
-    #[error("{name}:1:1: the content is neither JSON Lines, EDN nor a Jepsen log; name the format with --format jsonl, edn or jepsen-log")]
+    #[error(
+        "{name}:1:1: the content is neither JSON Lines, EDN nor a Jepsen log; name the format with --format jsonl, edn or jepsen-log"
+    )]
     UnknownFormat {
         /// The recording's name.
         name: String,

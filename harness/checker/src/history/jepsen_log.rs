@@ -12,7 +12,10 @@ use super::{Event, EventType, Process, ReadError, Recorded, Recording, Warning};
 /// Whether a line of a log is about an operation.
 pub(super) fn is_operation(line: &[u8]) -> bool {
     let mut fields = line.split(|byte| *byte == b'\t').skip(1);
-    fields.next().is_some_and(|field| event_type(field).is_some()) && fields.next().is_some()
+    fields
+        .next()
+        .is_some_and(|field| event_type(field).is_some())
+        && fields.next().is_some()
 }
 
 fn event_type(field: &[u8]) -> Option<EventType> {
@@ -36,12 +39,14 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
         if !raw.ends_with(b"\n") {
             recording.warnings.push(cut_off(line));
         } else if is_operation(raw) {
-            let event = parse_line(raw.trim_ascii_end()).map_err(|(column, problem)| ReadError::Malformed {
-                name: recording.name.clone(),
-                line,
-                column,
-                problem,
-                remedy: "mend or remove the line",
+            let event = parse_line(raw.trim_ascii_end()).map_err(|(column, problem)| {
+                ReadError::Malformed {
+                    name: recording.name.clone(),
+                    line,
+                    column,
+                    problem,
+                    remedy: "mend or remove the line",
+                }
             })?;
             recording.events.push(Recorded { line, event });
         } else {
@@ -50,7 +55,9 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
         }
     }
     if let Some((line, count)) = skipped {
-        let message = format!("{count} lines, of which this is the first, hold no operation and were skipped");
+        let message = format!(
+            "{count} lines, of which this is the first, hold no operation and were skipped"
+        );
         recording.warnings.insert(0, Warning { line, message });
     }
     Ok(())
@@ -58,7 +65,8 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
 
 /// Parses a line with an operation; an error is a column, from 1, and what is wrong there.
 fn parse_line(raw: &[u8]) -> Result<Event, (usize, String)> {
-    let text = str::from_utf8(raw).map_err(|error| (error.valid_up_to() + 1, "the line is not UTF-8".to_owned()))?;
+    let text = str::from_utf8(raw)
+        .map_err(|error| (error.valid_up_to() + 1, "the line is not UTF-8".to_owned()))?;
     let mut at = 0;
     let fields: Vec<(usize, &str)> = text
         .split('\t')
@@ -74,20 +82,43 @@ fn parse_line(raw: &[u8]) -> Result<Event, (usize, String)> {
         "nemesis" => Process::NEMESIS,
         number => {
             let column = 1 + before.len() - name.len();
-            Process::Client(number.parse().map_err(|_| (column, format!("the process `{name}` is no number")))?)
+            Process::Client(
+                number
+                    .parse()
+                    .map_err(|_| (column, format!("the process `{name}` is no number")))?,
+            )
         }
     };
-    let event_type = event_type(fields[1].1.as_bytes()).ok_or((fields[1].0, "this is no event type".to_owned()))?;
+    let event_type = event_type(fields[1].1.as_bytes())
+        .ok_or((fields[1].0, "this is no event type".to_owned()))?;
     let f = fields[2].1.trim().trim_start_matches(':').to_owned();
     let form = |index: usize| match fields.get(index) {
         None => Ok(Value::Null),
-        Some((column, field)) => edn::parse_value(field).map_err(|wrong: FormError| (column + wrong.offset, wrong.problem)),
+        Some((column, field)) => edn::parse_value(field)
+            .map_err(|wrong: FormError| (column + wrong.offset, wrong.problem)),
     };
-    let (mut value, mut error) = (form(3)?, fields.get(4).map(|(_, field)| field.trim().to_owned()));
+    let (mut value, mut error) = (
+        form(3)?,
+        fields.get(4).map(|(_, field)| field.trim().to_owned()),
+    );
     // `:info :write :timed-out` puts the reason where the value stands in other events.
-    if event_type != EventType::Invoke && fields.get(3).is_some_and(|(_, field)| field.trim_start().starts_with(':')) {
+    if event_type != EventType::Invoke
+        && fields
+            .get(3)
+            .is_some_and(|(_, field)| field.trim_start().starts_with(':'))
+    {
         error = error.or(value.as_str().map(str::to_owned));
         value = Value::Null;
     }
-    Ok(Event { index: None, time: None, process, event_type, f, key: None, value, position: None, error })
+    Ok(Event {
+        index: None,
+        time: None,
+        process,
+        event_type,
+        f,
+        key: None,
+        value,
+        position: None,
+        error,
+    })
 }

@@ -23,7 +23,9 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
         let column_first = 1 + raw.len() - raw.trim_ascii_start().len();
         match parse_line(text) {
             Ok(object) => {
-                let event = event_from(object).map_err(|wrong| wrong.at(&recording.name, line, column_of(raw, wrong.field)))?;
+                let event = event_from(object).map_err(|wrong| {
+                    wrong.at(&recording.name, line, column_of(raw, wrong.field))
+                })?;
                 recording.events.push(Recorded { line, event });
             }
             // The writer ends every line with a newline, so a broken last line without one is a
@@ -45,10 +47,13 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
 
 /// Parses one line; an error is a column, from 1, and what is wrong there.
 fn parse_line(text: &[u8]) -> Result<Map<String, Value>, (usize, String)> {
-    let text = str::from_utf8(text).map_err(|error| (error.valid_up_to() + 1, "the line is not UTF-8".to_owned()))?;
+    let text = str::from_utf8(text)
+        .map_err(|error| (error.valid_up_to() + 1, "the line is not UTF-8".to_owned()))?;
     serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
-        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+        let message = message
+            .rsplit_once(" at line ")
+            .map_or(message.as_str(), |(message, _)| message);
         (error.column(), format!("this is no JSON object: {message}"))
     })
 }
@@ -90,20 +95,38 @@ impl WrongField {
 /// The column, from 1, where a field's name stands in a line; the first if it is not there.
 pub(super) fn column_of(raw: &[u8], field: &str) -> usize {
     let field = field.as_bytes();
-    raw.windows(field.len()).position(|window| window == field).map_or(1, |at| at + 1)
+    raw.windows(field.len())
+        .position(|window| window == field)
+        .map_or(1, |at| at + 1)
 }
 
 /// Makes an event of a map; EDN's maps come here as well, with their keywords as strings.
 pub(super) fn event_from(mut map: Map<String, Value>) -> Result<Event, WrongField> {
-    let wrong = |field, problem, remedy| Err(WrongField { field, problem, remedy });
+    let wrong = |field, problem, remedy| {
+        Err(WrongField {
+            field,
+            problem,
+            remedy,
+        })
+    };
     let process = match map.remove("process") {
         Some(Value::Number(number)) => match number.as_u64() {
             Some(number) => Process::Client(number),
-            None => return wrong("process", "is not a whole number from 0", "clients are numbered from 0"),
+            None => {
+                return wrong(
+                    "process",
+                    "is not a whole number from 0",
+                    "clients are numbered from 0",
+                );
+            }
         },
         Some(Value::String(name)) if name == "nemesis" => Process::Nemesis(Nemesis::Nemesis),
         Some(_) => {
-            return wrong("process", "is neither a number nor \"nemesis\"", "number the clients from 0");
+            return wrong(
+                "process",
+                "is neither a number nor \"nemesis\"",
+                "number the clients from 0",
+            );
         }
         None => return wrong("process", "is missing", "every event says who acted"),
     };
@@ -113,7 +136,13 @@ pub(super) fn event_from(mut map: Map<String, Value>) -> Result<Event, WrongFiel
             "ok" => EventType::Ok,
             "fail" => EventType::Fail,
             "info" => EventType::Info,
-            _ => return wrong("type", "is none of the four types", "use invoke, ok, fail or info"),
+            _ => {
+                return wrong(
+                    "type",
+                    "is none of the four types",
+                    "use invoke, ok, fail or info",
+                );
+            }
         },
         Some(_) => return wrong("type", "is not a string", "use invoke, ok, fail or info"),
         None => return wrong("type", "is missing", "use invoke, ok, fail or info"),
@@ -128,7 +157,13 @@ pub(super) fn event_from(mut map: Map<String, Value>) -> Result<Event, WrongFiel
         None | Some(Value::Null) => None,
         Some(Value::String(key)) => Some(key),
         Some(Value::Number(key)) => Some(key.to_string()),
-        Some(_) => return wrong("key", "is neither a string nor a number", "name the object as a string"),
+        Some(_) => {
+            return wrong(
+                "key",
+                "is neither a string nor a number",
+                "name the object as a string",
+            );
+        }
     };
     let mut whole = |field| match map.remove(field) {
         None | Some(Value::Null) => Ok(None),
@@ -148,5 +183,15 @@ pub(super) fn event_from(mut map: Map<String, Value>) -> Result<Event, WrongFiel
         Some(error) => Some(error.to_string()),
     };
     let value = map.remove("value").unwrap_or(Value::Null);
-    Ok(Event { index, time, process, event_type, f, key, value, position, error })
+    Ok(Event {
+        index,
+        time,
+        process,
+        event_type,
+        f,
+        key,
+        value,
+        position,
+        error,
+    })
 }

@@ -82,9 +82,16 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
     let mut clients: HashMap<u64, Client> = HashMap::new();
     for (index, recorded) in recording.events.iter().enumerate() {
         let event = &recorded.event;
-        let Process::Client(process) = event.process else { continue };
+        let Process::Client(process) = event.process else {
+            continue;
+        };
         let wrong = |problem, remedy| {
-            Err(StructureError { name: recording.name.clone(), line: recorded.line, problem, remedy })
+            Err(StructureError {
+                name: recording.name.clone(),
+                line: recorded.line,
+                problem,
+                remedy,
+            })
         };
         let moment = Moment {
             instant: match (order, event.time) {
@@ -94,21 +101,42 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
             line: recorded.line,
             event: index,
         };
-        let client = clients.entry(process).or_insert(Client { open: None, last: moment, is_lost: false });
+        let client = clients.entry(process).or_insert(Client {
+            open: None,
+            last: moment,
+            is_lost: false,
+        });
         if moment.instant < client.last.instant {
-            let problem = format!("the time of process {process} runs backwards from line {}", client.last.line);
-            return wrong(problem, "times of one process must not fall: mend them, or remove all times");
+            let problem = format!(
+                "the time of process {process} runs backwards from line {}",
+                client.last.line
+            );
+            return wrong(
+                problem,
+                "times of one process must not fall: mend them, or remove all times",
+            );
         }
         client.last = moment;
         match (event.event_type, client.open) {
             (EventType::Invoke, Some(open)) => {
                 let line = list[open].invoked.line;
-                let problem = format!("process {process} invokes {}, but its operation of line {line} is still open", event.f);
-                return wrong(problem, "a process does one thing at a time: give every client its own number");
+                let problem = format!(
+                    "process {process} invokes {}, but its operation of line {line} is still open",
+                    event.f
+                );
+                return wrong(
+                    problem,
+                    "a process does one thing at a time: give every client its own number",
+                );
             }
             (EventType::Invoke, None) => {
-                if std::mem::take(&mut client.is_lost) && !warnings.iter().any(|warning| warning.message == REUSED) {
-                    warnings.push(Warning { line: recorded.line, message: REUSED.to_owned() });
+                if std::mem::take(&mut client.is_lost)
+                    && !warnings.iter().any(|warning| warning.message == REUSED)
+                {
+                    warnings.push(Warning {
+                        line: recorded.line,
+                        message: REUSED.to_owned(),
+                    });
                 }
                 client.open = Some(list.len());
                 list.push(Operation {
@@ -123,15 +151,23 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
                 });
             }
             (_, None) => {
-                let problem = format!("process {process} completes {}, but has invoked nothing", event.f);
+                let problem = format!(
+                    "process {process} completes {}, but has invoked nothing",
+                    event.f
+                );
                 return wrong(problem, "is the beginning of the recording missing?");
             }
             (_, Some(open)) => {
                 let operation = &mut list[open];
                 if operation.f != event.f || (event.key.is_some() && operation.key != event.key) {
                     let line = operation.invoked.line;
-                    let problem = format!("this completes another operation than process {process} invoked on line {line}");
-                    return wrong(problem, "a completion repeats the f and the key of its invocation");
+                    let problem = format!(
+                        "this completes another operation than process {process} invoked on line {line}"
+                    );
+                    return wrong(
+                        problem,
+                        "a completion repeats the f and the key of its invocation",
+                    );
                 }
                 operation.outcome = match event.event_type {
                     EventType::Ok => Outcome::Ok(event.value.clone()),
@@ -146,7 +182,11 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
         }
     }
     warnings.sort_by_key(|warning: &Warning| warning.line);
-    Ok(Operations { list, order, warnings })
+    Ok(Operations {
+        list,
+        order,
+        warnings,
+    })
 }
 
 /// The warning about a process that goes on after `info`.
@@ -165,13 +205,24 @@ struct Client {
 
 /// Decides by what to order the events, and says what is odd about their times.
 fn order_of(recording: &Recording) -> (Order, Vec<Warning>) {
-    let clients = || recording.events.iter().filter(|recorded| recorded.event.process != Process::NEMESIS);
+    let clients = || {
+        recording
+            .events
+            .iter()
+            .filter(|recorded| recorded.event.process != Process::NEMESIS)
+    };
     let untimed = clients().find(|recorded| recorded.event.time.is_none());
     let has_times = clients().any(|recorded| recorded.event.time.is_some());
     if let Some(untimed) = untimed {
         let message = "this event has no time while others have; the order of the lines decides what precedes what";
-        let warning = Warning { line: untimed.line, message: message.to_owned() };
-        return (Order::Lines, if has_times { vec![warning] } else { Vec::new() });
+        let warning = Warning {
+            line: untimed.line,
+            message: message.to_owned(),
+        };
+        return (
+            Order::Lines,
+            if has_times { vec![warning] } else { Vec::new() },
+        );
     }
     let mut latest = 0;
     let (mut first, mut count) = (0, 0);
@@ -183,6 +234,18 @@ fn order_of(recording: &Recording) -> (Order, Vec<Warning>) {
         }
         latest = latest.max(time);
     }
-    let message = format!("{count} events, of which this is the first, stand after later ones; their times were believed");
-    (Order::Time, if count > 0 { vec![Warning { line: first, message }] } else { Vec::new() })
+    let message = format!(
+        "{count} events, of which this is the first, stand after later ones; their times were believed"
+    );
+    (
+        Order::Time,
+        if count > 0 {
+            vec![Warning {
+                line: first,
+                message,
+            }]
+        } else {
+            Vec::new()
+        },
+    )
 }

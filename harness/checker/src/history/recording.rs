@@ -65,20 +65,32 @@ pub struct Recording {
 
 /// Reads a file; without a format it is told from the content.
 pub fn read(path: &Path, format: Option<Format>) -> Result<Recording, ReadError> {
-    let content = fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+    let content = fs::read(path).map_err(|source| ReadError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
     read_bytes(&path.display().to_string(), &content, format)
 }
 
 /// Reads a recording from memory; without a format it is told from the content.
-pub fn read_bytes(name: &str, content: &[u8], format: Option<Format>) -> Result<Recording, ReadError> {
+pub fn read_bytes(
+    name: &str,
+    content: &[u8],
+    format: Option<Format>,
+) -> Result<Recording, ReadError> {
     const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
     let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
     let (format, format_reason) = match format {
         Some(format) => (format, "the caller said so"),
         None => detect(name, content)?,
     };
-    let mut recording =
-        Recording { name: name.to_owned(), format, format_reason, events: Vec::new(), warnings: Vec::new() };
+    let mut recording = Recording {
+        name: name.to_owned(),
+        format,
+        format_reason,
+        events: Vec::new(),
+        warnings: Vec::new(),
+    };
     match format {
         Format::Jsonl => jsonl::read_into(&mut recording, content)?,
         Format::Edn => edn::read_into(&mut recording, content)?,
@@ -91,17 +103,33 @@ pub fn read_bytes(name: &str, content: &[u8], format: Option<Format>) -> Result<
 fn detect(name: &str, content: &[u8]) -> Result<(Format, &'static str), ReadError> {
     let mut lines = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let Some(first) = lines.find(|line| !line.is_empty() && !line.starts_with(b";")) else {
-        return Ok((Format::Jsonl, "there is nothing in it"));
+        return Ok(match content.contains(&b';') {
+            true => (Format::Edn, "there is nothing in it but comments"),
+            false => (Format::Jsonl, "there is nothing in it"),
+        });
     };
-    if jepsen_log::is_operation(first) || content.split(|byte| *byte == b'\n').any(jepsen_log::is_operation) {
-        return Ok((Format::JepsenLog, "it has lines with :invoke, :ok, :fail or :info between tabs"));
+    if jepsen_log::is_operation(first)
+        || content
+            .split(|byte| *byte == b'\n')
+            .any(jepsen_log::is_operation)
+    {
+        return Ok((
+            Format::JepsenLog,
+            "it has lines with :invoke, :ok, :fail or :info between tabs",
+        ));
     }
     let after_brace = first.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
     match (after_brace, first[0]) {
         (Some([b'"', ..]), _) => Ok((Format::Jsonl, "its first line begins with a JSON object")),
-        (Some([b':' | b'#', ..]), _) => Ok((Format::Edn, "it begins with a map that has keyword keys")),
-        (Some([]), _) if first == b"{" => Ok((Format::Edn, "it begins with a map over several lines")),
+        (Some([b':' | b'#', ..]), _) => {
+            Ok((Format::Edn, "it begins with a map that has keyword keys"))
+        }
+        (Some([]), _) if first == b"{" => {
+            Ok((Format::Edn, "it begins with a map over several lines"))
+        }
         (None, b'[' | b'(' | b'#') => Ok((Format::Edn, "it begins with a vector, a list or a tag")),
-        _ => Err(ReadError::UnknownFormat { name: name.to_owned() }),
+        _ => Err(ReadError::UnknownFormat {
+            name: name.to_owned(),
+        }),
     }
 }

@@ -84,7 +84,9 @@ impl Model for Key {
         match op {
             KvOp::Get => true,
             KvOp::Put(_) | KvOp::Append(_) => false,
-            KvOp::Cas { expected, new } => expected == new || matches!(seen, Some(KvAnswer::Mismatch(_))),
+            KvOp::Cas { expected, new } => {
+                expected == new || matches!(seen, Some(KvAnswer::Mismatch(_)))
+            }
             KvOp::Delete => seen == Some(&KvAnswer::Existed(false)),
         }
     }
@@ -113,7 +115,10 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Key
     let (op, end) = match operation.f.as_str() {
         "put" => {
             let text = text(input).ok_or_else(|| Unreadable::input(operation, TEXT))?;
-            (KvOp::Put(Scalar::Text(text.into())), end_of(operation, |_| Ok(Some(KvAnswer::Stored)))?)
+            (
+                KvOp::Put(Scalar::Text(text.into())),
+                end_of(operation, |_| Ok(Some(KvAnswer::Stored)))?,
+            )
         }
         "get" => {
             let answer = |value: &Value| match (text_or_nil(value), reader.nil_read) {
@@ -125,21 +130,48 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Key
         }
         "append" => {
             let suffix = text(input).ok_or_else(|| Unreadable::input(operation, TEXT))?;
-            (KvOp::Append(suffix.to_owned()), end_of(operation, |value| length(operation, value))?)
+            (
+                KvOp::Append(suffix.to_owned()),
+                end_of(operation, |value| length(operation, value))?,
+            )
         }
         "cas" => {
             let expectation = "{\"expected\": …, \"value\": …}";
-            let Some((expected, new)) = input.get("value").map(|new| (input.get("expected").unwrap_or(&Value::Null), new)) else {
+            let Some((expected, new)) = input
+                .get("value")
+                .map(|new| (input.get("expected").unwrap_or(&Value::Null), new))
+            else {
                 return Err(Unreadable::input(operation, expectation));
             };
-            let scalar = |value| text_or_nil(value).ok_or_else(|| Unreadable::input(operation, expectation));
-            let op = KvOp::Cas { expected: scalar(expected)?, new: scalar(new)? };
-            (op, end_of_cas(operation, reader, KvAnswer::Mismatch(None), |value| swap(operation, value))?)
+            let scalar =
+                |value| text_or_nil(value).ok_or_else(|| Unreadable::input(operation, expectation));
+            let op = KvOp::Cas {
+                expected: scalar(expected)?,
+                new: scalar(new)?,
+            };
+            (
+                op,
+                end_of_cas(operation, reader, KvAnswer::Mismatch(None), |value| {
+                    swap(operation, value)
+                })?,
+            )
         }
-        "delete" => (KvOp::Delete, end_of(operation, |value| existed(operation, value))?),
-        _ => return Err(Unreadable::function(operation, "put, get, append, cas and delete")),
+        "delete" => (
+            KvOp::Delete,
+            end_of(operation, |value| existed(operation, value))?,
+        ),
+        _ => {
+            return Err(Unreadable::function(
+                operation,
+                "put, get, append, cas and delete",
+            ));
+        }
     };
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading {
+        key: operation.key.clone(),
+        op,
+        end,
+    })
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -160,18 +192,28 @@ fn length(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unre
         Value::String(_) if *value == operation.input => Ok(None),
         value => match value.get("length").and_then(Value::as_u64) {
             Some(length) => Ok(Some(KvAnswer::Length(length))),
-            None => Err(Unreadable::output(operation, value, "{\"length\": bytes}, what was appended, or nil")),
+            None => Err(Unreadable::output(
+                operation,
+                value,
+                "{\"length\": bytes}, what was appended, or nil",
+            )),
         },
     }
 }
 
 fn swap(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unreadable> {
-    let wrong = || Unreadable::output(operation, value, "{\"swapped\": true} or {\"mismatch\": found}");
+    let wrong = || {
+        Unreadable::output(
+            operation,
+            value,
+            "{\"swapped\": true} or {\"mismatch\": found}",
+        )
+    };
     match (value.get("swapped"), value.get("mismatch")) {
         (Some(Value::Bool(true)), None) => Ok(Some(KvAnswer::Swapped)),
-        (None | Some(Value::Bool(false)), Some(found)) => {
-            Ok(Some(KvAnswer::Mismatch(Some(text_or_nil(found).ok_or_else(wrong)?))))
-        }
+        (None | Some(Value::Bool(false)), Some(found)) => Ok(Some(KvAnswer::Mismatch(Some(
+            text_or_nil(found).ok_or_else(wrong)?,
+        )))),
         (Some(Value::Bool(false)), None) => Ok(Some(KvAnswer::Mismatch(None))),
         _ => Err(wrong()),
     }
@@ -181,6 +223,10 @@ fn existed(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unr
     match (value, value.get("existed")) {
         (Value::Null, _) => Ok(None),
         (_, Some(Value::Bool(existed))) => Ok(Some(KvAnswer::Existed(*existed))),
-        _ => Err(Unreadable::output(operation, value, "{\"existed\": true or false} or nil")),
+        _ => Err(Unreadable::output(
+            operation,
+            value,
+            "{\"existed\": true or false} or nil",
+        )),
     }
 }

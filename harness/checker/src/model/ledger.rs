@@ -44,14 +44,33 @@ pub(crate) struct Book {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LedgerOp {
     /// Holdings as asked for: a symbol may stand there twice.
-    Open { account: Name, cash: u64, holdings: Vec<(Name, u64)> },
-    Deposit { account: Name, amount: u64 },
-    Withdraw { account: Name, amount: u64 },
+    Open {
+        account: Name,
+        cash: u64,
+        holdings: Vec<(Name, u64)>,
+    },
+    Deposit {
+        account: Name,
+        amount: u64,
+    },
+    Withdraw {
+        account: Name,
+        amount: u64,
+    },
     Trade(Trade),
-    Transfer { from: Name, to: Name, amount: u64 },
-    Account { account: Name },
+    Transfer {
+        from: Name,
+        to: Name,
+        amount: u64,
+    },
+    Account {
+        account: Name,
+    },
     Book,
-    History { from: u64, limit: u64 },
+    History {
+        from: u64,
+        limit: u64,
+    },
 }
 
 /// Why a book refuses an operation.
@@ -76,8 +95,14 @@ pub(crate) enum LedgerAnswer {
     Traded(u64),
     /// The source's cash just after.
     Transferred(u64),
-    Book { accounts: BTreeMap<Name, Arc<Account>>, trades: u64 },
-    History { trades: Vec<(u64, Trade)>, total: u64 },
+    Book {
+        accounts: BTreeMap<Name, Arc<Account>>,
+        trades: u64,
+    },
+    History {
+        trades: Vec<(u64, Trade)>,
+        total: u64,
+    },
     /// Never an answer, but what is known of a trade that was not answered: if it happened, then
     /// under a number that no answered trade has.
     TradedBeside(Arc<Numbers>),
@@ -101,16 +126,30 @@ impl Numbers {
 impl Book {
     /// An empty book.
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
 
     fn account(&mut self, name: &Name) -> Result<&mut Account, Rejection> {
-        self.accounts.get_mut(name).map(Arc::make_mut).ok_or(Rejection::UnknownAccount)
+        self.accounts
+            .get_mut(name)
+            .map(Arc::make_mut)
+            .ok_or(Rejection::UnknownAccount)
     }
 
-    fn open(&mut self, name: &Name, cash: u64, asked: &[(Name, u64)]) -> Result<LedgerAnswer, Rejection> {
+    fn open(
+        &mut self,
+        name: &Name,
+        cash: u64,
+        asked: &[(Name, u64)],
+    ) -> Result<LedgerAnswer, Rejection> {
         let is_valid = |name: &Name| !name.is_empty() && name.len() <= NAME_BYTES_MAX;
-        if !is_valid(&self.name) || !is_valid(name) || !asked.iter().all(|(symbol, _)| is_valid(symbol)) {
+        if !is_valid(&self.name)
+            || !is_valid(name)
+            || !asked.iter().all(|(symbol, _)| is_valid(symbol))
+        {
             return Err(Rejection::InvalidName);
         }
         if self.accounts.contains_key(name) {
@@ -122,7 +161,8 @@ impl Book {
             *held = held.checked_add(*quantity).ok_or(Rejection::Overflow)?;
         }
         let account = Account { cash, holdings };
-        self.accounts.insert(name.clone(), Arc::new(account.clone()));
+        self.accounts
+            .insert(name.clone(), Arc::new(account.clone()));
         Ok(LedgerAnswer::Account(account))
     }
 
@@ -149,7 +189,9 @@ impl Book {
             return Err(Rejection::SelfTrade);
         }
         let (source, target) = (self.peek(from)?.cash, self.peek(to)?.cash);
-        let source = source.checked_sub(amount).ok_or(Rejection::InsufficientCash)?;
+        let source = source
+            .checked_sub(amount)
+            .ok_or(Rejection::InsufficientCash)?;
         let target = target.checked_add(amount).ok_or(Rejection::Overflow)?;
         self.account(from)?.cash = source;
         self.account(to)?.cash = target;
@@ -164,12 +206,22 @@ impl Book {
             return Err(Rejection::SelfTrade);
         }
         let (buyer, seller) = (self.peek(&trade.buyer)?, self.peek(&trade.seller)?);
-        let cost = trade.quantity.checked_mul(trade.price).ok_or(Rejection::Overflow)?;
-        let buyer_cash = buyer.cash.checked_sub(cost).ok_or(Rejection::InsufficientCash)?;
+        let cost = trade
+            .quantity
+            .checked_mul(trade.price)
+            .ok_or(Rejection::Overflow)?;
+        let buyer_cash = buyer
+            .cash
+            .checked_sub(cost)
+            .ok_or(Rejection::InsufficientCash)?;
         let held = |account: &Account| account.holdings.get(&trade.symbol).copied().unwrap_or(0);
-        let seller_held = held(seller).checked_sub(trade.quantity).ok_or(Rejection::InsufficientShares)?;
+        let seller_held = held(seller)
+            .checked_sub(trade.quantity)
+            .ok_or(Rejection::InsufficientShares)?;
         let seller_cash = seller.cash.checked_add(cost).ok_or(Rejection::Overflow)?;
-        let buyer_held = held(buyer).checked_add(trade.quantity).ok_or(Rejection::Overflow)?;
+        let buyer_held = held(buyer)
+            .checked_add(trade.quantity)
+            .ok_or(Rejection::Overflow)?;
 
         let seller = self.account(&trade.seller)?;
         seller.cash = seller_cash;
@@ -186,27 +238,38 @@ impl Book {
     }
 
     fn peek(&self, name: &Name) -> Result<&Account, Rejection> {
-        self.accounts.get(name).map(Arc::as_ref).ok_or(Rejection::UnknownAccount)
+        self.accounts
+            .get(name)
+            .map(Arc::as_ref)
+            .ok_or(Rejection::UnknownAccount)
     }
 
     fn apply(&mut self, op: &LedgerOp) -> Result<LedgerAnswer, Rejection> {
         match op {
-            LedgerOp::Open { account, cash, holdings } => self.open(account, *cash, holdings),
-            LedgerOp::Deposit { account, amount } => {
-                self.change_cash(account, *amount, |cash| cash.checked_add(*amount).ok_or(Rejection::Overflow))
-            }
-            LedgerOp::Withdraw { account, amount } => {
-                self.change_cash(account, *amount, |cash| cash.checked_sub(*amount).ok_or(Rejection::InsufficientCash))
-            }
+            LedgerOp::Open {
+                account,
+                cash,
+                holdings,
+            } => self.open(account, *cash, holdings),
+            LedgerOp::Deposit { account, amount } => self.change_cash(account, *amount, |cash| {
+                cash.checked_add(*amount).ok_or(Rejection::Overflow)
+            }),
+            LedgerOp::Withdraw { account, amount } => self.change_cash(account, *amount, |cash| {
+                cash.checked_sub(*amount).ok_or(Rejection::InsufficientCash)
+            }),
             LedgerOp::Trade(trade) => self.trade(trade),
             LedgerOp::Transfer { from, to, amount } => self.transfer(from, to, *amount),
             LedgerOp::Account { account } => Ok(LedgerAnswer::Account(self.peek(account)?.clone())),
-            LedgerOp::Book => {
-                Ok(LedgerAnswer::Book { accounts: self.accounts.clone(), trades: self.trades.count() })
-            }
+            LedgerOp::Book => Ok(LedgerAnswer::Book {
+                accounts: self.accounts.clone(),
+                trades: self.trades.count(),
+            }),
             LedgerOp::History { from, limit } => {
                 let trades = self.trades.numbered(*from, *limit);
-                Ok(LedgerAnswer::History { trades, total: self.trades.count() })
+                Ok(LedgerAnswer::History {
+                    trades,
+                    total: self.trades.count(),
+                })
             }
         }
     }
@@ -214,7 +277,9 @@ impl Book {
     /// Whether a read would have this answer, found out without making the answer.
     fn is_read_legal(&self, op: &LedgerOp, seen: &LedgerAnswer) -> bool {
         match (op, seen) {
-            (LedgerOp::Account { account }, LedgerAnswer::Account(seen)) => self.peek(account).is_ok_and(|found| found == seen),
+            (LedgerOp::Account { account }, LedgerAnswer::Account(seen)) => {
+                self.peek(account).is_ok_and(|found| found == seen)
+            }
             (LedgerOp::Book, LedgerAnswer::Book { accounts, trades }) => {
                 *trades == self.trades.count() && *accounts == self.accounts
             }
@@ -250,8 +315,10 @@ impl Model for Book {
     const HAS_HOPELESS: bool = true;
 
     fn is_pure(op: &LedgerOp, seen: Option<&LedgerAnswer>) -> bool {
-        matches!(op, LedgerOp::Account { .. } | LedgerOp::Book | LedgerOp::History { .. })
-            || matches!(seen, Some(LedgerAnswer::Rejected(_)))
+        matches!(
+            op,
+            LedgerOp::Account { .. } | LedgerOp::Book | LedgerOp::History { .. }
+        ) || matches!(seen, Some(LedgerAnswer::Rejected(_)))
     }
 
     fn step(&self, op: &LedgerOp, seen: Option<&LedgerAnswer>) -> Option<Self> {
@@ -264,7 +331,11 @@ impl Model for Book {
                 let mut next = self.clone();
                 (is_allowed && matches!(next.invoke(op), LedgerAnswer::Traded(_))).then_some(next)
             }
-            (LedgerOp::Trade(_), Some(LedgerAnswer::Traded(number))) if *number != self.trades.count() + 1 => None,
+            (LedgerOp::Trade(_), Some(LedgerAnswer::Traded(number)))
+                if *number != self.trades.count() + 1 =>
+            {
+                None
+            }
             _ => {
                 let mut next = self.clone();
                 let answer = next.invoke(op);
@@ -279,12 +350,20 @@ impl Model for Book {
         match (op, seen) {
             (LedgerOp::Trade(_), LedgerAnswer::Traded(number)) => self.trades.count() >= *number,
             (_, LedgerAnswer::Book { accounts, trades }) => {
-                self.trades.count() > *trades || self.accounts.keys().any(|account| !accounts.contains_key(account))
+                self.trades.count() > *trades
+                    || self
+                        .accounts
+                        .keys()
+                        .any(|account| !accounts.contains_key(account))
             }
             (_, LedgerAnswer::History { total, .. }) => self.trades.count() > *total,
-            (LedgerOp::Open { account, .. }, LedgerAnswer::Account(_)) => self.accounts.contains_key(account),
+            (LedgerOp::Open { account, .. }, LedgerAnswer::Account(_)) => {
+                self.accounts.contains_key(account)
+            }
             (
-                LedgerOp::Deposit { account, .. } | LedgerOp::Withdraw { account, .. } | LedgerOp::Account { account },
+                LedgerOp::Deposit { account, .. }
+                | LedgerOp::Withdraw { account, .. }
+                | LedgerOp::Account { account },
                 LedgerAnswer::Rejected(Rejection::UnknownAccount),
             ) => self.accounts.contains_key(account),
             _ => false,
@@ -296,7 +375,9 @@ impl Model for Book {
         for step in &*steps {
             match &step.seen {
                 Some(LedgerAnswer::Traded(number)) => _ = numbers.answered.insert(*number),
-                Some(LedgerAnswer::History { trades, .. }) => numbers.told.extend(trades.iter().cloned()),
+                Some(LedgerAnswer::History { trades, .. }) => {
+                    numbers.told.extend(trades.iter().cloned())
+                }
                 _ => {}
             }
         }
@@ -310,7 +391,11 @@ impl Model for Book {
 
     fn describe(&self) -> String {
         let describe = |(name, account): (&Name, &Arc<Account>)| {
-            let shares: Vec<String> = account.holdings.iter().map(|(symbol, held)| format!("{held} {symbol}")).collect();
+            let shares: Vec<String> = account
+                .holdings
+                .iter()
+                .map(|(symbol, held)| format!("{held} {symbol}"))
+                .collect();
             match shares.is_empty() {
                 true => format!("{name}: cash {}", account.cash),
                 false => format!("{name}: cash {}, {}", account.cash, shares.join(", ")),

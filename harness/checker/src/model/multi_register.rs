@@ -37,7 +37,9 @@ impl SequentialSpec for Registers {
         let mut found = Vec::new();
         for micro in op {
             match micro {
-                Micro::Read(key) => found.push(Some(self.values.get(key).unwrap_or(&self.initial).clone())),
+                Micro::Read(key) => {
+                    found.push(Some(self.values.get(key).unwrap_or(&self.initial).clone()))
+                }
                 Micro::Write(key, value) if *value == self.initial => _ = self.values.remove(key),
                 Micro::Write(key, value) => _ = self.values.insert(key.clone(), value.clone()),
             }
@@ -48,7 +50,11 @@ impl SequentialSpec for Registers {
 
 impl Model for Registers {
     fn admits(seen: &Vec<Option<Scalar>>, answer: &Vec<Option<Scalar>>) -> bool {
-        seen.len() == answer.len() && seen.iter().zip(answer).all(|(seen, answer)| seen.is_none() || seen == answer)
+        seen.len() == answer.len()
+            && seen
+                .iter()
+                .zip(answer)
+                .all(|(seen, answer)| seen.is_none() || seen == answer)
     }
 
     fn is_pure(op: &Vec<Micro>, _seen: Option<&Vec<Option<Scalar>>>) -> bool {
@@ -56,10 +62,18 @@ impl Model for Registers {
     }
 
     fn describe(&self) -> String {
-        let values: Vec<String> = self.values.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        let values: Vec<String> = self
+            .values
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}"))
+            .collect();
         match values.is_empty() {
             true => format!("every register holds {}", self.initial),
-            false => format!("{}, every other register {}", values.join(", "), self.initial),
+            false => format!(
+                "{}, every other register {}",
+                values.join(", "),
+                self.initial
+            ),
         }
     }
 
@@ -71,7 +85,10 @@ impl Model for Registers {
 const SHAPE: &str = "a list of [f, key, value] with f r or w, or a map from key to value";
 
 /// Reads a transaction.
-pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Registers>, Unreadable> {
+pub(crate) fn read(
+    operation: &Operation,
+    reader: &Reader,
+) -> Result<Reading<Registers>, Unreadable> {
     if !matches!(operation.f.as_str(), "txn" | "read" | "write") {
         return Err(Unreadable::function(operation, "txn, read and write"));
     }
@@ -79,13 +96,25 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Reg
     // A read may be asked for with nil; only its answer then says of which registers.
     let input = match (&operation.input, &operation.outcome) {
         (Value::Null, Outcome::Ok(value)) if operation.f == "read" => value,
-        (Value::Null, _) if operation.f == "read" => return Ok(Reading { key: None, op: Vec::new(), end: End::Refused }),
+        (Value::Null, _) if operation.f == "read" => {
+            return Ok(Reading {
+                key: None,
+                op: Vec::new(),
+                end: End::Refused,
+            });
+        }
         (input, _) => input,
     };
     let asked = micros(&operation.f, input).ok_or_else(unreadable)?;
     let op: Vec<Micro> = asked
         .iter()
-        .map(|(is_read, key, value)| if *is_read { Micro::Read(key.clone()) } else { Micro::Write(key.clone(), value.clone()) })
+        .map(|(is_read, key, value)| {
+            if *is_read {
+                Micro::Read(key.clone())
+            } else {
+                Micro::Write(key.clone(), value.clone())
+            }
+        })
         .collect();
     let end = end_of(operation, |value| {
         if !op.iter().any(|micro| matches!(micro, Micro::Read(_))) {
@@ -93,12 +122,25 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Reg
         }
         let answered = micros(&operation.f, value).unwrap_or_default();
         let is_same = answered.len() == asked.len()
-            && answered.iter().zip(&asked).all(|(a, b)| a.0 == b.0 && a.1 == b.1 && (a.0 || a.2 == b.2));
+            && answered
+                .iter()
+                .zip(&asked)
+                .all(|(a, b)| a.0 == b.0 && a.1 == b.1 && (a.0 || a.2 == b.2));
         if !is_same {
-            return Err(Unreadable::output(operation, value, "the same list or map with the values read"));
+            return Err(Unreadable::output(
+                operation,
+                value,
+                "the same list or map with the values read",
+            ));
         }
         let reads = answered.into_iter().filter(|(is_read, ..)| *is_read);
-        let seen = |value| if value == Scalar::Nil && reader.nil_read == NilRead::Unknown { None } else { Some(value) };
+        let seen = |value| {
+            if value == Scalar::Nil && reader.nil_read == NilRead::Unknown {
+                None
+            } else {
+                Some(value)
+            }
+        };
         Ok(Some(reads.map(|(_, _, value)| seen(value)).collect()))
     })?;
     Ok(Reading { key: None, op, end })
@@ -107,13 +149,16 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Reg
 /// Reads micro-operations: whether each is a read, its key and its value.
 fn micros(f: &str, value: &Value) -> Option<Vec<(bool, Arc<str>, Scalar)>> {
     match value {
-        Value::Object(map) if f != "txn" => {
-            map.iter().map(|(key, value)| Some((f == "read", key.as_str().into(), Scalar::read(value)?))).collect()
-        }
+        Value::Object(map) if f != "txn" => map
+            .iter()
+            .map(|(key, value)| Some((f == "read", key.as_str().into(), Scalar::read(value)?)))
+            .collect(),
         Value::Array(list) => list
             .iter()
             .map(|micro| {
-                let [Value::String(f), key, value] = micro.as_array()?.as_slice() else { return None };
+                let [Value::String(f), key, value] = micro.as_array()?.as_slice() else {
+                    return None;
+                };
                 let is_read = match f.as_str() {
                     "r" | "read" => true,
                     "w" | "write" => false,

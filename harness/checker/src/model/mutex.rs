@@ -41,7 +41,12 @@ impl Model for Mutex {
     }
 
     fn describe(&self) -> String {
-        if self.is_held { "the lock is held" } else { "the lock is free" }.to_owned()
+        if self.is_held {
+            "the lock is held"
+        } else {
+            "the lock is free"
+        }
+        .to_owned()
     }
 
     fn weight(&self) -> usize {
@@ -57,5 +62,9 @@ pub(crate) fn read(operation: &Operation) -> Result<Reading<Mutex>, Unreadable> 
         _ => return Err(Unreadable::function(operation, "acquire and release")),
     };
     let end = end_of(operation, |value| Ok(Some(*value != Value::Bool(false))))?;
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading {
+        key: operation.key.clone(),
+        op,
+        end,
+    })
 }

@@ -96,11 +96,16 @@ pub struct NoGuess {
     pub functions: String,
 }
 
-const LEDGER: [&str; 8] = ["open", "deposit", "withdraw", "trade", "transfer", "account", "book", "history"];
+const LEDGER: [&str; 8] = [
+    "open", "deposit", "withdraw", "trade", "transfer", "account", "book", "history",
+];
 
 /// Tells the model from the functions that a history names, and from the shapes of its values.
 pub fn guess(operations: &[Operation]) -> Result<Guess, NoGuess> {
-    let functions: BTreeSet<&str> = operations.iter().map(|operation| operation.f.as_str()).collect();
+    let functions: BTreeSet<&str> = operations
+        .iter()
+        .map(|operation| operation.f.as_str())
+        .collect();
     let named = functions.iter().copied().collect::<Vec<_>>().join(", ");
     let only = |known: &[&str]| functions.iter().all(|f| known.contains(f));
     let has = |f: &str| functions.contains(f);
@@ -110,9 +115,12 @@ pub fn guess(operations: &[Operation]) -> Result<Guess, NoGuess> {
         ModelName::Mutex
     } else if only(&LEDGER) {
         ModelName::Ledger
-    } else if only(&["txn"]) || (only(&["read", "write", "txn"]) && is_any(operations, |operation| operation.input.is_object())) {
+    } else if only(&["txn"])
+        || (only(&["read", "write", "txn"])
+            && is_any(operations, |operation| operation.input.is_object()))
+    {
         ModelName::MultiRegister
-    } else if only(&["read", "write", "cas"]) {
+    } else if only(&["read", "write", "cas"]) && !only(&["cas"]) {
         match (is_any(operations, is_tuple), has("cas")) {
             (true, _) => ModelName::KvRegister,
             (false, true) => ModelName::CasRegister,

@@ -93,32 +93,58 @@ pub(crate) enum Keys {
 }
 
 /// Reads an operation on registers; `has_cas` says whether the model knows compare-and-set.
-pub(crate) fn read(operation: &Operation, reader: &Reader, keys: Keys, has_cas: bool) -> Result<Reading<Register>, Unreadable> {
+pub(crate) fn read(
+    operation: &Operation,
+    reader: &Reader,
+    keys: Keys,
+    has_cas: bool,
+) -> Result<Reading<Register>, Unreadable> {
     let mut operation = std::borrow::Cow::Borrowed(operation);
     if keys == Keys::Demanded && operation.key.is_none() {
         operation = std::borrow::Cow::Owned(untuple(&operation)?);
     }
     let key = operation.key.clone();
-    let scalar = |value: &Value| Scalar::read(value).ok_or_else(|| Unreadable::input(&operation, "a string, an integer or nil"));
+    let scalar = |value: &Value| {
+        Scalar::read(value)
+            .ok_or_else(|| Unreadable::input(&operation, "a string, an integer or nil"))
+    };
     let (op, end) = match operation.f.as_str() {
         "read" => {
             let answer = |value: &Value| match (Scalar::read(value), reader.nil_read) {
                 (Some(Scalar::Nil), NilRead::Unknown) => Ok(None),
                 (Some(value), _) => Ok(Some(RegisterAnswer::Value(value))),
-                (None, _) => Err(Unreadable::output(&operation, value, "a string, an integer or nil")),
+                (None, _) => Err(Unreadable::output(
+                    &operation,
+                    value,
+                    "a string, an integer or nil",
+                )),
             };
             (RegisterOp::Read, end_of(&operation, answer)?)
         }
         "write" => {
             let op = RegisterOp::Write(scalar(&operation.input)?);
-            (op, end_of(&operation, |_| Ok(Some(RegisterAnswer::Written)))?)
+            (
+                op,
+                end_of(&operation, |_| Ok(Some(RegisterAnswer::Written)))?,
+            )
         }
         "cas" if has_cas => {
             let Some([expected, new]) = operation.input.as_array().map(Vec::as_slice) else {
                 return Err(Unreadable::input(&operation, "a pair [old, new]"));
             };
-            let op = RegisterOp::Cas { expected: scalar(expected)?, new: scalar(new)? };
-            (op, end_of_cas(&operation, reader, RegisterAnswer::Mismatch(None), |value| swap(&operation, value))?)
+            let op = RegisterOp::Cas {
+                expected: scalar(expected)?,
+                new: scalar(new)?,
+            };
+            (
+                op,
+                end_of_cas(
+                    &operation,
+                    reader,
+                    RegisterAnswer::Mismatch(None),
+                    |value| swap(&operation, value),
+                )?,
+            )
         }
         _ if has_cas => return Err(Unreadable::function(&operation, "read, write and cas")),
         _ => return Err(Unreadable::function(&operation, "read and write")),
@@ -142,7 +168,10 @@ fn swap(operation: &Operation, value: &Value) -> Result<Option<RegisterAnswer>, 
 /// Moves the key out of a value of the shape `[key, value]`.
 fn untuple(operation: &Operation) -> Result<Operation, Unreadable> {
     let Some([key, input]) = operation.input.as_array().map(Vec::as_slice) else {
-        return Err(Unreadable::input(operation, "a pair [key, value], nor does the event have a `key`"));
+        return Err(Unreadable::input(
+            operation,
+            "a pair [key, value], nor does the event have a `key`",
+        ));
     };
     let name = |key: &Value| match key {
         Value::String(key) => key.clone(),
@@ -151,10 +180,20 @@ fn untuple(operation: &Operation) -> Result<Operation, Unreadable> {
     let outcome = match &operation.outcome {
         Outcome::Ok(value) => match value.as_array().map(Vec::as_slice) {
             Some([answered, value]) if answered == key => Outcome::Ok(value.clone()),
-            _ => return Err(Unreadable::output(operation, value, "a pair [key, value] with the key of the invocation")),
+            _ => {
+                return Err(Unreadable::output(
+                    operation,
+                    value,
+                    "a pair [key, value] with the key of the invocation",
+                ));
+            }
         },
         other => other.clone(),
     };
-    Ok(Operation { key: Some(name(key)), input: input.clone(), outcome, ..operation.clone() })
+    Ok(Operation {
+        key: Some(name(key)),
+        input: input.clone(),
+        outcome,
+        ..operation.clone()
+    })
 }
-

@@ -24,9 +24,12 @@ impl Scalar {
         Some(match value {
             Value::Null => Self::Nil,
             Value::Bool(bool) => Self::Bool(*bool),
-            Value::Number(number) => {
-                Self::Int(number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))?)
-            }
+            Value::Number(number) => Self::Int(
+                number
+                    .as_i64()
+                    .map(i128::from)
+                    .or_else(|| number.as_u64().map(i128::from))?,
+            ),
             Value::String(text) => Self::Text(text.as_str().into()),
             Value::Array(_) | Value::Object(_) => return None,
         })

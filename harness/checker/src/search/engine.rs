@@ -76,10 +76,21 @@ pub(super) struct Engine<M: Model, K: Mask> {
 }
 
 impl<M: Model, K: Mask> Engine<M, K> {
-    pub(super) fn new(initial: &M, entries: &[Entry<M>], timeline: Timeline, budget: Budget) -> Self {
+    pub(super) fn new(
+        initial: &M,
+        entries: &[Entry<M>],
+        timeline: Timeline,
+        budget: Budget,
+    ) -> Self {
         let (states, kind_of) = States::new(initial, entries);
         let twin_before = twins(&timeline, &kind_of);
-        let start = Configuration { position: 0, state: 0, used: NONE_USED, last: NO_LINK, mask: K::empty(timeline.slots) };
+        let start = Configuration {
+            position: 0,
+            state: 0,
+            used: NONE_USED,
+            last: NO_LINK,
+            mask: K::empty(timeline.slots),
+        };
         Self {
             budget,
             window: Window::new(&timeline),
@@ -119,8 +130,16 @@ impl<M: Model, K: Mask> Engine<M, K> {
                 Task::Resort(configuration) => self.resort(&configuration),
             }
         }
-        let dead = self.dead.clone().iter().map(|configuration| self.describe(configuration)).collect();
-        Found::NoOrder { entry: self.entry_at(self.furthest), dead }
+        let dead = self
+            .dead
+            .clone()
+            .iter()
+            .map(|configuration| self.describe(configuration))
+            .collect();
+        Found::NoOrder {
+            entry: self.entry_at(self.furthest),
+            dead,
+        }
     }
 
     /// Takes the latest task of the lowest rung.
@@ -138,14 +157,22 @@ impl<M: Model, K: Mask> Engine<M, K> {
     /// Goes on from a configuration as far as there is nothing to choose, and puts the choices
     /// there on the ladder. Returns the order if the end is reached.
     fn enter(&mut self, mut configuration: Configuration<K>) -> Option<Vec<usize>> {
-        self.window.seek(&self.timeline, configuration.position as usize);
+        self.window
+            .seek(&self.timeline, configuration.position as usize);
         self.linearize_pure(&mut configuration);
         let is_at_end = self.advance(&mut configuration);
         if is_at_end {
             return Some(self.last(&configuration, usize::MAX));
         }
-        let place = Place { position: configuration.position, state: configuration.state, mask: configuration.mask.clone() };
-        if !self.visited.visit(place, configuration.used, &self.used_sets) {
+        let place = Place {
+            position: configuration.position,
+            state: configuration.state,
+            mask: configuration.mask.clone(),
+        };
+        if !self
+            .visited
+            .visit(place, configuration.used, &self.used_sets)
+        {
             return None;
         }
         self.configurations += 1;
@@ -172,17 +199,27 @@ impl<M: Model, K: Mask> Engine<M, K> {
 
     /// Lets each unknown that changes something take effect.
     fn resort(&mut self, configuration: &Configuration<K>) {
-        self.window.seek(&self.timeline, configuration.position as usize);
+        self.window
+            .seek(&self.timeline, configuration.position as usize);
         let used = self.used_sets.count(configuration.used);
         let fewest = self.fewest_used[configuration.position as usize];
         // The latest invoked is pushed last and so tried first: most take effect soon or never.
         for rank in 0..self.window.unknowns_called {
             let entry = self.timeline.unknowns[rank];
-            let is_twin_spent = self.twin_before[rank].is_none_or(|twin| self.used_sets.has(configuration.used, twin));
-            if self.used_sets.has(configuration.used, rank) || !is_twin_spent || !self.is_predecessor_done(configuration, entry) {
+            let is_twin_spent = self.twin_before[rank]
+                .is_none_or(|twin| self.used_sets.has(configuration.used, twin));
+            if self.used_sets.has(configuration.used, rank)
+                || !is_twin_spent
+                || !self.is_predecessor_done(configuration, entry)
+            {
                 continue;
             }
-            let Some(next) = self.states.step(configuration.state, self.kind_of[entry as usize]) else { continue };
+            let Some(next) = self
+                .states
+                .step(configuration.state, self.kind_of[entry as usize])
+            else {
+                continue;
+            };
             if next == configuration.state {
                 continue;
             }
@@ -227,7 +264,10 @@ impl<M: Model, K: Mask> Engine<M, K> {
             let mut is_again = false;
             for slot in 0..self.window.open.len() {
                 let entry = self.window.open[slot];
-                if entry != VACANT && !configuration.mask.has(slot) && self.is_free(configuration, entry) {
+                if entry != VACANT
+                    && !configuration.mask.has(slot)
+                    && self.is_free(configuration, entry)
+                {
                     self.linearize(configuration, entry);
                     is_again |= self.timeline.has_successor[entry as usize];
                 }
@@ -252,7 +292,9 @@ impl<M: Model, K: Mask> Engine<M, K> {
         if before == VACANT || self.timeline.returns_at[before as usize] < configuration.position {
             return true;
         }
-        configuration.mask.has(self.timeline.slot[before as usize] as usize)
+        configuration
+            .mask
+            .has(self.timeline.slot[before as usize] as usize)
     }
 
     /// The open entries that can be linearized now with the states after them, the best last:
@@ -272,7 +314,9 @@ impl<M: Model, K: Mask> Engine<M, K> {
             if self.states.is_pure(kind) || !self.is_predecessor_done(configuration, entry) {
                 continue;
             }
-            if !self.timeline.has_successor[entry as usize] && std::mem::replace(&mut self.tried[kind as usize], self.tries) == self.tries {
+            if !self.timeline.has_successor[entry as usize]
+                && std::mem::replace(&mut self.tried[kind as usize], self.tries) == self.tries
+            {
                 continue;
             }
             if let Some(next) = self.states.step(configuration.state, kind) {
@@ -288,18 +332,23 @@ impl<M: Model, K: Mask> Engine<M, K> {
             && self.window.open.iter().enumerate().any(|(slot, entry)| {
                 *entry != VACANT
                     && !configuration.mask.has(slot)
-                    && self.states.is_hopeless(configuration.state, self.kind_of[*entry as usize])
+                    && self
+                        .states
+                        .is_hopeless(configuration.state, self.kind_of[*entry as usize])
             })
     }
 
     fn linearize(&mut self, configuration: &mut Configuration<K>, entry: u32) {
-        configuration.mask.set(self.timeline.slot[entry as usize] as usize);
+        configuration
+            .mask
+            .set(self.timeline.slot[entry as usize] as usize);
         configuration.last = self.link(configuration.last, entry);
     }
 
     fn link(&mut self, before: u32, entry: u32) -> u32 {
         self.links.push(Link { before, entry });
-        u32::try_from(self.links.len() - 1).expect("the memory limit is reached before four billion links")
+        u32::try_from(self.links.len() - 1)
+            .expect("the memory limit is reached before four billion links")
     }
 
     /// Keeps the furthest configurations for the witness.
@@ -327,15 +376,26 @@ impl<M: Model, K: Mask> Engine<M, K> {
     /// About how many bytes the search takes.
     fn bytes(&self) -> u64 {
         let links = self.links.capacity() * size_of::<Link>();
-        let ladder: usize = self.ladder.iter().map(Vec::capacity).sum::<usize>() * size_of::<Task<K>>();
+        let ladder: usize =
+            self.ladder.iter().map(Vec::capacity).sum::<usize>() * size_of::<Task<K>>();
         let timeline = self.timeline.passages.len() * 48;
-        (links + ladder + timeline) as u64 + self.states.bytes() + self.used_sets.bytes() + self.visited.bytes()
+        (links + ladder + timeline) as u64
+            + self.states.bytes()
+            + self.used_sets.bytes()
+            + self.visited.bytes()
     }
 
     fn stopped(&self, why: Stop) -> Found {
         let passed = &self.timeline.passages[..self.furthest as usize];
-        let completions = passed.iter().filter(|passage| matches!(passage, Passage::Return(_))).count();
-        Found::Stopped { why, entry: self.entry_at(self.furthest), completions }
+        let completions = passed
+            .iter()
+            .filter(|passage| matches!(passage, Passage::Return(_)))
+            .count();
+        Found::Stopped {
+            why,
+            entry: self.entry_at(self.furthest),
+            completions,
+        }
     }
 
     /// The certain entry whose return is the next at or after a position.
@@ -362,19 +422,23 @@ impl<M: Model, K: Mask> Engine<M, K> {
     }
 
     fn describe(&mut self, configuration: &Configuration<K>) -> DeadConfiguration {
-        self.window.seek(&self.timeline, configuration.position as usize);
+        self.window
+            .seek(&self.timeline, configuration.position as usize);
         let open = self.window.open.iter().enumerate();
         let mut unordered: Vec<usize> = open
             .filter(|(slot, entry)| **entry != VACANT && !configuration.mask.has(*slot))
             .map(|(_, entry)| *entry as usize)
             .collect();
         unordered.sort_unstable_by_key(|entry| self.timeline.returns_at[*entry]);
-        let unknowns = (0..self.window.unknowns_called).filter(|rank| !self.used_sets.has(configuration.used, *rank));
+        let unknowns = (0..self.window.unknowns_called)
+            .filter(|rank| !self.used_sets.has(configuration.used, *rank));
         DeadConfiguration {
             state: self.states.get(configuration.state).describe(),
             last: self.last(configuration, LAST_SHOWN),
             unordered,
-            maybe: unknowns.map(|rank| self.timeline.unknowns[rank] as usize).collect(),
+            maybe: unknowns
+                .map(|rank| self.timeline.unknowns[rank] as usize)
+                .collect(),
         }
     }
 }

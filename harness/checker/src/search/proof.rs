@@ -15,7 +15,10 @@ pub(super) fn is_proof<M: Model>(initial: &M, entries: &[Entry<M>], order: &[usi
             return false;
         }
     }
-    let is_whole = entries.iter().zip(&is_placed).all(|(entry, is_placed)| *is_placed || !entry.step.is_certain);
+    let is_whole = entries
+        .iter()
+        .zip(&is_placed)
+        .all(|(entry, is_placed)| *is_placed || !entry.step.is_certain);
     is_whole && is_true_to_time(entries, order) && is_legal(initial, entries, order)
 }
 
@@ -32,7 +35,10 @@ fn is_true_to_time<M: Model>(entries: &[Entry<M>], order: &[usize]) -> bool {
     let mut latest = std::collections::HashMap::<u64, usize>::new();
     order.iter().all(|index| {
         let latest = latest.entry(entries[*index].process).or_insert(*index);
-        let is_late = *latest > *index && entries[*index].completed.is_some_and(|completed| completed <= entries[*latest].invoked);
+        let is_late = *latest > *index
+            && entries[*index]
+                .completed
+                .is_some_and(|completed| completed <= entries[*latest].invoked);
         *latest = (*latest).max(*index);
         !is_late
     })

@@ -22,7 +22,7 @@ const ILLEGAL: StateId = u32::MAX;
 /// All states that the search came across, and the steps between them.
 pub(super) struct States<M: Model> {
     states: Vec<Arc<M>>,
-    ids: HashMap<Arc<M>, StateId>,
+    ids: FxHashMap<Arc<M>, StateId>,
     kinds: Vec<Step<M>>,
     is_pure: Vec<bool>,
     next: FxHashMap<(StateId, KindId), StateId>,
@@ -43,9 +43,18 @@ impl<M: Model> States<M> {
                 })
             })
             .collect();
-        let is_pure = kinds.iter().map(|step| M::is_pure(&step.op, step.seen.as_ref())).collect();
-        let mut states =
-            Self { states: Vec::new(), ids: HashMap::new(), kinds, is_pure, next: FxHashMap::default(), bytes: 0 };
+        let is_pure = kinds
+            .iter()
+            .map(|step| M::is_pure(&step.op, step.seen.as_ref()))
+            .collect();
+        let mut states = Self {
+            states: Vec::new(),
+            ids: FxHashMap::default(),
+            kinds,
+            is_pure,
+            next: FxHashMap::default(),
+            bytes: 0,
+        };
         states.intern(initial.clone());
         (states, kind_of)
     }
@@ -77,7 +86,10 @@ impl<M: Model> States<M> {
         let next = match self.get(state).step(&step.op, step.seen.as_ref()) {
             // A pure step leaves the state as it is, so there is nothing to look up.
             Some(next) if self.is_pure(kind) => {
-                debug_assert!(next == *self.get(state), "a step is pure only if it changes no state");
+                debug_assert!(
+                    next == *self.get(state),
+                    "a step is pure only if it changes no state"
+                );
                 state
             }
             Some(next) => self.intern(next),
@@ -97,7 +109,8 @@ impl<M: Model> States<M> {
         if let Some(id) = self.ids.get(&state) {
             return *id;
         }
-        let id = StateId::try_from(self.states.len()).expect("the memory limit is reached before four billion states");
+        let id = StateId::try_from(self.states.len())
+            .expect("the memory limit is reached before four billion states");
         self.bytes += (size_of::<M>() + state.weight() + 64) as u64;
         let state = Arc::new(state);
         self.states.push(state.clone());

@@ -28,7 +28,10 @@ pub(super) struct Visited<K: Mask> {
 
 impl<K: Mask> Visited<K> {
     pub(super) fn new() -> Self {
-        Self { places: FxHashMap::default(), bytes: 0 }
+        Self {
+            places: FxHashMap::default(),
+            bytes: 0,
+        }
     }
 
     /// Notes a visit; false if an earlier one used up no more than a subset.
@@ -44,7 +47,9 @@ impl<K: Mask> Visited<K> {
                 let chain = occupied.get_mut();
                 let is_dominated = match chain {
                     Antichain::One(earlier) => sets.is_subset(*earlier, used),
-                    Antichain::Many(earlier) => earlier.iter().any(|earlier| sets.is_subset(*earlier, used)),
+                    Antichain::Many(earlier) => {
+                        earlier.iter().any(|earlier| sets.is_subset(*earlier, used))
+                    }
                 };
                 if is_dominated {
                     return false;

@@ -58,7 +58,15 @@ impl Timeline {
                 Passage::Unknown(entry) => unknowns.push(entry),
             }
         }
-        Self { passages, slot, returns_at, after, has_successor, slots: slots as usize, unknowns }
+        Self {
+            passages,
+            slot,
+            returns_at,
+            after,
+            has_successor,
+            slots: slots as usize,
+            unknowns,
+        }
     }
 }
 
@@ -66,7 +74,8 @@ impl Timeline {
 fn sorted_passages<M: Model>(entries: &[Entry<M>]) -> Vec<Passage> {
     let mut points = Vec::with_capacity(entries.len() * 2);
     for (index, entry) in entries.iter().enumerate() {
-        let index = u32::try_from(index).expect("a history of four billion operations does not fit in memory");
+        let index = u32::try_from(index)
+            .expect("a history of four billion operations does not fit in memory");
         match entry.completed {
             Some(completed) => {
                 points.push((entry.invoked, false, 0, Passage::Call(index)));
@@ -76,7 +85,10 @@ fn sorted_passages<M: Model>(entries: &[Entry<M>]) -> Vec<Passage> {
         }
     }
     points.sort_by_key(|(instant, is_return, tie, _)| (*instant, *is_return, *tie));
-    points.into_iter().map(|(_, _, _, passage)| passage).collect()
+    points
+        .into_iter()
+        .map(|(_, _, _, passage)| passage)
+        .collect()
 }
 
 /// Finds, for every entry, the one of its process that returned at the instant of its call.
@@ -112,7 +124,11 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new(timeline: &Timeline) -> Self {
-        Self { position: 0, open: vec![VACANT; timeline.slots], unknowns_called: 0 }
+        Self {
+            position: 0,
+            open: vec![VACANT; timeline.slots],
+            unknowns_called: 0,
+        }
     }
 
     /// Moves to a position: as far as it is away, so that jumps far back cost, steps do not.

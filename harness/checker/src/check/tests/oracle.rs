@@ -18,9 +18,20 @@ struct Candidate<'a, M: Model> {
     answered: Option<(Moment, &'a Option<M::Ret>)>,
 }
 
+/// What stateright's tester is told: a call, or a return with what was seen.
+struct Feed<'a, M: Model> {
+    moment: Moment,
+    process: u64,
+    op: &'a M::Op,
+    seen: Option<&'a M::Ret>,
+}
+
 impl<M: Model> Oracle<M> {
     pub(super) fn new(initial: M, operations: Vec<(Operation, Reading<M>)>) -> Self {
-        Self { initial, operations }
+        Self {
+            initial,
+            operations,
+        }
     }
 
     pub(super) fn is_linearizable(&self) -> bool {
@@ -36,46 +47,65 @@ impl<M: Model> Oracle<M> {
             .filter_map(|(operation, _)| operation.completed)
             .collect();
         completions.sort_unstable_by_key(|moment| (moment.instant, moment.event));
-        let bad = completions.iter().find(|moment| !self.is_prefix_linearizable((moment.instant, moment.event)));
+        let bad = completions
+            .iter()
+            .find(|moment| !self.is_prefix_linearizable((moment.instant, moment.event)));
         bad.map(|moment| moment.line)
     }
 
     fn is_prefix_linearizable(&self, end: (u64, usize)) -> bool {
         let mut candidates = Vec::new();
         for (operation, reading) in &self.operations {
-            let completed = operation.completed.filter(|moment| (moment.instant, moment.event) <= end);
+            let completed = operation
+                .completed
+                .filter(|moment| (moment.instant, moment.event) <= end);
             let answered = match (&reading.end, completed) {
                 _ if operation.invoked.instant > end.0 => continue,
                 (End::Refused, Some(_)) => continue,
                 (End::Answered(seen), Some(completed)) => Some((completed, seen)),
                 _ => None,
             };
-            candidates.push(Candidate { operation, op: &reading.op, answered });
+            candidates.push(Candidate {
+                operation,
+                op: &reading.op,
+                answered,
+            });
         }
         can_finish(&self.initial, &mut candidates)
     }
 
     /// Asks stateright's tester, which wants every answer whole and knows no ties.
     pub(super) fn ask_stateright(&self) -> Option<bool> {
-        let mut events: Vec<(usize, u64, u64, &M::Op, Option<&M::Ret>)> = Vec::new();
+        let mut fed: Vec<Feed<'_, M>> = Vec::new();
         for (operation, reading) in &self.operations {
-            let process = operation.process;
+            let feed = |moment, seen| Feed {
+                moment,
+                process: operation.process,
+                op: &reading.op,
+                seen,
+            };
             match (&reading.end, operation.completed) {
                 (End::Refused, _) => continue,
                 (End::Answered(Some(seen)), Some(completed)) => {
-                    events.push((completed.event, completed.instant, process, &reading.op, Some(seen)));
+                    fed.push(feed(completed, Some(seen)))
                 }
                 (End::Answered(_), _) => return None,
                 (End::Open, _) => {}
             }
-            events.push((operation.invoked.event, operation.invoked.instant, process, &reading.op, None));
+            fed.push(feed(operation.invoked, None));
         }
-        events.sort_unstable_by_key(|event| event.0);
-        if events.windows(2).any(|pair| pair[0].1 == pair[1].1) {
+        fed.sort_unstable_by_key(|feed| feed.moment.event);
+        if fed
+            .windows(2)
+            .any(|pair| pair[0].moment.instant == pair[1].moment.instant)
+        {
             return None;
         }
         let mut tester = LinearizabilityTester::new(self.initial.clone());
-        for (_, _, process, op, seen) in events {
+        for Feed {
+            process, op, seen, ..
+        } in fed
+        {
             let fed = match seen {
                 None => tester.on_invoke(process, op.clone()).map(|_| ()),
                 // It compares answers for equality; one that leaves something open is not for it.
@@ -120,7 +150,10 @@ fn can_finish<M: Model>(state: &M, rest: &mut Vec<Candidate<'_, M>>) -> bool {
 
 /// Closed intervals: before means returned before the call; within one process also at its instant.
 fn precedes<M: Model>(a: &Candidate<'_, M>, b: &Candidate<'_, M>) -> bool {
-    let Some((completed, _)) = a.answered else { return false };
+    let Some((completed, _)) = a.answered else {
+        return false;
+    };
     let is_same_process = a.operation.process == b.operation.process;
-    completed.instant < b.operation.invoked.instant || (is_same_process && completed.event < b.operation.invoked.event)
+    completed.instant < b.operation.invoked.instant
+        || (is_same_process && completed.event < b.operation.invoked.event)
 }

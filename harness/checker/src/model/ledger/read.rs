@@ -87,7 +87,10 @@ struct HistoryAnswer {
 
 impl From<AccountAnswer> for Account {
     fn from(answer: AccountAnswer) -> Self {
-        Self { cash: answer.cash, holdings: names(answer.holdings).collect() }
+        Self {
+            cash: answer.cash,
+            holdings: names(answer.holdings).collect(),
+        }
     }
 }
 
@@ -111,37 +114,62 @@ fn names(map: BTreeMap<String, u64>) -> impl Iterator<Item = (Name, u64)> {
 pub(crate) fn read(operation: &Operation) -> Result<Reading<Book>, Unreadable> {
     if operation.key.is_none() {
         let problem = format!("the operation {} names no book", operation.f);
-        return Err(Unreadable { is_completion: false, problem: format!("{problem}: its `key` is missing") });
+        return Err(Unreadable {
+            is_completion: false,
+            problem: format!("{problem}: its `key` is missing"),
+        });
     }
     let op = match operation.f.as_str() {
         "open" => {
             let value: OpenValue = input(operation, "{\"account\", \"cash\", \"holdings\"}")?;
-            LedgerOp::Open { account: value.account.into(), cash: value.cash, holdings: names(value.holdings).collect() }
+            LedgerOp::Open {
+                account: value.account.into(),
+                cash: value.cash,
+                holdings: names(value.holdings).collect(),
+            }
         }
         "deposit" => {
             let value: CashValue = input(operation, "{\"account\", \"amount\"}")?;
-            LedgerOp::Deposit { account: value.account.into(), amount: value.amount }
+            LedgerOp::Deposit {
+                account: value.account.into(),
+                amount: value.amount,
+            }
         }
         "withdraw" => {
             let value: CashValue = input(operation, "{\"account\", \"amount\"}")?;
-            LedgerOp::Withdraw { account: value.account.into(), amount: value.amount }
+            LedgerOp::Withdraw {
+                account: value.account.into(),
+                amount: value.amount,
+            }
         }
         "trade" => {
-            let value: TradeValue = input(operation, "{\"buyer\", \"seller\", \"symbol\", \"quantity\", \"price\"}")?;
+            let value: TradeValue = input(
+                operation,
+                "{\"buyer\", \"seller\", \"symbol\", \"quantity\", \"price\"}",
+            )?;
             LedgerOp::Trade(value.into())
         }
         "transfer" => {
             let value: TransferValue = input(operation, "{\"from\", \"to\", \"amount\"}")?;
-            LedgerOp::Transfer { from: value.from.into(), to: value.to.into(), amount: value.amount }
+            LedgerOp::Transfer {
+                from: value.from.into(),
+                to: value.to.into(),
+                amount: value.amount,
+            }
         }
         "account" => {
             let value: AccountName = input(operation, "{\"account\"}")?;
-            LedgerOp::Account { account: value.account.into() }
+            LedgerOp::Account {
+                account: value.account.into(),
+            }
         }
         "book" => LedgerOp::Book,
         "history" => {
             let value: HistoryRange = input(operation, "{\"from\", \"limit\"}")?;
-            LedgerOp::History { from: value.from, limit: value.limit }
+            LedgerOp::History {
+                from: value.from,
+                limit: value.limit,
+            }
         }
         _ => {
             let known = "open, deposit, withdraw, trade, transfer, account, book and history";
@@ -149,7 +177,11 @@ pub(crate) fn read(operation: &Operation) -> Result<Reading<Book>, Unreadable> {
         }
     };
     let end = end_of(operation, |value| answer(operation, &op, value).map(Some))?;
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading {
+        key: operation.key.clone(),
+        op,
+        end,
+    })
 }
 
 fn input<T: DeserializeOwned>(operation: &Operation, shape: &str) -> Result<T, Unreadable> {
@@ -159,30 +191,51 @@ fn input<T: DeserializeOwned>(operation: &Operation, shape: &str) -> Result<T, U
 fn answer(operation: &Operation, op: &LedgerOp, value: &Value) -> Result<LedgerAnswer, Unreadable> {
     if let Some(rejection) = value.get("rejected") {
         let known = Rejection::deserialize(rejection);
-        return known.map(LedgerAnswer::Rejected).map_err(|_| Unreadable::output(operation, value, "a known rejection"));
+        return known
+            .map(LedgerAnswer::Rejected)
+            .map_err(|_| Unreadable::output(operation, value, "a known rejection"));
     }
-    let expect = |shape: &str| Unreadable::output(operation, value, &format!("{shape} or a rejection"));
+    let expect =
+        |shape: &str| Unreadable::output(operation, value, &format!("{shape} or a rejection"));
     let whole = |field: &str| value.get(field).and_then(Value::as_u64);
     match op {
-        LedgerOp::Open { .. } | LedgerOp::Deposit { .. } | LedgerOp::Withdraw { .. } | LedgerOp::Account { .. } => {
-            let answer = AccountAnswer::deserialize(value).map_err(|_| expect("{\"cash\", \"holdings\"}"))?;
+        LedgerOp::Open { .. }
+        | LedgerOp::Deposit { .. }
+        | LedgerOp::Withdraw { .. }
+        | LedgerOp::Account { .. } => {
+            let answer = AccountAnswer::deserialize(value)
+                .map_err(|_| expect("{\"cash\", \"holdings\"}"))?;
             Ok(LedgerAnswer::Account(answer.into()))
         }
-        LedgerOp::Trade(_) => Ok(LedgerAnswer::Traded(whole("trade").ok_or_else(|| expect("{\"trade\": number}"))?)),
-        LedgerOp::Transfer { .. } => {
-            Ok(LedgerAnswer::Transferred(whole("cash").ok_or_else(|| expect("{\"cash\": amount}"))?))
-        }
+        LedgerOp::Trade(_) => Ok(LedgerAnswer::Traded(
+            whole("trade").ok_or_else(|| expect("{\"trade\": number}"))?,
+        )),
+        LedgerOp::Transfer { .. } => Ok(LedgerAnswer::Transferred(
+            whole("cash").ok_or_else(|| expect("{\"cash\": amount}"))?,
+        )),
         LedgerOp::Book => {
-            let answer = BookAnswer::deserialize(value).map_err(|_| expect("{\"accounts\", \"trades\"}"))?;
-            let accounts = answer.accounts.into_iter().map(|(name, account)| (name.into(), Arc::new(account.into())));
-            Ok(LedgerAnswer::Book { accounts: accounts.collect(), trades: answer.trades })
+            let answer =
+                BookAnswer::deserialize(value).map_err(|_| expect("{\"accounts\", \"trades\"}"))?;
+            let accounts = answer
+                .accounts
+                .into_iter()
+                .map(|(name, account)| (name.into(), Arc::new(account.into())));
+            Ok(LedgerAnswer::Book {
+                accounts: accounts.collect(),
+                trades: answer.trades,
+            })
         }
         LedgerOp::History { .. } => {
-            let answer = HistoryAnswer::deserialize(value).map_err(|_| expect("{\"trades\", \"total\"}"))?;
+            let answer =
+                HistoryAnswer::deserialize(value).map_err(|_| expect("{\"trades\", \"total\"}"))?;
             let numbered = |value: TradeValue| Some((value.trade?, value.into()));
-            let trades: Option<Vec<(u64, Trade)>> = answer.trades.into_iter().map(numbered).collect();
+            let trades: Option<Vec<(u64, Trade)>> =
+                answer.trades.into_iter().map(numbered).collect();
             let trades = trades.ok_or_else(|| expect("a history of numbered trades"))?;
-            Ok(LedgerAnswer::History { trades, total: answer.total })
+            Ok(LedgerAnswer::History {
+                trades,
+                total: answer.total,
+            })
         }
     }
 }

@@ -1,0 +1,367 @@
+//! Tables for the readers and for pairing: what is read, what is refused and where, what is warned of.
+
+use serde_json::{Value, json};
+
+use super::{
+    Event, EventType, Format, Order, Outcome, Process, Recording, operations, read_bytes,
+    write_event,
+};
+
+fn read(content: &str) -> Recording {
+    read_bytes("h", content.as_bytes(), None).unwrap_or_else(|error| panic!("{error}\n{content}"))
+}
+
+/// Line, process (none for the nemesis), type, function and value of every event.
+fn shape(recording: &Recording) -> Vec<(usize, Option<u64>, EventType, String, Value)> {
+    let shape = |process| match process {
+        Process::Client(process) => Some(process),
+        Process::Nemesis(_) => None,
+    };
+    let events = recording.events.iter();
+    events
+        .map(|recorded| {
+            (
+                recorded.line,
+                shape(recorded.event.process),
+                recorded.event.event_type,
+                recorded.event.f.clone(),
+                recorded.event.value.clone(),
+            )
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check_error(content: &[u8], format: Option<Format>, expected: &str) {
+    let error = read_bytes("h", content, format)
+        .expect_err("this should be refused")
+        .to_string();
+    assert!(
+        error.starts_with(expected),
+        "{error}\nexpected to begin {expected}"
+    );
+    assert!(error.contains(';'), "no remedy: {error}");
+}
+
+#[test]
+fn the_three_formats_say_the_same() {
+    let expected = vec![
+        (1, Some(0), EventType::Invoke, "write".to_owned(), json!(5)),
+        (2, None, EventType::Info, "kill".to_owned(), Value::Null),
+        (3, Some(0), EventType::Ok, "write".to_owned(), json!(5)),
+        (
+            4,
+            Some(1),
+            EventType::Invoke,
+            "cas".to_owned(),
+            json!([1, 2]),
+        ),
+        (5, Some(1), EventType::Info, "cas".to_owned(), Value::Null),
+    ];
+    let jsonl = r#"{"process":0,"type":"invoke","f":"write","value":5}
+{"process":"nemesis","type":"info","f":"kill"}
+{"process":0,"type":"ok","f":"write","value":5}
+{"process":1,"type":"invoke","f":"cas","value":[1,2]}
+{"process":1,"type":"info","f":"cas","value":null,"error":"timed-out"}
+"#;
+    let edn = "[{:process 0, :type :invoke, :f :write, :value 5}
+{:process :nemesis, :type :info, :f :kill, :value nil}
+#jepsen.history.Op{:process 0, :type :ok, :f :write, :value 5} ; done
+{:process 1 :type :invoke :f :cas :value (1 2)} #_{:process 1}
+{:process 1, :type :info, :f :cas, :value nil, :error :timed-out}]
+";
+    let log = "INFO  jepsen.util - 0\t:invoke\t:write\t5
+INFO [2015-01-01 12:00:00] jepsen worker - jepsen.util :nemesis\t:info\t:kill\tnil
+INFO  jepsen.util - 0\t:ok\t:write\t5
+INFO  jepsen.util - 1\t:invoke\t:cas\t[1 2]
+INFO  jepsen.util - 1\t:info\t:cas\t:timed-out
+";
+    for (content, format) in [
+        (jsonl, Format::Jsonl),
+        (edn, Format::Edn),
+        (log, Format::JepsenLog),
+    ] {
+        for content in [
+            content.to_owned(),
+            content.replace('\n', "\r\n"),
+            format!("\u{feff}{content}"),
+        ] {
+            let recording = read(&content);
+            assert_eq!(recording.format, format);
+            assert_eq!(shape(&recording), expected, "{format}");
+            assert_eq!(
+                recording.events[4].event.error.as_deref(),
+                Some("timed-out"),
+                "{format}"
+            );
+            assert_eq!(recording.warnings, [], "{format}");
+        }
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let event = Event {
+        index: Some(3),
+        time: Some(7),
+        process: Process::Client(2),
+        event_type: EventType::Ok,
+        f: "trade".to_owned(),
+        key: Some("b".to_owned()),
+        value: json!({ "trade": 88 }),
+        position: Some(9),
+        error: None,
+    };
+    let mut line = Vec::new();
+    write_event(&mut line, &event).unwrap();
+    assert_eq!(read_bytes("h", &line, None).unwrap().events[0].event, event);
+}
+
+#[test]
+fn edn_values_become_json() {
+    for (form, expected) in [
+        ("nil", Value::Null),
+        ("true", json!(true)),
+        ("-5", json!(-5)),
+        ("+5", json!(5)),
+        ("18446744073709551615", json!(u64::MAX)),
+        ("5N", json!(5)),
+        (
+            "123456789012345678901234567890N",
+            json!("123456789012345678901234567890N"),
+        ),
+        ("1/2", json!("1/2")),
+        ("1.5M", json!(1.5)),
+        (":a.b/c", json!("a.b/c")),
+        ("sym", json!("sym")),
+        (r#""a\n\"\u00e9""#, json!("a\n\"é")),
+        (r"\newline", json!("\n")),
+        (r"\(", json!("(")),
+        ("#{1}", json!([1])),
+        ("#inst \"2020\"", json!("2020")),
+        ("^{:m 1} [1 #_2 3]", json!([1, 3])),
+        ("{:a {1 2}, \"b\" ()}", json!({ "a": { "1": 2 }, "b": [] })),
+        ("##Inf", json!("#Inf")),
+    ] {
+        let recording = read(&format!(
+            "{{:process 0, :type :invoke, :f :write, :value {form}}}\n"
+        ));
+        assert_eq!(recording.events[0].event.value, expected, "{form}");
+    }
+}
+
+#[test]
+fn errors_name_the_place() {
+    let good = r#"{"process":0,"type":"invoke","f":"write","value":5}"#;
+    let jsonl = |line: &str| format!("{good}\n{line}\n{good}\n").into_bytes();
+    check_error(
+        &jsonl("{\"process\":0,,}"),
+        None,
+        "h:2:14: this is no JSON object",
+    );
+    check_error(
+        &jsonl("   {\"process\":0,,}"),
+        None,
+        "h:2:17: this is no JSON object",
+    );
+    check_error(&jsonl("[1]"), None, "h:2:");
+    check_error(
+        &jsonl(r#"{"process":0,"type":"invoked","f":"w"}"#),
+        None,
+        "h:2:15: `type` is none of the four",
+    );
+    check_error(
+        &jsonl(r#"{"process":-1,"type":"ok","f":"w"}"#),
+        None,
+        "h:2:3: `process` is not a whole number",
+    );
+    check_error(
+        &jsonl(r#"{"type":"ok","f":"w"}"#),
+        None,
+        "h:2:1: `process` is missing",
+    );
+    check_error(
+        &jsonl(r#"{"process":0,"type":"ok","f":"w","time":-5}"#),
+        None,
+        "h:2:",
+    );
+    check_error(&jsonl(&"[".repeat(100_000)), None, "h:2:");
+    let mut not_utf8 = jsonl(r#"{"process":0,"type":"ok","f":"w","value":"?"}"#);
+    let at = not_utf8.iter().position(|byte| *byte == b'?').unwrap();
+    not_utf8[at] = 0xff;
+    check_error(&not_utf8, None, "h:2:43: the line is not UTF-8");
+
+    let edn =
+        |form: &str| format!("[{{:process 0, :type :invoke, :f :read}}\n {form}]\n").into_bytes();
+    check_error(
+        &edn("{:process 0, :type :okay, :f :read}"),
+        None,
+        "h:2:16: `type` is none",
+    );
+    check_error(&edn("5"), None, "h:2:2: an event is a map");
+    check_error(&edn("{:process 0 ]"), None, "h:2:14: a bracket closes");
+    check_error(
+        &edn(&format!("{{:value {}", "[".repeat(100_000))),
+        None,
+        "h:2:",
+    );
+    check_error(
+        &edn(&format!("{{:value {}", "#_".repeat(100_000))),
+        None,
+        "h:2:",
+    );
+    check_error(
+        &edn(&format!("{{:value {}", "#a ".repeat(100_000))),
+        None,
+        "h:2:",
+    );
+    check_error(&edn("{:process 0, :value \"\\q\"}"), None, "h:2:");
+    check_error(b"[{:process 0 :f :\xff}]", None, "h:1:");
+
+    check_error(
+        b"INFO 0\t:invoke\t:read\tnil\nINFO x\t:ok\t:read\tnil\n",
+        None,
+        "h:2:6: the process `x`",
+    );
+    check_error(b"INFO 0\t:ok\t:read\t[1\n", None, "h:1:");
+    check_error(b"hello\n", None, "h:1:1: the content is neither");
+}
+
+#[test]
+fn a_recording_cut_off_is_read_up_to_the_cut() {
+    let jsonl = "{\"process\":0,\"type\":\"invoke\",\"f\":\"write\",\"value\":\"é\"}\n{\"process\":0,\"type\":\"ok\",\"f\":\"write\",\"value\":\"é\"}\n";
+    let edn = "[{:process 0, :type :invoke, :f :write, :value \"é\"}\n {:process 0, :type :ok, :f :write, :value \"é\"}]\n";
+    let log = "INFO 0\t:invoke\t:write\t\"é\"\nINFO 0\t:ok\t:write\t\"é\"\n";
+    for content in [jsonl, edn, log] {
+        let whole = read(content);
+        assert_eq!((whole.events.len(), whole.warnings.len()), (2, 0));
+        let first_line = content.find('\n').unwrap() + 1;
+        for cut in first_line..content.len() - 1 {
+            let part = read_bytes("h", &content.as_bytes()[..cut], Some(whole.format)).unwrap();
+            let is_line_end = cut == first_line;
+            let is_whole_object = part.events.len() == 2 && part.format != Format::JepsenLog;
+            assert!(
+                is_whole_object || part.events.len() == 1,
+                "{cut} of {content}"
+            );
+            let expected = match whole.format {
+                // What stands between the brackets of EDN ends only with the closing one.
+                Format::Edn => 1,
+                Format::Jsonl | Format::JepsenLog => usize::from(!is_line_end && !is_whole_object),
+            };
+            assert_eq!(
+                part.warnings.len(),
+                expected,
+                "{cut} of {content}: {:?}",
+                part.warnings
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_at_all_is_an_empty_recording() {
+    for content in ["", "\n\n", "  \r\n", "\u{feff}", "; nothing\n"] {
+        assert_eq!(read(content).events, [], "{content:?}");
+    }
+    assert_eq!(read_bytes("h", b"[]", None).unwrap().events, []);
+}
+
+/// A client event of JSON Lines: process, type and time.
+fn lines(events: &[(u64, &str, Option<u64>)]) -> Recording {
+    let line = |(process, event_type, time): &(u64, &str, Option<u64>)| {
+        json!({ "process": process, "type": event_type, "f": "read", "time": time }).to_string()
+            + "\n"
+    };
+    read(&events.iter().map(line).collect::<String>())
+}
+
+#[test]
+fn operations_are_paired() {
+    let recording = lines(&[
+        (0, "invoke", None),
+        (1, "invoke", None),
+        (0, "ok", None),
+        (1, "info", None),
+        (2, "invoke", None),
+    ]);
+    let operations = operations(&recording).unwrap();
+    assert_eq!(operations.order, Order::Lines);
+    let ends: Vec<_> = operations
+        .list
+        .iter()
+        .map(|operation| {
+            (
+                operation.outcome.clone(),
+                operation.completed.map(|end| end.line),
+            )
+        })
+        .collect();
+    assert_eq!(
+        ends,
+        [
+            (Outcome::Ok(Value::Null), Some(3)),
+            (Outcome::Info, Some(4)),
+            (Outcome::Info, None)
+        ]
+    );
+}
+
+#[test]
+fn events_that_do_not_pair_are_refused() {
+    for (events, line, problem) in [
+        (
+            &[(0, "ok", None)][..],
+            1,
+            "process 0 completes read, but has invoked nothing",
+        ),
+        (
+            &[(0, "invoke", None), (0, "invoke", None)],
+            2,
+            "its operation of line 1 is still open",
+        ),
+        (
+            &[(0, "invoke", None), (0, "ok", None), (0, "fail", None)],
+            3,
+            "has invoked nothing",
+        ),
+        (
+            &[(0, "invoke", Some(5)), (0, "ok", Some(4))],
+            2,
+            "runs backwards from line 1",
+        ),
+    ] {
+        let error = operations(&lines(events)).expect_err("this should be refused");
+        assert_eq!(error.line, line);
+        assert!(error.problem.contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn odd_times_are_warned_of() {
+    let warned = |events: &[(u64, &str, Option<u64>)]| {
+        let operations = operations(&lines(events)).unwrap();
+        (
+            operations.order,
+            operations
+                .warnings
+                .into_iter()
+                .map(|warning| warning.line)
+                .collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(
+        warned(&[(0, "invoke", Some(1)), (0, "ok", None)]),
+        (Order::Lines, vec![2])
+    );
+    assert_eq!(
+        warned(&[(0, "invoke", Some(5)), (1, "invoke", Some(4))]),
+        (Order::Time, vec![2])
+    );
+    assert_eq!(
+        warned(&[(0, "invoke", Some(5)), (1, "invoke", Some(5))]),
+        (Order::Time, vec![])
+    );
+    let reused = [(0, "invoke", None), (0, "info", None), (0, "invoke", None)];
+    assert_eq!(warned(&reused), (Order::Lines, vec![3]));
+}
