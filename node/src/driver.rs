@@ -115,8 +115,10 @@ pub enum DriverError {
 }
 
 /// What the driver was built with, besides its core.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
+    /// This node, for the log.
+    pub(crate) id: NodeId,
     /// The flaw by that name: answer reads from the local state at once.
     pub(crate) reads_locally: bool,
 }
@@ -274,7 +276,8 @@ impl<C: Core> Driver<C> {
             }
             Output::Refused { request, refusal } => self.refuse(request, refusal),
             Output::RoleChanged { role, term, leader } => {
-                info!(?role, %term, leader = leader.map(|id| id.0), "role");
+                let (node, leader_id) = (self.options.id.0, leader.map(|id| id.0));
+                info!(node, ?role, term = term.0, leader = leader_id, "role");
                 self.settle_reign(role, term, leader);
             }
         }

@@ -149,7 +149,13 @@ pub(crate) async fn run(
         recovered.entries,
     )?;
     let reads_locally = config.flaws.contains(&Flaw::LocalReads);
-    let driver = Driver::new(replica, Options { reads_locally });
+    let driver = Driver::new(
+        replica,
+        Options {
+            id: config.id,
+            reads_locally,
+        },
+    );
     let Storage {
         writes,
         persisted,

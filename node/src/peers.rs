@@ -48,9 +48,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Sends what comes out of the queue until the token is cancelled or the queue is closed.
+    /// Sends what comes out of the queue until the token is cancelled.
     pub(crate) async fn run(self, mut outbox: mpsc::Receiver<Message>, stop: CancellationToken) {
         stop.run_until_cancelled(self.keep(&mut outbox)).await;
+        // A closed queue means that the driver is gone; it is for the driver to say why.
+        stop.cancelled().await;
     }
 
     async fn keep(&self, outbox: &mut mpsc::Receiver<Message>) {

@@ -42,7 +42,7 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         Self {
-            driver: Driver::new(Script::default(), Options::default()),
+            driver: Driver::new(Script::default(), options(false)),
             effects: Vec::new(),
         }
     }
@@ -117,6 +117,13 @@ impl Stage {
             vec![Output::RoleChanged { role, term, leader }],
         )
         .handle(Event::Tick);
+    }
+}
+
+fn options(reads_locally: bool) -> Options {
+    Options {
+        id: NodeId(1),
+        reads_locally,
     }
 }
 
@@ -247,12 +254,7 @@ fn a_read_sees_what_was_applied_when_it_is_ready() {
 
 #[test]
 fn a_flawed_node_answers_reads_without_asking_the_core() {
-    let mut driver = Driver::new(
-        Script::default(),
-        Options {
-            reads_locally: true,
-        },
-    );
+    let mut driver = Driver::new(Script::default(), options(true));
     let (reply, mut waiting) = oneshot::channel();
     driver
         .handle(Event::Request(Request::Read(get(), reply)), &mut Vec::new())
@@ -353,7 +355,7 @@ fn a_single_node_elects_itself_applies_and_reads() {
         limits: Limits::default(),
     };
     let core = Replica::new(config, raft::HardState::default(), vec![]).unwrap();
-    let mut driver = Driver::new(core, Options::default());
+    let mut driver = Driver::new(core, options(false));
     let mut run = |event| {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
