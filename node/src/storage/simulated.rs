@@ -44,6 +44,12 @@ impl Simulated {
         self.0.lock().unwrap().budget = Some(operations);
     }
 
+    /// Lets every operation succeed again, as for a process that is started anew after it was killed:
+    /// what was written and not synced can still be read.
+    pub(crate) fn heal(&self) {
+        self.0.lock().unwrap().budget = None;
+    }
+
     /// Returns the disk as it may look after a power loss; `choose(n)` picks a number below `n`.
     pub(crate) fn crash(&self, mut choose: impl FnMut(usize) -> usize) -> Self {
         let before = self.0.lock().unwrap().clone();

@@ -235,6 +235,27 @@ fn damage_to_a_segment_that_is_not_the_last_is_refused() {
 }
 
 #[test]
+fn a_record_is_none_anywhere_else_than_where_it_was_put() {
+    let place = record::Place {
+        segment: 3,
+        offset: 64,
+        batch: 64,
+    };
+    let mut bytes = Vec::new();
+    record::Record::Truncate(LogIndex(1)).encode(place, &mut bytes);
+    for (segment, offset, is_there) in [(3, 64, true), (3, 128, false), (4, 64, false)] {
+        let mut image = vec![0; 512];
+        image[offset..offset + bytes.len()].copy_from_slice(&bytes);
+        let found = record::find(segment, &image, offset);
+        assert_eq!(
+            found != record::Found::Nothing,
+            is_there,
+            "segment {segment}, byte {offset}"
+        );
+    }
+}
+
+#[test]
 fn a_record_larger_than_a_segment_gets_a_larger_one() {
     let disk = Simulated::default();
     let (mut wal, _) = open(&disk, 128).unwrap();
@@ -387,12 +408,14 @@ fn batches(recipes: Vec<Recipe>) -> Vec<Vec<Write>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Random writes, a failure at a random operation, a power loss that keeps random sectors.
+    /// Random writes, a failure at a random operation, and then either a power loss that keeps random
+    /// sectors, or only the death of the process, whose unsynced writes can still be read.
     #[test]
     fn a_crash_leaves_a_prefix_with_everything_synced(
         recipes in recipes(),
         segment_size in 64..600_usize,
         budget in 0..80_u64,
+        is_power_lost in any::<bool>(),
         choices in prop::collection::vec(any::<usize>(), 1..200),
     ) {
         let disk = Simulated::default();
@@ -408,7 +431,9 @@ proptest! {
             synced = count(&writes);
         }
         let mut choices = choices.iter().cycle();
-        let disk = disk.crash(|n| choices.next().unwrap() % n);
+        let mut choose = |n| choices.next().unwrap() % n;
+        let disk = if is_power_lost { disk.crash(&mut choose) } else { disk };
+        disk.heal();
 
         let (mut wal, recovered) = open(&disk, segment_size).unwrap();
         prop_assert!(recovered.records >= synced, "{} of {synced}", recovered.records);
@@ -417,8 +442,7 @@ proptest! {
         prop_assert_eq!(&recovered.entries, &entries);
 
         // What was recovered is durable now, and the log goes on from it.
-        let mut choices = choices.copied();
-        let lost_again = disk.crash(|n| choices.next().unwrap() % n);
+        let lost_again = disk.crash(&mut choose);
         prop_assert_eq!(&open(&lost_again, segment_size).unwrap().1.entries, &entries);
         let next = entry(99, entries.len() as u64 + 1, b"later");
         entries.push(next.clone());
