@@ -176,7 +176,7 @@ impl StormproofClient {
                     known.connection.insert(connection)
                 }
                 Err(error) => {
-                    let error = error.to_string();
+                    let error = format!("{}: {error}", known.address);
                     return Attempt::Elsewhere {
                         error,
                         leader: None,
