@@ -1,14 +1,8 @@
 //! Compiles `proto/*.proto` for crate `proto` with protox, so that no machine needs a protoc.
 //! Cargo runs it in `proto/`, whose manifest names it.
 
-const PROTOS: [&str; 6] = [
-    "raft.proto",
-    "outcome.proto",
-    "ledger.proto",
-    "kv.proto",
-    "admin.proto",
-    "log.proto",
-];
+const PROTOS: [&str; 6] =
+    ["raft.proto", "outcome.proto", "ledger.proto", "kv.proto", "admin.proto", "log.proto"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in PROTOS {
@@ -16,8 +10,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let descriptors = protox::compile(PROTOS, ["."])?;
     // Entries are decoded as views into the received buffer: no copy per command.
-    tonic_prost_build::configure()
-        .bytes(".")
-        .compile_fds(descriptors)?;
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
     Ok(())
 }

@@ -15,18 +15,10 @@ macro_rules! generated {
 // prost names a package by its path from the importer, so the modules nest as the packages do.
 /// The root of the generated packages.
 pub mod stormproof {
-    generated!(
-        v1,
-        "stormproof.v1",
-        "What every answer has in common (`outcome.proto`)."
-    );
+    generated!(v1, "stormproof.v1", "What every answer has in common (`outcome.proto`).");
     /// The ledger.
     pub mod ledger {
-        generated!(
-            v1,
-            "stormproof.ledger.v1",
-            "The stock-trade ledger (`ledger.proto`)."
-        );
+        generated!(v1, "stormproof.ledger.v1", "The stock-trade ledger (`ledger.proto`).");
     }
     /// The key-value store.
     pub mod kv {
@@ -34,27 +26,15 @@ pub mod stormproof {
     }
     /// Administration.
     pub mod admin {
-        generated!(
-            v1,
-            "stormproof.admin.v1",
-            "What an operator asks one node (`admin.proto`)."
-        );
+        generated!(v1, "stormproof.admin.v1", "What an operator asks one node (`admin.proto`).");
     }
     /// The replicated log.
     pub mod log {
-        generated!(
-            v1,
-            "stormproof.log.v1",
-            "What a node's log holds (`log.proto`)."
-        );
+        generated!(v1, "stormproof.log.v1", "What a node's log holds (`log.proto`).");
     }
     /// Consensus.
     pub mod raft {
-        generated!(
-            v1,
-            "stormproof.raft.v1",
-            "What nodes say to each other (`raft.proto`)."
-        );
+        generated!(v1, "stormproof.raft.v1", "What nodes say to each other (`raft.proto`).");
     }
 }
 

@@ -64,7 +64,9 @@ fn a_partition_changes_the_leader() {
         cluster.network().cut_exactly(BTreeSet::new()).await.unwrap();
         wait_until(&cluster, "one leader for all", |status| {
             let agreed = status.agreed();
-            agreed.is_some_and(|new| cluster.nodes().iter().all(|&node| term(status, node) == new.term))
+            agreed.is_some_and(|new| {
+                cluster.nodes().iter().all(|&node| term(status, node) == new.term)
+            })
         })
         .await;
         cluster

@@ -30,7 +30,15 @@ fn run(arguments: &[&str]) -> Run {
 
 /// The plan under which the flaw is caught and the clean node passes.
 const PLAN: [&str; 10] = [
-    "--workload", "register", "--nodes", "3", "--time-limit", "20s", "--seed", "7", "--faults",
+    "--workload",
+    "register",
+    "--nodes",
+    "3",
+    "--time-limit",
+    "20s",
+    "--seed",
+    "7",
+    "--faults",
     "partition,pause",
 ];
 
@@ -63,7 +71,15 @@ fn a_recorded_run_is_judged_again_without_the_cluster() {
     let store = tempfile::tempdir().unwrap();
     let store_path = store.path().to_str().unwrap();
     let output = stormproof(&[
-        "run", "--store", store_path, "--nodes", "1", "--faults", "none", "--time-limit", "3s",
+        "run",
+        "--store",
+        store_path,
+        "--nodes",
+        "1",
+        "--faults",
+        "none",
+        "--time-limit",
+        "3s",
     ]);
     assert_eq!(output.status.code(), Some(0), "{}", describe(&output));
     let folder = run_folder(store.path()).unwrap();

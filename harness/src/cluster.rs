@@ -131,9 +131,8 @@ impl Cluster {
     /// Starts the plan's system, with what it writes under `folder`, and returns when every node
     /// answers. A leader may be yet to come.
     pub async fn start(plan: &Plan, folder: &Path) -> Result<Self, ClusterError> {
-        let system = system::by_name(plan).ok_or_else(|| ClusterError::Unknown {
-            name: plan.system.clone(),
-        })?;
+        let system = system::by_name(plan)
+            .ok_or_else(|| ClusterError::Unknown { name: plan.system.clone() })?;
         Self::start_system(system, plan, folder).await
     }
 
@@ -172,28 +171,15 @@ impl Cluster {
                 stdout: folder.join("stdout.log"),
                 stderr: folder.join("stderr.log"),
             };
-            let member = Member {
-                launch,
-                listening,
-                _ports: ports,
-            };
+            let member = Member { launch, listening, _ports: ports };
             members.insert(node, member);
         }
         let supervisor = Supervisor::start()?;
         let poll = Poll::new(&system, &listening, supervisor.processes());
-        let cluster = Self {
-            watcher: Watcher::start(poll),
-            system,
-            nodes,
-            members,
-            network,
-            supervisor,
-        };
+        let cluster =
+            Self { watcher: Watcher::start(poll), system, nodes, members, network, supervisor };
         for (&node, member) in &cluster.members {
-            cluster
-                .supervisor
-                .launch(node, member.launch.clone())
-                .await?;
+            cluster.supervisor.launch(node, member.launch.clone()).await?;
         }
         for &node in &cluster.nodes {
             cluster.wait_ready(node, plan.recovery_deadline).await?;
@@ -226,9 +212,7 @@ impl Cluster {
         let listening = self.members.iter();
         let listening = listening.map(|(&node, member)| (node, member.listening));
         let processes = self.supervisor.processes();
-        Poll::new(&self.system, &listening.collect(), processes)
-            .now()
-            .await
+        Poll::new(&self.system, &listening.collect(), processes).now().await
     }
 
     /// Waits until a node leads and a majority says that it does.
@@ -344,11 +328,7 @@ impl Cluster {
         loop {
             if let Some(ProcessState::Exited(exit)) = self.supervisor.state(node) {
                 let last_words = read_last_words(&member.launch.stderr);
-                return Err(ClusterError::Ended {
-                    node,
-                    exit,
-                    last_words,
-                });
+                return Err(ClusterError::Ended { node, exit, last_words });
             }
             let answer = timeout(status::PROBE_TIMEOUT, probe.status()).await;
             if matches!(answer, Ok(Ok(_))) {

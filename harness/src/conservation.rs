@@ -92,13 +92,7 @@ pub enum Rule {
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.lines.iter().map(usize::to_string).collect();
-        write!(
-            f,
-            "{}: {} (lines {})",
-            self.book,
-            self.explanation,
-            lines.join(", ")
-        )
+        write!(f, "{}: {} (lines {})", self.book, self.explanation, lines.join(", "))
     }
 }
 
@@ -108,12 +102,7 @@ impl Breach {
             let completed = operation.completed.map(|moment| moment.line);
             std::iter::once(operation.invoked.line).chain(completed)
         });
-        Box::new(Self {
-            rule,
-            book: book.into(),
-            explanation,
-            lines: lines.collect(),
-        })
+        Box::new(Self { rule, book: book.into(), explanation, lines: lines.collect() })
     }
 }
 
@@ -197,8 +186,7 @@ fn precedes(earlier: &Operation, later: &Operation) -> bool {
 
 /// Tells whether `read`, which has completed, may have seen the effect of `operation`.
 fn may_be_seen(operation: &Operation, read: &Operation) -> bool {
-    read.completed
-        .is_some_and(|completed| operation.invoked.instant <= completed.instant)
+    read.completed.is_some_and(|completed| operation.invoked.instant <= completed.instant)
 }
 
 /// Returns the answer of an operation that has one and was not refused.

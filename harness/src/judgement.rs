@@ -258,15 +258,24 @@ impl Judgement {
                 let _ = writeln!(text, "     {line}");
             }
         }
-        let _ = writeln!(text, "\n  {:<12} {:>8} {:>8} {:>8} {:>8}", "operation", "ok", "refused", "fail", "info");
+        let _ = writeln!(
+            text,
+            "\n  {:<12} {:>8} {:>8} {:>8} {:>8}",
+            "operation", "ok", "refused", "fail", "info"
+        );
         for (f, tally) in &self.observed.operations {
             let Tally { ok, refused, fail, info } = tally;
             let _ = writeln!(text, "  {f:<12} {ok:>8} {refused:>8} {fail:>8} {info:>8}");
         }
-        let _ = writeln!(text, "\n  {:<12} {:>9} {:>8} {:>13}", "fault", "installed", "skipped", "indeterminate");
+        let _ = writeln!(
+            text,
+            "\n  {:<12} {:>9} {:>8} {:>13}",
+            "fault", "installed", "skipped", "indeterminate"
+        );
         for (family, counts) in &self.observed.faults {
             let Counts { installed, skipped, indeterminate } = counts;
-            let _ = writeln!(text, "  {family:<12} {installed:>9} {skipped:>8} {indeterminate:>13}");
+            let _ =
+                writeln!(text, "  {family:<12} {installed:>9} {skipped:>8} {indeterminate:>13}");
         }
         let _ = writeln!(text, "\n  elections    {:>9}", self.observed.elections);
         text

@@ -133,10 +133,7 @@ impl Load {
         mut make: impl FnMut(Seed, Placement) -> Box<dyn Client>,
     ) -> Self {
         let count = options.concurrency;
-        assert!(
-            (1..=CLIENTS_MAX).contains(&count),
-            "from 1 to {CLIENTS_MAX} clients, not {count}"
-        );
+        assert!((1..=CLIENTS_MAX).contains(&count), "from 1 to {CLIENTS_MAX} clients, not {count}");
         let placements: &[Placement] = match options.placements.as_slice() {
             [] => &[Placement::LeaderFollowing],
             placements => placements,
@@ -146,11 +143,7 @@ impl Load {
             let seed = seed.derive(&format!("client {number}"));
             let mut follow = || make(seed.derive("following"), Placement::LeaderFollowing);
             let following = (placement != Placement::LeaderFollowing).then(&mut follow);
-            Worker {
-                process: number as u64,
-                placed: make(seed, placement),
-                following,
-            }
+            Worker { process: number as u64, placed: make(seed, placement), following }
         });
         let workers = workers.collect();
         let shared = Shared {
@@ -162,10 +155,7 @@ impl Load {
             operation_timeout: options.operation_timeout,
             concurrency: count as u64,
         };
-        Self {
-            shared: Arc::new(shared),
-            workers,
-        }
+        Self { shared: Arc::new(shared), workers }
     }
 
     /// Returns the running counts, which can be read at any time.
@@ -201,8 +191,7 @@ impl Load {
         cancel: &CancellationToken,
     ) -> Result<(), LoadError> {
         let work = self.shared.workload.final_reads();
-        self.run_errands(Phase::FinalReads, work, deadline, cancel)
-            .await
+        self.run_errands(Phase::FinalReads, work, deadline, cancel).await
     }
 
     async fn run_errands(
@@ -212,10 +201,8 @@ impl Load {
         deadline: Instant,
         cancel: &CancellationToken,
     ) -> Result<(), LoadError> {
-        let errands = work.into_iter().map(|invocation| Errand {
-            invocation,
-            last: "not tried".into(),
-        });
+        let errands =
+            work.into_iter().map(|invocation| Errand { invocation, last: "not tried".into() });
         let errands: Arc<Mutex<VecDeque<Errand>>> = Arc::new(Mutex::new(errands.collect()));
         let mut tasks = JoinSet::new();
         for worker in self.workers.drain(..) {
@@ -228,11 +215,9 @@ impl Load {
         match left {
             None => Ok(()),
             Some(_) if cancel.is_cancelled() => Err(LoadError::Cancelled { phase }),
-            Some(Errand { invocation, last }) => Err(LoadError::Deadline {
-                phase,
-                invocation,
-                last,
-            }),
+            Some(Errand { invocation, last }) => {
+                Err(LoadError::Deadline { phase, invocation, last })
+            }
         }
     }
 
@@ -252,8 +237,7 @@ impl Load {
             };
             outcome = outcome.and(result);
         }
-        self.workers
-            .sort_by_key(|worker| worker.process % self.shared.concurrency);
+        self.workers.sort_by_key(|worker| worker.process % self.shared.concurrency);
         outcome
     }
 }
@@ -295,13 +279,8 @@ impl Worker {
                 break;
             };
             let client = self.following.as_mut().unwrap_or(&mut self.placed);
-            let outcome = execute(
-                &mut self.process,
-                &mut **client,
-                &shared,
-                &errand.invocation,
-            )
-            .await;
+            let outcome =
+                execute(&mut self.process, &mut **client, &shared, &errand.invocation).await;
             let last = match outcome {
                 Ok(Outcome::Ok { value, .. }) => match phase {
                     Phase::SetUp if shared.workload.is_set_up(&value) => continue,

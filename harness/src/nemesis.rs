@@ -85,9 +85,8 @@ impl Nemesis {
     ) -> NemesisReport {
         let start = Instant::now();
         let begins = self.schedule.iter().enumerate();
-        let mut agenda: BTreeSet<(Duration, Edge)> = begins
-            .map(|(place, fault)| (fault.at, Edge::Begin(place)))
-            .collect();
+        let mut agenda: BTreeSet<(Duration, Edge)> =
+            begins.map(|(place, fault)| (fault.at, Edge::Begin(place))).collect();
         while let Some((time, edge)) = agenda.pop_first() {
             let due = cancel.run_until_cancelled(sleep_until(start + time)).await;
             if due.is_none() {
@@ -106,9 +105,7 @@ impl Nemesis {
         for place in self.force.places() {
             self.end(place, cluster, recorder, start).await;
         }
-        NemesisReport {
-            faults: self.records,
-        }
+        NemesisReport { faults: self.records }
     }
 
     /// Begins a fault, and says whether there is anything to end.
@@ -122,10 +119,7 @@ impl Nemesis {
     ) -> bool {
         let began = Instant::now();
         let leader = self.find_leader(scheduled, cluster).await;
-        let census = Census {
-            nodes: cluster.nodes(),
-            leader,
-        };
+        let census = Census { nodes: cluster.nodes(), leader };
         let draw = scheduled.draw.expect("a settled plan's faults have draws");
         let mut wounds = Wounds::default();
         let settled = settle(scheduled.fault, &census, &mut draw.generator());
@@ -133,8 +127,7 @@ impl Nemesis {
             Err(why) => FaultResult::Skipped(why.into()),
             Ok(settled) => {
                 wounds = settled;
-                self.inflict(place, scheduled.fault, &mut wounds, cluster)
-                    .await
+                self.inflict(place, scheduled.fault, &mut wounds, cluster).await
             }
         };
         let is_in_force = !matches!(result, FaultResult::Skipped(_));
@@ -149,12 +142,7 @@ impl Nemesis {
             ended: None,
             trouble: None,
         };
-        remark(
-            recorder,
-            scheduled.fault,
-            describe_begin(&record, began.elapsed()),
-        )
-        .await;
+        remark(recorder, scheduled.fault, describe_begin(&record, began.elapsed())).await;
         // Records stand in the order of beginnings, so the place among them is not the fault's own.
         let number = self.records.len();
         self.records.push(record);
@@ -272,16 +260,12 @@ fn settle(
     generator: &mut impl Rng,
 ) -> Result<Wounds, &'static str> {
     match fault {
-        Fault::Kill(target) | Fault::Pause(target) => Ok(Wounds {
-            nodes: target.resolve(census, generator)?,
-            cut: BTreeSet::new(),
-        }),
+        Fault::Kill(target) | Fault::Pause(target) => {
+            Ok(Wounds { nodes: target.resolve(census, generator)?, cut: BTreeSet::new() })
+        }
         Fault::Partition(topology) => {
             let cut = topology.cut(census, generator)?;
-            Ok(Wounds {
-                nodes: cut.nodes,
-                cut: cut.links,
-            })
+            Ok(Wounds { nodes: cut.nodes, cut: cut.links })
         }
     }
 }

@@ -59,12 +59,7 @@ impl Network {
             let seed = seed.derive(&format!("clients of {to}"));
             clients.insert(to, Proxy::start(listening.clients, seed)?);
         }
-        Ok(Self {
-            nodes,
-            links,
-            clients,
-            state: Mutex::default(),
-        })
+        Ok(Self { nodes, links, clients, state: Mutex::default() })
     }
 
     /// Returns where a node finds each member: its peers through its own links, itself directly.
@@ -79,9 +74,7 @@ impl Network {
     /// Returns where clients find each node.
     pub fn client_addresses(&self) -> BTreeMap<NodeId, SocketAddr> {
         let clients = self.clients.iter();
-        clients
-            .map(|(&node, proxy)| (node, proxy.address()))
-            .collect()
+        clients.map(|(&node, proxy)| (node, proxy.address())).collect()
     }
 
     /// Returns the proxy of a link.

@@ -186,11 +186,7 @@ impl Default for Plan {
 
 impl Default for WorkloadPlan {
     fn default() -> Self {
-        Self {
-            name: "ledger".into(),
-            keys: 5,
-            accounts: 5,
-        }
+        Self { name: "ledger".into(), keys: 5, accounts: 5 }
     }
 }
 
@@ -207,22 +203,12 @@ impl Default for Timings {
 impl Plan {
     /// Reads a plan from a file and checks it.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
-        let text = std::fs::read_to_string(path).map_err(|source| PlanError::Read {
-            path: path.into(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| PlanError::Read { path: path.into(), source })?;
         Self::parse(&text).map_err(|error| match error {
-            PlanError::Parse {
-                line,
-                column,
-                message,
-                ..
-            } => PlanError::Parse {
-                file: Some(path.into()),
-                line,
-                column,
-                message,
-            },
+            PlanError::Parse { line, column, message, .. } => {
+                PlanError::Parse { file: Some(path.into()), line, column, message }
+            }
             other => other,
         })
     }
@@ -247,10 +233,7 @@ impl Plan {
         let Some(faults) = self.schedule.as_ref().filter(|faults| !faults.is_empty()) else {
             return Ok(toml::to_string(self)?);
         };
-        let rest = Self {
-            schedule: None,
-            ..self.clone()
-        };
+        let rest = Self { schedule: None, ..self.clone() };
         let mut text = toml::to_string(&rest)?;
         for fault in faults {
             // Left to itself, the serialiser gives every level of a fault a table with a heading.
@@ -264,10 +247,8 @@ impl Plan {
 
     /// Writes the plan to a file.
     pub fn write(&self, path: &Path) -> Result<(), PlanError> {
-        std::fs::write(path, self.print()?).map_err(|source| PlanError::Write {
-            path: path.into(),
-            source,
-        })
+        std::fs::write(path, self.print()?)
+            .map_err(|source| PlanError::Write { path: path.into(), source })
     }
 
     /// Settles everything that still follows from the seed: the schedule, if there is none, and the
@@ -280,9 +261,7 @@ impl Plan {
             None => schedule::generate(&self.storm, &self.faults, self.time_limit, seed),
         };
         for (place, fault) in faults.iter_mut().enumerate() {
-            fault
-                .draw
-                .get_or_insert_with(|| seed.derive(&format!("fault {place}")));
+            fault.draw.get_or_insert_with(|| seed.derive(&format!("fault {place}")));
         }
         self.schedule = Some(faults);
         self
@@ -291,12 +270,7 @@ impl Plan {
     /// Checks that the plan can be carried out at all. The workload's name is for the workloads to
     /// judge.
     pub fn check(&self) -> Result<(), PlanError> {
-        let impossible = |key, why: String| {
-            Err(PlanError::Impossible {
-                key,
-                why: why.into(),
-            })
-        };
+        let impossible = |key, why: String| Err(PlanError::Impossible { key, why: why.into() });
         if !system::NAMES.contains(&self.system.as_str()) {
             let known = system::NAMES.join(", ");
             return impossible("system", format!("{:?} is none of: {known}", self.system));

@@ -156,21 +156,12 @@ impl Supervisor {
             .name("supervisor".into())
             .spawn(move || supervision.run(inbox))
             .map_err(ProcessError::Thread)?;
-        Ok(Self {
-            events: Some(events),
-            processes,
-            thread: Some(thread),
-        })
+        Ok(Self { events: Some(events), processes, thread: Some(thread) })
     }
 
     /// Starts a node and returns once its program is running, which does not mean that it is ready.
     pub async fn launch(&self, node: NodeId, launch: Launch) -> Result<(), ProcessError> {
-        self.ask(|reply| Event::Launch {
-            node,
-            launch: Box::new(launch),
-            reply,
-        })
-        .await
+        self.ask(|reply| Event::Launch { node, launch: Box::new(launch), reply }).await
     }
 
     /// Kills a node and returns once it is gone.
@@ -208,12 +199,7 @@ impl Supervisor {
     }
 
     async fn act(&self, node: NodeId, awaited: Awaited) -> Result<(), ProcessError> {
-        self.ask(|reply| Event::Signal {
-            node,
-            awaited,
-            reply,
-        })
-        .await
+        self.ask(|reply| Event::Signal { node, awaited, reply }).await
     }
 
     async fn ask(

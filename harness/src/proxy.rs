@@ -121,10 +121,7 @@ impl PortHold {
         socket.set_reuse_address(true)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         let address = socket.local_addr()?.as_socket();
-        Ok(Self {
-            address: address.ok_or(io::ErrorKind::AddrNotAvailable)?,
-            _socket: socket,
-        })
+        Ok(Self { address: address.ok_or(io::ErrorKind::AddrNotAvailable)?, _socket: socket })
     }
 
     /// Returns the address.
@@ -147,9 +144,7 @@ impl Proxy {
     pub fn start(upstream: SocketAddr, seed: Seed) -> Result<Self, ProxyError> {
         let port = PortHold::reserve().map_err(ProxyError::Reserve)?;
         let address = port.address();
-        let listener = port
-            .listen()
-            .map_err(|source| ProxyError::Listen { address, source })?;
+        let listener = port.listen().map_err(|source| ProxyError::Listen { address, source })?;
         let (publish, mode) = watch::channel(Mode::Open);
         let (changes, inbox) = mpsc::channel(CHANGES_MAX);
         let live = Live::default();
@@ -163,13 +158,7 @@ impl Proxy {
             seed,
             accepted: 0,
         };
-        Ok(Self {
-            address,
-            changes,
-            mode,
-            live,
-            task: tokio::spawn(owner.run(inbox)),
-        })
+        Ok(Self { address, changes, mode, live, task: tokio::spawn(owner.run(inbox)) })
     }
 
     /// Returns the address to dial.

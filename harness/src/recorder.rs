@@ -122,10 +122,7 @@ impl Clock {
 impl Recorder {
     /// Begins a recording in a new file; the run's clock starts now.
     pub fn create(path: &Path) -> Result<(Self, Recording), RecordError> {
-        let create = |source| RecordError::Create {
-            path: path.into(),
-            source: Arc::new(source),
-        };
+        let create = |source| RecordError::Create { path: path.into(), source: Arc::new(source) };
         let file = File::create_new(path).map_err(create)?;
         Self::begin(path, file)
     }
@@ -134,12 +131,7 @@ impl Recorder {
         let (queue, entries) = mpsc::channel(QUEUE);
         let (fail, failure) = watch::channel(None);
         let (finish, done) = oneshot::channel();
-        let writer = Writer {
-            path: path.into(),
-            file,
-            count: 0,
-            buffer: Vec::new(),
-        };
+        let writer = Writer { path: path.into(), file, count: 0, buffer: Vec::new() };
         // The thread is not joined but answers on `done` as the last thing that it does.
         thread::Builder::new()
             .name("recorder".into())
@@ -155,15 +147,8 @@ impl Recorder {
                 path: path.into(),
                 source: Arc::new(source),
             })?;
-        let clock = Arc::new(Clock {
-            start: Instant::now(),
-            order: Mutex::new(()),
-        });
-        let recorder = Self {
-            queue: queue.clone(),
-            clock,
-            failure,
-        };
+        let clock = Arc::new(Clock { start: Instant::now(), order: Mutex::new(()) });
+        let recorder = Self { queue: queue.clone(), clock, failure };
         Ok((recorder, Recording { queue, done }))
     }
 
@@ -291,11 +276,10 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, mut entries: mpsc::Receiver<Entry>) -> Result<u64, RecordError> {
-        self.write(&mut entries)
-            .map_err(|source| RecordError::Write {
-                path: self.path.clone(),
-                source: Arc::new(source),
-            })?;
+        self.write(&mut entries).map_err(|source| RecordError::Write {
+            path: self.path.clone(),
+            source: Arc::new(source),
+        })?;
         Ok(self.count)
     }
 

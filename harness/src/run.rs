@@ -101,9 +101,8 @@ pub async fn run(
     }
 
     progress.phase("judging");
-    let judgement = tokio::task::block_in_place(|| {
-        judge(plan, &*workload, &folder.history(), observed)
-    })?;
+    let judgement =
+        tokio::task::block_in_place(|| judge(plan, &*workload, &folder.history(), observed))?;
     folder.write_verdict(&judgement)?;
     Ok(judgement)
 }

@@ -210,8 +210,5 @@ pub fn by_name(plan: &Plan) -> Option<Arc<dyn System>> {
 
 /// Writes a file whole.
 fn write_file(path: &Path, content: &str) -> Result<(), SystemError> {
-    std::fs::write(path, content).map_err(|source| SystemError::Write {
-        path: path.into(),
-        source,
-    })
+    std::fs::write(path, content).map_err(|source| SystemError::Write { path: path.into(), source })
 }

@@ -37,11 +37,7 @@ pub struct Invocation {
 impl Invocation {
     /// Makes an invocation.
     pub fn new(f: &'static str, key: impl Into<String>, value: Value) -> Self {
-        Self {
-            f,
-            key: key.into(),
-            value,
-        }
+        Self { f, key: key.into(), value }
     }
 }
 
@@ -104,7 +100,5 @@ pub fn by_name(plan: &WorkloadPlan) -> Option<Box<dyn Workload>> {
 /// Tells whether an answer says that the system refused: a rejection or a mismatch. It happened, and
 /// changed nothing.
 pub fn is_refusal(answer: &Value) -> bool {
-    ["rejected", "mismatch"]
-        .iter()
-        .any(|refusal| answer.get(refusal).is_some())
+    ["rejected", "mismatch"].iter().any(|refusal| answer.get(refusal).is_some())
 }

@@ -214,28 +214,21 @@ impl Config {
     /// # Errors
     /// When the file cannot be read or says what cannot be; the error names the file and the key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let file: File = parse::yaml(&text).map_err(|(place, source)| ConfigError::Syntax {
             path: path.to_owned(),
             place,
             source,
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        file.check(folder).map_err(|mistake| ConfigError::Mistake {
-            path: path.to_owned(),
-            mistake,
-        })
+        file.check(folder)
+            .map_err(|mistake| ConfigError::Mistake { path: path.to_owned(), mistake })
     }
 
     /// Returns the other members.
     pub fn others(&self) -> impl Iterator<Item = (NodeId, &PeerAddress)> {
-        self.peers
-            .iter()
-            .map(|(id, address)| (*id, address))
-            .filter(|(id, _)| *id != self.id)
+        self.peers.iter().map(|(id, address)| (*id, address)).filter(|(id, _)| *id != self.id)
     }
 }
 
@@ -283,16 +276,8 @@ fn check_listen(listen: Listen) -> Result<(), Mistake> {
 }
 
 fn check_timings(timings: Timings) -> Result<(), Mistake> {
-    let Timings {
-        tick,
-        heartbeat,
-        election,
-    } = timings;
-    for (key, time) in [
-        ("tick", tick),
-        ("heartbeat", heartbeat),
-        ("election", election),
-    ] {
+    let Timings { tick, heartbeat, election } = timings;
+    for (key, time) in [("tick", tick), ("heartbeat", heartbeat), ("election", election)] {
         if !(Duration::from_millis(1)..=Duration::from_hours(1)).contains(&time) {
             return Err(Mistake::Timing(key, time));
         }

@@ -114,17 +114,14 @@ impl DataFolder {
         fs::create_dir_all(&log).map_err(access("create", &log))?;
         let lock = lock(path)?;
         let file = path.join(IDENTITY);
-        let found = match fs::read_to_string(&file) {
-            Ok(text) => Some(parse::yaml::<Identity>(&text).map_err(|(place, source)| {
-                DataError::Illegible {
-                    path: file,
-                    place,
-                    source,
-                }
-            })?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(access("read", &file)(error)),
-        };
+        let found =
+            match fs::read_to_string(&file) {
+                Ok(text) => Some(parse::yaml::<Identity>(&text).map_err(|(place, source)| {
+                    DataError::Illegible { path: file, place, source }
+                })?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(access("read", &file)(error)),
+            };
         if let Some(found) = &found {
             if *found != identity {
                 return Err(DataError::Foreign {
@@ -135,23 +132,12 @@ impl DataFolder {
                     cluster: identity.cluster,
                 });
             }
-            if fs::read_dir(&log)
-                .map_err(access("read", &log))?
-                .next()
-                .is_none()
-            {
-                return Err(DataError::LogGone {
-                    path: path.to_owned(),
-                });
+            if fs::read_dir(&log).map_err(access("read", &log))?.next().is_none() {
+                return Err(DataError::LogGone { path: path.to_owned() });
             }
         }
         let is_identified = found.is_some();
-        Ok(Self {
-            path: path.to_owned(),
-            identity,
-            is_identified,
-            _lock: lock,
-        })
+        Ok(Self { path: path.to_owned(), identity, is_identified, _lock: lock })
     }
 
     /// Returns the folder of the log.
@@ -166,9 +152,7 @@ impl DataFolder {
             return Ok(());
         }
         if records > 0 {
-            return Err(DataError::Anonymous {
-                path: self.path.clone(),
-            });
+            return Err(DataError::Anonymous { path: self.path.clone() });
         }
         let file = self.path.join(IDENTITY);
         self.write_identity(&file).map_err(access("write", &file))?;
@@ -185,11 +169,7 @@ impl DataFolder {
         fs::rename(&unfinished, file)?;
         // The names in the folder, and the folder's own name.
         File::open(&self.path)?.sync_all()?;
-        match self
-            .path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
+        match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             Some(parent) => File::open(parent)?.sync_all(),
             None => Ok(()),
         }
@@ -201,18 +181,12 @@ fn lock(folder: &Path) -> Result<File, DataError> {
     let file = File::create(&path).map_err(access("write", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DataError::InUse {
-            path: folder.to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(DataError::InUse { path: folder.to_owned() }),
         Err(TryLockError::Error(error)) => Err(access("lock", &path)(error)),
     }
 }
 
 fn access(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataError {
     let path = path.to_owned();
-    move |source| DataError::Access {
-        action,
-        path,
-        source,
-    }
+    move |source| DataError::Access { action, path, source }
 }

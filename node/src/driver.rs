@@ -208,9 +208,7 @@ impl<C: Core> Driver<C> {
         effects: &mut Vec<Effect>,
     ) -> Result<(), DriverError> {
         if self.options.reads_locally {
-            reply
-                .send(Ok((self.last_applied, self.machine.query(&query))))
-                .ok();
+            reply.send(Ok((self.last_applied, self.machine.query(&query)))).ok();
             return Ok(());
         }
         if self.reads.len() >= REQUESTS_MAX {
@@ -238,9 +236,7 @@ impl<C: Core> Driver<C> {
                 self.carry_out(output, effects)?;
             }
             if self.last_applied > applied_before {
-                next = Some(Input::Applied {
-                    upto: self.last_applied,
-                });
+                next = Some(Input::Applied { upto: self.last_applied });
             }
         }
         Ok(())
@@ -258,20 +254,14 @@ impl<C: Core> Driver<C> {
                     self.apply(entry)?;
                 }
             }
-            Output::Appended {
-                request,
-                index,
-                term,
-            } => {
+            Output::Appended { request, index, term } => {
                 if let Some(reply) = self.proposed.remove(&request) {
                     self.appended.insert(index, (term, reply));
                 }
             }
             Output::ReadReady { request } => {
                 if let Some((query, reply)) = self.reads.remove(&request) {
-                    reply
-                        .send(Ok((self.last_applied, self.machine.query(&query))))
-                        .ok();
+                    reply.send(Ok((self.last_applied, self.machine.query(&query)))).ok();
                 }
             }
             Output::Refused { request, refusal } => self.refuse(request, refusal),

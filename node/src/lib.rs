@@ -104,10 +104,7 @@ fn run(config: Config) -> Result<(), NodeError> {
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|source| NodeError::System {
-            action: "start the runtime",
-            source,
-        })?;
+        .map_err(|source| NodeError::System { action: "start the runtime", source })?;
     let result = runtime.block_on(async {
         let stop = CancellationToken::new();
         let listeners = node::Listeners::bind(&config).await?;
@@ -123,15 +120,10 @@ fn run(config: Config) -> Result<(), NodeError> {
 /// Returns what waits for SIGTERM or SIGINT and then cancels the token.
 fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>, NodeError> {
     let listen = |kind| {
-        signal(kind).map_err(|source| NodeError::System {
-            action: "listen for signals",
-            source,
-        })
+        signal(kind).map_err(|source| NodeError::System { action: "listen for signals", source })
     };
-    let (mut terminate, mut interrupt) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-    );
+    let (mut terminate, mut interrupt) =
+        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {
         let signal = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -156,16 +148,10 @@ fn start_log() {
 fn exit_code(error: &NodeError) -> u8 {
     match error {
         NodeError::Data(DataError::LogGone { .. })
-        | NodeError::Storage {
-            source: StorageError::Damaged { .. },
-            ..
-        }
+        | NodeError::Storage { source: StorageError::Damaged { .. }, .. }
         | NodeError::Recovered(_) => EXIT_DAMAGED,
         NodeError::Listen { .. } | NodeError::Data(_) => EXIT_USAGE,
-        NodeError::Storage {
-            source: StorageError::Access { .. },
-            ..
-        }
+        NodeError::Storage { source: StorageError::Access { .. }, .. }
         | NodeError::Driver(_)
         | NodeError::Serve(_)
         | NodeError::System { .. }

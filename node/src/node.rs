@@ -107,13 +107,11 @@ impl Listeners {
     /// Listens where the configuration says.
     pub(crate) async fn bind(config: &Config) -> Result<Self, NodeError> {
         let bind = async |key, address| {
-            TcpListener::bind(address)
-                .await
-                .map_err(|source| NodeError::Listen {
-                    key,
-                    address,
-                    source,
-                })
+            TcpListener::bind(address).await.map_err(|source| NodeError::Listen {
+                key,
+                address,
+                source,
+            })
         };
         let peers = bind("peers", config.listen.peers).await?;
         let clients = bind("clients", config.listen.clients).await?;
@@ -127,43 +125,21 @@ pub(crate) async fn run(
     listeners: Listeners,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    let identity = Identity {
-        cluster: config.cluster.clone(),
-        id: config.id.0,
-    };
+    let identity = Identity { cluster: config.cluster.clone(), id: config.id.0 };
     let mut data = DataFolder::open(&config.data, identity)?;
     let folder = data.log();
-    let broken = |source| NodeError::Storage {
-        folder: folder.clone(),
-        source,
-    };
+    let broken = |source| NodeError::Storage { folder: folder.clone(), source };
     let (wal, recovered) =
         Wal::open(Folder(folder.clone()), storage::Options::default()).map_err(broken)?;
     data.identify(recovered.records)?;
     report_recovery(&config, &recovered);
 
     let recovered_entries = recovered.entries.len() as u64;
-    let replica = Replica::new(
-        core_config(&config),
-        recovered.hard_state,
-        recovered.entries,
-    )?;
+    let replica = Replica::new(core_config(&config), recovered.hard_state, recovered.entries)?;
     let reads_locally = config.flaws.contains(&Flaw::LocalReads);
-    let driver = Driver::new(
-        replica,
-        Options {
-            id: config.id,
-            reads_locally,
-        },
-    );
-    let Storage {
-        writes,
-        persisted,
-        thread,
-    } = Storage::start(wal).map_err(|source| NodeError::System {
-        action: "start the storage thread",
-        source,
-    })?;
+    let driver = Driver::new(replica, Options { id: config.id, reads_locally });
+    let Storage { writes, persisted, thread } = Storage::start(wal)
+        .map_err(|source| NodeError::System { action: "start the storage thread", source })?;
 
     // Whatever ends first, for whatever reason, ends the rest.
     let stop = stop.child_token();
@@ -171,13 +147,7 @@ pub(crate) async fn run(
     let outboxes = start_links(&config, &mut tasks, &stop);
     let (to_inbox, inbox) = mpsc::channel(INBOX_MAX);
     let (to_intake, intake) = mpsc::channel(INTAKE_MAX);
-    let channels = Channels {
-        inbox,
-        intake,
-        writes,
-        persisted,
-        outboxes,
-    };
+    let channels = Channels { inbox, intake, writes, persisted, outboxes };
     let (tick, token) = (config.timings.tick, stop.clone());
     tasks.spawn(async move { Ok(drive(driver, channels, tick, token).await?) });
 
@@ -203,11 +173,7 @@ pub(crate) async fn run(
         let ended = ended.map_err(NodeError::Panicked).and_then(|ended| ended);
         let unasked = ended.is_ok() && !stop.is_cancelled();
         // The first failure is the cause of the others.
-        result = result.and(ended).and(if unasked {
-            Err(NodeError::Ended)
-        } else {
-            Ok(())
-        });
+        result = result.and(ended).and(if unasked { Err(NodeError::Ended) } else { Ok(()) });
         stop.cancel();
     }
     // The driver is gone and with it the sender of writes, so the thread ends.
@@ -223,10 +189,7 @@ pub(crate) async fn run(
 
 fn core_config(config: &Config) -> raft::Config {
     // Nodes of a cluster need different draws even if they were all given one seed.
-    let seed = config
-        .seed
-        .unwrap_or_else(rand::random)
-        .wrapping_add(config.id.0);
+    let seed = config.seed.unwrap_or_else(rand::random).wrapping_add(config.id.0);
     info!(seed, "election timeouts");
     raft::Config {
         id: config.id,
@@ -247,12 +210,8 @@ fn start_links(
     for (to, address) in config.others() {
         let (sender, outbox) = mpsc::channel(OUTBOX_MAX);
         outboxes.insert(to, sender);
-        let link = Link {
-            cluster: config.cluster.clone(),
-            from: config.id,
-            to,
-            address: address.clone(),
-        };
+        let link =
+            Link { cluster: config.cluster.clone(), from: config.id, to, address: address.clone() };
         let stop = stop.clone();
         tasks.spawn(async move {
             link.run(outbox, stop).await;
@@ -297,12 +256,7 @@ fn report_recovery(config: &Config, recovered: &Recovered) {
         "recovered"
     );
     if let Some(torn) = &recovered.torn {
-        warn!(
-            file = torn.file,
-            offset = torn.offset,
-            bytes = torn.bytes,
-            "torn tail cut off"
-        );
+        warn!(file = torn.file, offset = torn.offset, bytes = torn.bytes, "torn tail cut off");
     }
     if !config.flaws.is_empty() {
         warn!(flaws = ?config.flaws, "THIS NODE IS DELIBERATELY FLAWED; it is fit for tests only");

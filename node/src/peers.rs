@@ -134,11 +134,7 @@ enum Broken {
 
 impl Broken {
     fn by_peer<T>(ended: Result<T, tonic::Status>) -> Self {
-        Self::ByPeer(
-            ended
-                .err()
-                .unwrap_or_else(|| tonic::Status::ok("the peer ended the stream")),
-        )
+        Self::ByPeer(ended.err().unwrap_or_else(|| tonic::Status::ok("the peer ended the stream")))
     }
 }
 

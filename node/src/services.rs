@@ -37,10 +37,7 @@ pub(crate) struct ClientServices {
 
 impl ClientServices {
     pub(crate) fn new(intake: mpsc::Sender<Request>, recovered_entries: u64) -> Self {
-        Self {
-            intake,
-            recovered_entries,
-        }
+        Self { intake, recovered_entries }
     }
 
     /// Replicates and applies a request.
@@ -51,17 +48,12 @@ impl ClientServices {
         }
         let outcome = self.ask(|reply| Request::Propose(command, reply)).await?;
         // The driver was stopped while it had the proposal: nobody knows.
-        outcome.map_or_else(
-            |_| Err(status::stopped()),
-            |result| result.map_err(status::failed),
-        )
+        outcome.map_or_else(|_| Err(status::stopped()), |result| result.map_err(status::failed))
     }
 
     /// Reads what is linearizable.
     async fn read(&self, query: Query) -> Result<(LogIndex, Answer), Status> {
-        let answer = self
-            .ask(|reply: Reply<Answer>| Request::Read(query, reply))
-            .await?;
+        let answer = self.ask(|reply: Reply<Answer>| Request::Read(query, reply)).await?;
         answer.map_or_else(
             |_| Err(status::not_applied(status::stopped())),
             |result| result.map_err(status::failed),
@@ -69,9 +61,7 @@ impl ClientServices {
     }
 
     async fn standing(&self) -> Result<Standing, Status> {
-        self.ask(Request::Status)
-            .await?
-            .map_err(|_| status::stopped())
+        self.ask(Request::Status).await?.map_err(|_| status::stopped())
     }
 
     /// Hands a request to the driver and waits for what it says, if it lives to say it.
@@ -80,14 +70,12 @@ impl ClientServices {
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<Result<T, oneshot::error::RecvError>, Status> {
         let (reply, answer) = oneshot::channel();
-        self.intake
-            .try_send(request(reply))
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => {
-                    status::failed(crate::driver::Failure::Overloaded)
-                }
-                mpsc::error::TrySendError::Closed(_) => status::not_applied(status::stopped()),
-            })?;
+        self.intake.try_send(request(reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                status::failed(crate::driver::Failure::Overloaded)
+            }
+            mpsc::error::TrySendError::Closed(_) => status::not_applied(status::stopped()),
+        })?;
         Ok(answer.await)
     }
 }

@@ -36,6 +36,10 @@ struct Question {
 trait Reference {
     fn ask(&mut self, random: &mut Random) -> Question;
     fn apply(&mut self, question: &Question) -> (EventType, Value);
+    /// The reads with which a run ends.
+    fn ask_last(&self) -> Vec<Question> {
+        Vec::new()
+    }
     /// What the same question was answered long ago.
     fn stale(&mut self, question: &Question) -> Option<Value>;
 }
@@ -132,8 +136,12 @@ impl Ledger {
                 json!({ "accounts": accounts, "trades": book.trades.len() })
             }
             _ => {
-                let from = (Self::number(question, "from").max(1) - 1) as usize;
-                let trades: Vec<_> = book.trades.iter().skip(from).take(20).collect();
+                let from = Self::number(question, "from").max(1) - 1;
+                let limit = match Self::number(question, "limit") {
+                    0 => usize::MAX,
+                    limit => limit as usize,
+                };
+                let trades: Vec<_> = book.trades.iter().skip(from as usize).take(limit).collect();
                 json!({ "trades": trades, "total": book.trades.len() })
             }
         }
@@ -220,6 +228,24 @@ impl Ledger {
 }
 
 impl Reference for Ledger {
+    fn ask_last(&self) -> Vec<Question> {
+        let read = |book, f, value| Question {
+            key: Some(format!("book-{book}")),
+            f,
+            value,
+            is_mutation: false,
+        };
+        let whole = json!({ "from": 1, "limit": 0 });
+        (0..BOOKS)
+            .flat_map(|book| {
+                [
+                    read(book, "book", Value::Null),
+                    read(book, "history", whole.clone()),
+                ]
+            })
+            .collect()
+    }
+
     fn ask(&mut self, random: &mut Random) -> Question {
         let account = |random: &mut Random| format!("a{}", random.below(ACCOUNTS));
         if self.opened < BOOKS * ACCOUNTS {
@@ -401,6 +427,28 @@ fn main() -> io::Result<()> {
             answer: None,
             lost: None,
         };
+    }
+    // A run ends with reads of everything, made one after the other.
+    for (process, question) in reference.ask_last().into_iter().enumerate() {
+        let (event_type, answer) = reference.apply(&question);
+        for (event_type, value) in [
+            (EventType::Invoke, question.value.clone()),
+            (event_type, answer),
+        ] {
+            let event = Event {
+                index: Some(time),
+                time: Some(time),
+                process: Process::Client(u64::MAX - process as u64),
+                event_type,
+                f: question.f.to_owned(),
+                key: question.key.clone(),
+                value,
+                position: None,
+                error: None,
+            };
+            time += 1;
+            write_event(&mut out, &event)?;
+        }
     }
     out.flush()
 }

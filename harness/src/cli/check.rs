@@ -170,11 +170,7 @@ impl Outcome {
 
 /// A folder stands for the history of the run in it.
 fn history_of(file: &Path) -> PathBuf {
-    if file.is_dir() {
-        file.join(HISTORY_FILE)
-    } else {
-        file.to_owned()
-    }
+    if file.is_dir() { file.join(HISTORY_FILE) } else { file.to_owned() }
 }
 
 fn judge(path: &Path, format: Option<Format>, options: &Options) -> Result<Report, CheckError> {
@@ -186,10 +182,7 @@ fn print(path: &Path, judged: &Result<Report, CheckError>, is_json: bool) {
     match judged {
         Ok(report) => {
             for warning in &report.warnings {
-                eprintln!(
-                    "warning: {}:{}: {}",
-                    report.name, warning.line, warning.message
-                );
+                eprintln!("warning: {}:{}: {}", report.name, warning.line, warning.message);
             }
             if is_json {
                 println!(
@@ -216,20 +209,14 @@ fn print(path: &Path, judged: &Result<Report, CheckError>, is_json: bool) {
 /// Shows on a terminal that a file is being judged, once it takes long.
 fn with_progress<T>(path: &Path, work: impl FnOnce() -> T) -> T {
     let (done, is_done) = mpsc::channel::<()>();
-    let name = path
-        .file_name()
-        .unwrap_or(OsStr::new("history"))
-        .to_string_lossy()
-        .into_owned();
+    let name = path.file_name().unwrap_or(OsStr::new("history")).to_string_lossy().into_owned();
     thread::scope(|scope| {
         scope.spawn(move || {
             if is_done.recv_timeout(PROGRESS_AFTER) != Err(mpsc::RecvTimeoutError::Timeout) {
                 return;
             }
             let style = ProgressStyle::with_template("{spinner} judging {msg} ({elapsed})");
-            let bar = ProgressBar::new_spinner()
-                .with_message(name)
-                .with_elapsed(PROGRESS_AFTER);
+            let bar = ProgressBar::new_spinner().with_message(name).with_elapsed(PROGRESS_AFTER);
             bar.set_style(style.expect("the template is a constant"));
             bar.enable_steady_tick(Duration::from_millis(200));
             // Ends when the sender is dropped, even by a panic.
@@ -264,9 +251,7 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 /// Splits `1.5GiB` into 1.5 and `GiB`.
 fn split_unit(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
-    let end = text
-        .find(|char: char| !char.is_ascii_digit() && char != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(text.len());
     Some((text[..end].parse().ok()?, text[end..].trim()))
 }
 
@@ -276,12 +261,9 @@ mod tests {
 
     #[test]
     fn sizes_are_read_with_their_units() {
-        for (text, expected) in [
-            ("17", 17),
-            ("2KiB", 2048),
-            ("512 MiB", 512 << 20),
-            ("1.5g", 3 << 29),
-        ] {
+        for (text, expected) in
+            [("17", 17), ("2KiB", 2048), ("512 MiB", 512 << 20), ("1.5g", 3 << 29)]
+        {
             assert_eq!(parse_bytes(text), Ok(expected), "{text}");
         }
         for text in ["", "GiB", "1PiB", "-1"] {
@@ -291,12 +273,8 @@ mod tests {
 
     #[test]
     fn the_worst_file_decides() {
-        let order = [
-            Outcome::Linearizable,
-            Outcome::Unknown,
-            Outcome::Unreadable,
-            Outcome::Violation,
-        ];
+        let order =
+            [Outcome::Linearizable, Outcome::Unknown, Outcome::Unreadable, Outcome::Violation];
         assert!(order.is_sorted());
         assert_eq!(order.map(Outcome::exit_code), [0, 3, 2, 1]);
     }

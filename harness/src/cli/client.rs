@@ -39,9 +39,7 @@ impl From<End> for ExitCode {
 
 /// Runs the tool and says how it ended.
 pub fn run(args: ClientArgs) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => runtime.block_on(execute(args)).into(),
         Err(error) => {
@@ -60,20 +58,14 @@ async fn execute(args: ClientArgs) -> End {
             return End::Usage;
         }
     };
-    let endpoints = args.endpoints.iter().map(|address| Endpoint {
-        address: address.clone(),
-        node: None,
-    });
+    let endpoints =
+        args.endpoints.iter().map(|address| Endpoint { address: address.clone(), node: None });
     let random = Seed::fresh().generator();
     let placement = Placement::LeaderFollowing;
     let mut client = StormproofClient::new(request.api, endpoints.collect(), placement, random);
     let outcome = match &args.command {
         Command::History { limit: 0, .. } => read_whole(&mut client, request, args.timeout).await,
-        _ => {
-            client
-                .execute(&request.invocation, Instant::now() + args.timeout)
-                .await
-        }
+        _ => client.execute(&request.invocation, Instant::now() + args.timeout).await,
     };
     show(&args, &outcome)
 }
@@ -114,10 +106,7 @@ fn show(args: &ClientArgs, outcome: &Outcome) -> End {
     };
     match outcome {
         Outcome::Ok { value, position } if args.json => {
-            println!(
-                "{}",
-                json!({"outcome": "ok", "value": value, "position": position})
-            );
+            println!("{}", json!({"outcome": "ok", "value": value, "position": position}));
         }
         Outcome::Ok { value, .. } if end == End::Refused => {
             eprintln!("refused: {}", render::refusal(value));
@@ -150,10 +139,9 @@ async fn show_status(args: &ClientArgs) -> End {
         match (report, args.json) {
             (Ok(report), true) => println!("{}", status_json(address, &report)),
             (Ok(report), false) => println!("{}", render::status(address, &report)),
-            (Err(error), true) => println!(
-                "{}",
-                json!({"endpoint": address, "error": error.to_string()})
-            ),
+            (Err(error), true) => {
+                println!("{}", json!({"endpoint": address, "error": error.to_string()}))
+            }
             (Err(error), false) => println!("{address}  {error}"),
         }
     }

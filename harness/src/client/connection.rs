@@ -74,19 +74,14 @@ pub(super) async fn connect(address: &str, deadline: Instant) -> Result<Connecti
 
 async fn dial(address: &str) -> Result<Connection, ConnectError> {
     let (channel, status) = greet(address).await?;
-    Ok(Connection {
-        channel,
-        node: status.id,
-    })
+    Ok(Connection { channel, node: status.id })
 }
 
 /// Connects and asks the node how it is.
 async fn greet(address: &str) -> Result<(Channel, StatusResponse), ConnectError> {
     let endpoint =
         Endpoint::from_shared(format!("http://{address}")).map_err(ConnectError::Address)?;
-    let socket = TcpStream::connect(address)
-        .await
-        .map_err(ConnectError::Dial)?;
+    let socket = TcpStream::connect(address).await.map_err(ConnectError::Dial)?;
     socket.set_nodelay(true).map_err(ConnectError::Dial)?;
     let channel = endpoint
         .connect_with_connector(OneSocket(Some(socket)))

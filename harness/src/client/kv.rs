@@ -41,11 +41,7 @@ pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
         }
         "cas" => {
             let Cas { expected, value } = Cas::deserialize(&invocation.value)?;
-            let request = CompareAndSetRequest {
-                key,
-                expected,
-                value,
-            };
+            let request = CompareAndSetRequest { key, expected, value };
             let answer = client.compare_and_set(request).await?.into_inner();
             let value = match answer.swapped {
                 true => json!({"swapped": true}),
@@ -57,9 +53,7 @@ pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
             let answer = client.delete(DeleteRequest { key }).await?.into_inner();
             Ok((json!({"existed": answer.existed}), answer.index))
         }
-        f => Err(Failure::Unsendable(format!(
-            "the key-value store has no operation {f}"
-        ))),
+        f => Err(Failure::Unsendable(format!("the key-value store has no operation {f}"))),
     }
 }
 
@@ -92,9 +86,7 @@ pub(super) async fn call_register(channel: Channel, invocation: &Invocation) -> 
             };
             Ok((value, answer.index))
         }
-        f => Err(Failure::Unsendable(format!(
-            "a register has no operation {f}"
-        ))),
+        f => Err(Failure::Unsendable(format!("a register has no operation {f}"))),
     }
 }
 
@@ -102,8 +94,7 @@ fn integer(text: Option<String>) -> Result<Value, Failure> {
     let Some(text) = text else {
         return Ok(Value::Null);
     };
-    let number: i64 = text
-        .parse()
-        .map_err(|_| Failure::Nonsense("a register that holds no integer"))?;
+    let number: i64 =
+        text.parse().map_err(|_| Failure::Nonsense("a register that holds no integer"))?;
     Ok(json!(number))
 }

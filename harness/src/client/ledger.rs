@@ -67,39 +67,22 @@ pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
     let value = &invocation.value;
     match invocation.f {
         "open" => {
-            let Open {
-                account,
-                cash,
-                holdings,
-            } = Open::deserialize(value)?;
+            let Open { account, cash, holdings } = Open::deserialize(value)?;
             let holdings = holdings
                 .into_iter()
                 .map(|(symbol, quantity)| Holding { symbol, quantity })
                 .collect();
-            let request = OpenAccountRequest {
-                book,
-                account,
-                cash,
-                holdings,
-            };
+            let request = OpenAccountRequest { book, account, cash, holdings };
             account_answer(client.open_account(request).await?.into_inner())
         }
         "deposit" => {
             let Amount { account, amount } = Amount::deserialize(value)?;
-            let request = DepositRequest {
-                book,
-                account,
-                amount,
-            };
+            let request = DepositRequest { book, account, amount };
             account_answer(client.deposit(request).await?.into_inner())
         }
         "withdraw" => {
             let Amount { account, amount } = Amount::deserialize(value)?;
-            let request = WithdrawRequest {
-                book,
-                account,
-                amount,
-            };
+            let request = WithdrawRequest { book, account, amount };
             account_answer(client.withdraw(request).await?.into_inner())
         }
         "account" => {
@@ -108,21 +91,8 @@ pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
             account_answer(client.get_account(request).await?.into_inner())
         }
         "trade" => {
-            let Terms {
-                buyer,
-                seller,
-                symbol,
-                quantity,
-                price,
-            } = Terms::deserialize(value)?;
-            let request = TradeRequest {
-                book,
-                buyer,
-                seller,
-                symbol,
-                quantity,
-                price,
-            };
+            let Terms { buyer, seller, symbol, quantity, price } = Terms::deserialize(value)?;
+            let request = TradeRequest { book, buyer, seller, symbol, quantity, price };
             let answer = client.trade(request).await?.into_inner();
             let value = match answer.result {
                 Some(TradeResult::Trade(number)) => json!({"trade": number}),
@@ -133,12 +103,7 @@ pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
         }
         "transfer" => {
             let Transfer { from, to, amount } = Transfer::deserialize(value)?;
-            let request = TransferRequest {
-                book,
-                from,
-                to,
-                amount,
-            };
+            let request = TransferRequest { book, from, to, amount };
             let answer = client.transfer(request).await?.into_inner();
             let value = match answer.result {
                 Some(TransferResult::FromCash(cash)) => json!({"cash": cash}),
@@ -154,24 +119,16 @@ pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
                 accounts.push((account.name.clone(), account_value(account)?));
             }
             let accounts = by_name(accounts.into_iter(), "a book that lists an account twice")?;
-            Ok((
-                json!({"accounts": accounts, "trades": answer.trades}),
-                answer.index,
-            ))
+            Ok((json!({"accounts": accounts, "trades": answer.trades}), answer.index))
         }
         "history" => {
             let Page { from, limit } = Page::deserialize(value)?;
             let request = GetHistoryRequest { book, from, limit };
             let answer = client.get_history(request).await?.into_inner();
             let trades: Vec<Value> = answer.trades.into_iter().map(trade_value).collect();
-            Ok((
-                json!({"trades": trades, "total": answer.total}),
-                answer.index,
-            ))
+            Ok((json!({"trades": trades, "total": answer.total}), answer.index))
         }
-        f => Err(Failure::Unsendable(format!(
-            "the ledger has no operation {f}"
-        ))),
+        f => Err(Failure::Unsendable(format!("the ledger has no operation {f}"))),
     }
 }
 
@@ -238,15 +195,9 @@ mod tests {
     use super::*;
 
     fn account(name: &str, symbols: &[&str]) -> Account {
-        let holdings = symbols.iter().map(|symbol| Holding {
-            symbol: (*symbol).into(),
-            quantity: 3,
-        });
-        Account {
-            name: name.into(),
-            cash: 5,
-            holdings: holdings.collect(),
-        }
+        let holdings =
+            symbols.iter().map(|symbol| Holding { symbol: (*symbol).into(), quantity: 3 });
+        Account { name: name.into(), cash: 5, holdings: holdings.collect() }
     }
 
     #[test]

@@ -47,10 +47,7 @@ impl FromStr for Placement {
         match name {
             "leader" => Ok(Self::LeaderFollowing),
             "random" => Ok(Self::Random),
-            _ => name
-                .parse()
-                .map(Self::Pinned)
-                .map_err(|_| PlacementError { name: name.into() }),
+            _ => name.parse().map(Self::Pinned).map_err(|_| PlacementError { name: name.into() }),
         }
     }
 }

@@ -109,13 +109,7 @@ impl StormproofClient {
             node: endpoint.node.map(NodeId::number),
             connection: None,
         });
-        Self {
-            api,
-            placement,
-            endpoints: endpoints.collect(),
-            current,
-            random,
-        }
+        Self { api, placement, endpoints: endpoints.collect(), current, random }
     }
 
     async fn run(&mut self, invocation: &Invocation, deadline: Instant) -> Outcome {
@@ -177,10 +171,7 @@ impl StormproofClient {
                 }
                 Err(error) => {
                     let error = format!("{}: {error}", known.address);
-                    return Attempt::Elsewhere {
-                        error,
-                        leader: None,
-                    };
+                    return Attempt::Elsewhere { error, leader: None };
                 }
             },
         };
@@ -198,18 +189,13 @@ impl StormproofClient {
             Err(_) => Refusal::Unclear("timeout".into()),
         };
         match refusal {
-            Refusal::NotApplied {
-                error,
-                leader,
-                is_elsewhere: true,
-            } => Attempt::Elsewhere { error, leader },
+            Refusal::NotApplied { error, leader, is_elsewhere: true } => {
+                Attempt::Elsewhere { error, leader }
+            }
             Refusal::NotApplied { error, .. } => Attempt::Done(Outcome::Fail { error }),
             Refusal::Unsent(error) => {
                 known.connection = None;
-                Attempt::Elsewhere {
-                    error,
-                    leader: None,
-                }
+                Attempt::Elsewhere { error, leader: None }
             }
             Refusal::Unclear(error) => {
                 // Whatever is wrong with the node, a new connection begins with a sign of life.

@@ -81,10 +81,7 @@ impl ClusterStatus {
     fn leaders(&self) -> impl Iterator<Item = Leadership> + '_ {
         self.nodes.iter().filter_map(|(&node, health)| {
             let status = health.status.as_ref()?;
-            (status.role == Role::Leader).then_some(Leadership {
-                term: status.term,
-                node,
-            })
+            (status.role == Role::Leader).then_some(Leadership { term: status.term, node })
         })
     }
 }
@@ -107,10 +104,7 @@ impl Reigns {
         }
         status.elections = self.0.len();
         let rivals = self.0.iter().filter(|(_, nodes)| nodes.len() > 1);
-        let rivals = rivals.map(|(&term, nodes)| Rivals {
-            term,
-            nodes: nodes.clone(),
-        });
+        let rivals = rivals.map(|(&term, nodes)| Rivals { term, nodes: nodes.clone() });
         status.rivals = rivals.collect();
     }
 }
@@ -129,10 +123,7 @@ impl Poll {
     ) -> Self {
         let probe =
             |(&node, listening): (&NodeId, &Listening)| (node, system.probe(listening.clients));
-        Self {
-            probes: nodes.iter().map(probe).collect(),
-            processes,
-        }
+        Self { probes: nodes.iter().map(probe).collect(), processes }
     }
 
     /// Asks every node whose process is running.
@@ -149,10 +140,7 @@ impl Poll {
                     (node, probe, answer)
                 });
             }
-            let health = NodeHealth {
-                process,
-                status: None,
-            };
+            let health = NodeHealth { process, status: None };
             status.nodes.insert(node, health);
         }
         for (node, probe, answer) in asked.join_all().await {
@@ -190,11 +178,7 @@ impl Watcher {
         let task = tokio::spawn(async move {
             end.run_until_cancelled(watch).await;
         });
-        Self {
-            status,
-            end: token.drop_guard(),
-            task,
-        }
+        Self { status, end: token.drop_guard(), task }
     }
 
     pub(super) fn status(&self) -> watch::Receiver<ClusterStatus> {
@@ -241,26 +225,17 @@ mod tests {
             recovered_entries: 0,
             version: String::new(),
         };
-        let health = NodeHealth {
-            process: ProcessState::Running,
-            status: Some(status),
-        };
+        let health = NodeHealth { process: ProcessState::Running, status: Some(status) };
         (NodeId::new(node), health)
     }
 
     fn silent(node: u64) -> (NodeId, NodeHealth) {
-        let health = NodeHealth {
-            process: ProcessState::Paused,
-            status: None,
-        };
+        let health = NodeHealth { process: ProcessState::Paused, status: None };
         (NodeId::new(node), health)
     }
 
     fn status(nodes: impl IntoIterator<Item = (NodeId, NodeHealth)>) -> ClusterStatus {
-        ClusterStatus {
-            nodes: nodes.into_iter().collect(),
-            ..ClusterStatus::default()
-        }
+        ClusterStatus { nodes: nodes.into_iter().collect(), ..ClusterStatus::default() }
     }
 
     #[test]
@@ -278,18 +253,9 @@ mod tests {
         assert!(agreed(silent(3)).is_some());
         let alone = [health(1, 3, Some(1)), health(2, 2, Some(1)), silent(3)];
         assert_eq!(status(alone).agreed(), None);
-        let replaced = [
-            health(1, 3, Some(1)),
-            health(2, 3, Some(1)),
-            health(3, 4, Some(3)),
-        ];
+        let replaced = [health(1, 3, Some(1)), health(2, 3, Some(1)), health(3, 4, Some(3))];
         assert_eq!(status(replaced).agreed(), None);
-        let half = [
-            health(1, 1, Some(1)),
-            health(2, 1, Some(1)),
-            silent(3),
-            silent(4),
-        ];
+        let half = [health(1, 1, Some(1)), health(2, 1, Some(1)), silent(3), silent(4)];
         assert_eq!(status(half).agreed(), None);
     }
 
@@ -303,14 +269,8 @@ mod tests {
         };
         assert_eq!(see(vec![health(1, 1, None)]), (0, vec![]));
         assert_eq!(see(vec![health(1, 2, Some(1))]), (1, vec![]));
-        assert_eq!(
-            see(vec![health(1, 2, Some(1)), health(2, 3, Some(2))]),
-            (2, vec![])
-        );
-        let rivals = Rivals {
-            term: 2,
-            nodes: [1, 3].map(NodeId::new).into(),
-        };
+        assert_eq!(see(vec![health(1, 2, Some(1)), health(2, 3, Some(2))]), (2, vec![]));
+        let rivals = Rivals { term: 2, nodes: [1, 3].map(NodeId::new).into() };
         assert_eq!(see(vec![health(3, 2, Some(3))]), (2, vec![rivals]));
     }
 }

@@ -50,10 +50,7 @@ impl Probe for ParrotProbe {
             let unreachable = |error: io::Error| ProbeError::Unreachable(Box::new(error));
             let mut stream = TcpStream::connect(self.0).await.map_err(unreachable)?;
             let mut words = String::new();
-            stream
-                .read_to_string(&mut words)
-                .await
-                .map_err(unreachable)?;
+            stream.read_to_string(&mut words).await.map_err(unreachable)?;
             let numbers = words.split_whitespace().map(str::parse);
             let Ok([id, term, leader]) =
                 <[Result<u64, _>; 3]>::try_from(numbers.collect::<Vec<_>>())
@@ -62,11 +59,7 @@ impl Probe for ParrotProbe {
             };
             let (id, term, leader) = (id.unwrap(), term.unwrap(), leader.unwrap());
             Ok(NodeStatus {
-                role: if id == leader {
-                    Role::Leader
-                } else {
-                    Role::Follower
-                },
+                role: if id == leader { Role::Leader } else { Role::Follower },
                 term,
                 leader: (leader > 0).then(|| NodeId::new(leader)),
                 last_log_index: 0,
@@ -91,10 +84,7 @@ fn be_a_node_when_asked() {
     let id: NodeId = id.parse().unwrap();
     let listener = std::net::TcpListener::bind(address).unwrap();
     let starts = folder.join("starts");
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(starts);
+    let log = std::fs::File::options().create(true).append(true).open(starts);
     writeln!(log.unwrap(), "started").unwrap();
     loop {
         let (mut stream, _) = listener.accept().unwrap();
@@ -125,11 +115,7 @@ fn say_words(run: &Path, node: NodeId, words: &str) {
 }
 
 pub(crate) async fn start(nodes: u64, run: &Path) -> Result<Cluster, ClusterError> {
-    let plan = Plan {
-        nodes,
-        recovery_deadline: DEADLINE,
-        ..Plan::default()
-    };
+    let plan = Plan { nodes, recovery_deadline: DEADLINE, ..Plan::default() };
     Cluster::start_system(Arc::new(Parrots), &plan, run).await
 }
 
@@ -181,10 +167,7 @@ async fn a_cluster_starts_is_hurt_and_is_healed() {
         TcpStream::connect(addresses[node]).await.unwrap();
     }
     assert!(cluster.network().cuts().await.is_empty());
-    assert_eq!(
-        (count_starts(run.path(), N1), count_starts(run.path(), N2)),
-        (2, 1)
-    );
+    assert_eq!((count_starts(run.path(), N1), count_starts(run.path(), N2)), (2, 1));
     cluster.heal_all().await.unwrap();
     assert_eq!(cluster.shutdown().await, []);
     assert!(TcpStream::connect(addresses[&N2]).await.is_err());
@@ -212,10 +195,7 @@ async fn leaders_are_found_and_elections_counted() {
 
     say(run.path(), &nodes[..1], 6, Some(N1));
     let status = wait_until(&cluster, |status| !status.rivals.is_empty()).await;
-    assert_eq!(
-        (status.rivals[0].term, status.rivals[0].nodes.len()),
-        (6, 2)
-    );
+    assert_eq!((status.rivals[0].term, status.rivals[0].nodes.len()), (6, 2));
 }
 
 #[tokio::test]
@@ -237,10 +217,7 @@ async fn a_node_that_cannot_start_is_quoted() {
     let run = tempfile::tempdir().unwrap();
     say_words(run.path(), N2, "exit 2");
     let error = start(3, run.path()).await.unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "n2 ended instead of starting: exit code 2: a parrot has to go"
-    );
+    assert_eq!(error, "n2 ended instead of starting: exit code 2: a parrot has to go");
 }
 
 #[tokio::test]
@@ -250,19 +227,13 @@ async fn a_node_that_does_not_come_back_is_told_of() {
     cluster.kill(N1).await.unwrap();
     say_words(run.path(), N1, "exit 3");
     let error = cluster.restart(&[N1]).await.unwrap_err();
-    assert!(
-        matches!(error, ClusterError::Ended { node: N1, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, ClusterError::Ended { node: N1, .. }), "{error}");
     assert_eq!(cluster.unexpected_exits().len(), 1);
 }
 
 #[tokio::test]
 async fn an_unknown_system_and_an_impossible_folder_are_refused() {
-    let plan = Plan {
-        system: "abacus".into(),
-        ..Plan::default()
-    };
+    let plan = Plan { system: "abacus".into(), ..Plan::default() };
     let error = Cluster::start(&plan, Path::new("/proc")).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no system \"abacus\"");
     let error = start(1, Path::new("/proc")).await.unwrap_err();

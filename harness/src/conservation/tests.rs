@@ -57,17 +57,9 @@ impl Script {
     }
 
     fn page(&mut self, process: u64, from: u64, quantities: &[u64], total: u64) -> &mut Self {
-        let trades: Vec<Value> = (from..)
-            .zip(quantities)
-            .map(|(n, q)| entry(n, *q))
-            .collect();
+        let trades: Vec<Value> = (from..).zip(quantities).map(|(n, q)| entry(n, *q)).collect();
         let input = json!({"from": from, "limit": 0});
-        self.ok(
-            process,
-            "history",
-            input,
-            json!({"trades": trades, "total": total}),
-        )
+        self.ok(process, "history", input, json!({"trades": trades, "total": total}))
     }
 
     fn operations(&self) -> Operations {
@@ -103,10 +95,7 @@ fn check_breaks(script: &Script, rule: Rule) -> Box<Breach> {
             assert!(!breach.lines.is_empty());
             breach
         }
-        other => panic!(
-            "expected a breach of {rule:?}, not {other:?}:\n{}",
-            script.text
-        ),
+        other => panic!("expected a breach of {rule:?}, not {other:?}:\n{}", script.text),
     }
 }
 
@@ -118,18 +107,8 @@ fn an_honest_ledger_passes() {
     script.book(0, EVEN, 0);
     script.trade(1, 3, 1).book(0, [(97, 13), (103, 7)], 1);
     script.trade(1, 2, 2).history(0, &[3, 2]);
-    script.ok(
-        0,
-        "trade",
-        terms(50),
-        json!({"rejected": "insufficient-shares"}),
-    );
-    script.ok(
-        0,
-        "deposit",
-        json!({"account": "a", "amount": 5}),
-        json!({"cash": 100}),
-    );
+    script.ok(0, "trade", terms(50), json!({"rejected": "insufficient-shares"}));
+    script.ok(0, "deposit", json!({"account": "a", "amount": 5}), json!({"cash": 100}));
     script.book(0, [(100, 15), (105, 5)], 2).history(2, &[3, 2]);
     check_passes(&script);
 }
@@ -142,18 +121,11 @@ fn cash_comes_from_deposits_alone() {
 
     let deposit = || json!({"account": "a", "amount": 5});
     let mut script = Script::opened();
-    script
-        .ok(0, "deposit", deposit(), json!({"cash": 105}))
-        .book(1, EVEN, 0);
+    script.ok(0, "deposit", deposit(), json!({"cash": 105})).book(1, EVEN, 0);
     check_breaks(&script, Rule::Cash);
 
     let mut script = Script::opened();
-    script.ok(
-        0,
-        "deposit",
-        deposit(),
-        json!({"rejected": "unknown-account"}),
-    );
+    script.ok(0, "deposit", deposit(), json!({"rejected": "unknown-account"}));
     script.book(1, [(105, 10), (100, 10)], 0);
     check_breaks(&script, Rule::Cash);
 
@@ -165,13 +137,7 @@ fn cash_comes_from_deposits_alone() {
 
 #[test]
 fn a_deposit_of_unknown_outcome_counts_or_not_but_not_half() {
-    for (cash, is_possible) in [
-        (100, true),
-        (105, true),
-        (103, false),
-        (110, false),
-        (95, false),
-    ] {
+    for (cash, is_possible) in [(100, true), (105, true), (103, false), (110, false), (95, false)] {
         let mut script = Script::opened();
         script.info(7, "deposit", json!({"account": "a", "amount": 5}));
         script.book(0, [(cash, 10), (100, 10)], 0);
@@ -186,19 +152,9 @@ fn a_deposit_of_unknown_outcome_counts_or_not_but_not_half() {
 fn a_read_during_a_withdrawal_may_see_either() {
     for (cash, is_possible) in [(100, true), (60, true), (80, false)] {
         let mut script = Script::opened();
-        script.event(
-            1,
-            "invoke",
-            "withdraw",
-            json!({"account": "a", "amount": 40}),
-        );
+        script.event(1, "invoke", "withdraw", json!({"account": "a", "amount": 40}));
         script.event(2, "invoke", "book", Value::Null);
-        script.event(
-            1,
-            "ok",
-            "withdraw",
-            json!({"cash": 60, "holdings": {"X": 10}}),
-        );
+        script.event(1, "ok", "withdraw", json!({"cash": 60, "holdings": {"X": 10}}));
         script.event(2, "ok", "book", book([(cash, 10), (100, 10)], 0));
         match is_possible {
             true => check_passes(&script),
@@ -213,11 +169,7 @@ fn many_unknown_deposits_leave_their_bounds() {
         let mut script = Script::opened();
         for power in 0..16 {
             let amount = 1u64 << power;
-            script.info(
-                10 + power,
-                "deposit",
-                json!({"account": "a", "amount": amount}),
-            );
+            script.info(10 + power, "deposit", json!({"account": "a", "amount": amount}));
         }
         script.book(0, [(100 + cash, 10), (100, 10)], 0);
         match is_possible {
@@ -243,25 +195,18 @@ fn accounts_stay_and_come_from_opens() {
     check_breaks(&script, Rule::Accounts);
 
     let mut script = Script::opened();
-    script
-        .ok(0, "open", open(), opened())
-        .ok(0, "open", open(), opened());
+    script.ok(0, "open", open(), opened()).ok(0, "open", open(), opened());
     check_breaks(&script, Rule::Accounts);
 
     let mut with_m = book(EVEN, 0);
     with_m["accounts"]["m"] = opened();
     let mut script = Script::opened();
-    script
-        .ok(0, "book", Value::Null, with_m.clone())
-        .ok(0, "open", open(), opened());
+    script.ok(0, "book", Value::Null, with_m.clone()).ok(0, "open", open(), opened());
     check_breaks(&script, Rule::Accounts);
 
     // An open of unknown outcome accounts for the account, and for just its cash.
     let mut script = Script::opened();
-    script
-        .info(9, "open", open())
-        .book(0, EVEN, 0)
-        .ok(0, "book", Value::Null, with_m.clone());
+    script.info(9, "open", open()).book(0, EVEN, 0).ok(0, "book", Value::Null, with_m.clone());
     script.ok(0, "open", open(), json!({"rejected": "account-exists"}));
     check_passes(&script);
     with_m["accounts"]["m"]["cash"] = json!(2);
@@ -272,9 +217,7 @@ fn accounts_stay_and_come_from_opens() {
 #[test]
 fn a_number_is_given_once() {
     let mut script = Script::opened();
-    script
-        .event(1, "invoke", "trade", terms(1))
-        .event(2, "invoke", "trade", terms(2));
+    script.event(1, "invoke", "trade", terms(1)).event(2, "invoke", "trade", terms(2));
     script.event(1, "ok", "trade", json!({"trade": 1})).event(
         2,
         "ok",
@@ -292,24 +235,15 @@ fn a_trade_that_was_asked_for_once_happens_once() {
 
     // Room in the count, but no second trade of these terms.
     let mut script = Script::opened();
-    script
-        .trade(0, 3, 1)
-        .info(8, "trade", terms(4))
-        .history(0, &[3, 3]);
+    script.trade(0, 3, 1).info(8, "trade", terms(4)).history(0, &[3, 3]);
     check_breaks(&script, Rule::Twice);
 
     let mut script = Script::opened();
-    script
-        .info(7, "trade", terms(3))
-        .info(8, "trade", terms(4))
-        .history(0, &[3, 3]);
+    script.info(7, "trade", terms(3)).info(8, "trade", terms(4)).history(0, &[3, 3]);
     check_breaks(&script, Rule::Twice);
 
     let mut script = Script::opened();
-    script
-        .info(7, "trade", terms(3))
-        .info(8, "trade", terms(3))
-        .history(0, &[3, 3]);
+    script.info(7, "trade", terms(3)).info(8, "trade", terms(3)).history(0, &[3, 3]);
     check_passes(&script);
 
     let mut script = Script::opened();
@@ -325,17 +259,11 @@ fn unknown_trades_are_shared_out_in_the_order_in_which_they_were_seen() {
     check_breaks(&script, Rule::Count);
 
     let mut script = Script::opened();
-    script
-        .info(7, "trade", terms(3))
-        .info(8, "trade", terms(4))
-        .page(0, 2, &[3], 2);
+    script.info(7, "trade", terms(3)).info(8, "trade", terms(4)).page(0, 2, &[3], 2);
     script.info(9, "trade", terms(3)).page(0, 1, &[4, 3, 3], 3);
     check_passes(&script);
     let mut script = Script::opened();
-    script
-        .info(7, "trade", terms(3))
-        .info(8, "trade", terms(4))
-        .page(0, 2, &[3], 2);
+    script.info(7, "trade", terms(3)).info(8, "trade", terms(4)).page(0, 2, &[3], 2);
     script.info(9, "trade", terms(3)).page(0, 1, &[3, 3, 4], 3);
     check_passes(&script);
 }
@@ -374,54 +302,28 @@ fn a_read_during_a_trade_may_miss_it() {
 fn the_history_is_one_list() {
     let from = |from: u64, limit: u64| json!({"from": from, "limit": limit});
     let answers = [
-        (
-            from(1, 0),
-            json!({"trades": [entry(1, 1), entry(3, 3)], "total": 3}),
-        ),
-        (
-            from(1, 0),
-            json!({"trades": [entry(1, 1), entry(1, 1)], "total": 3}),
-        ),
+        (from(1, 0), json!({"trades": [entry(1, 1), entry(3, 3)], "total": 3})),
+        (from(1, 0), json!({"trades": [entry(1, 1), entry(1, 1)], "total": 3})),
         (from(1, 0), json!({"trades": [entry(2, 2)], "total": 3})),
         (from(1, 0), json!({"trades": [], "total": 3})),
-        (
-            from(1, 1),
-            json!({"trades": [entry(1, 1), entry(2, 2)], "total": 3}),
-        ),
-        (
-            from(u64::MAX, 0),
-            json!({"trades": [entry(1, 1)], "total": 3}),
-        ),
-        (
-            from(3, 0),
-            json!({"trades": [entry(3, 3), entry(4, 4)], "total": 3}),
-        ),
+        (from(1, 1), json!({"trades": [entry(1, 1), entry(2, 2)], "total": 3})),
+        (from(u64::MAX, 0), json!({"trades": [entry(1, 1)], "total": 3})),
+        (from(3, 0), json!({"trades": [entry(3, 3), entry(4, 4)], "total": 3})),
     ];
     for (input, output) in answers {
         let mut script = Script::opened();
-        script
-            .trade(0, 1, 1)
-            .trade(0, 2, 2)
-            .trade(0, 3, 3)
-            .ok(0, "history", input, output);
+        script.trade(0, 1, 1).trade(0, 2, 2).trade(0, 3, 3).ok(0, "history", input, output);
         check_breaks(&script, Rule::History);
     }
     let mut script = Script::opened();
-    script
-        .info(7, "trade", terms(1))
-        .info(8, "trade", terms(2))
-        .history(0, &[1])
-        .history(0, &[2]);
+    script.info(7, "trade", terms(1)).info(8, "trade", terms(2)).history(0, &[1]).history(0, &[2]);
     check_breaks(&script, Rule::History);
 }
 
 #[test]
 fn a_number_comes_after_those_before() {
     let mut script = Script::opened();
-    script
-        .info(7, "trade", terms(2))
-        .book(0, EVEN, 1)
-        .trade(0, 3, 1);
+    script.info(7, "trade", terms(2)).book(0, EVEN, 1).trade(0, 3, 1);
     check_breaks(&script, Rule::Count);
 
     let mut script = Script::opened();
@@ -433,15 +335,9 @@ fn a_number_comes_after_those_before() {
 fn what_was_never_read_back_is_unknown() {
     let mut script = Script::opened();
     script.trade(0, 3, 1);
-    assert!(matches!(
-        check(&script.operations()),
-        Finding::Unknown { .. }
-    ));
+    assert!(matches!(check(&script.operations()), Finding::Unknown { .. }));
     script.page(0, 2, &[], 1);
-    assert!(matches!(
-        check(&script.operations()),
-        Finding::Unknown { .. }
-    ));
+    assert!(matches!(check(&script.operations()), Finding::Unknown { .. }));
     script.history(0, &[3]);
     check_passes(&script);
 }
@@ -450,8 +346,6 @@ fn what_was_never_read_back_is_unknown() {
 fn strange_values_are_unknown_and_named_by_line() {
     let mut script = Script::opened();
     script.ok(0, "book", Value::Null, json!({"accounts": 7}));
-    let Finding::Unknown { why } = check(&script.operations()) else {
-        panic!()
-    };
+    let Finding::Unknown { why } = check(&script.operations()) else { panic!() };
     assert!(why.contains("line 6"), "{why}");
 }

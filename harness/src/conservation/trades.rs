@@ -43,36 +43,20 @@ pub(super) fn check(book: &str, operations: &[&Operation]) -> Result<usize, Faul
                 if let Some(answer) = answer(operation) {
                     let count = parse::output::<Number>(operation, answer)?.trade;
                     number = Some(count);
-                    counted.push(Counted {
-                        operation,
-                        count,
-                        is_total: false,
-                    });
+                    counted.push(Counted { operation, count, is_total: false });
                 }
-                asked.push(Asked {
-                    operation,
-                    terms,
-                    number,
-                });
+                asked.push(Asked { operation, terms, number });
             }
             "book" => {
                 if let Some(answer) = answer(operation) {
                     let count = parse::output::<Book>(operation, answer)?.trades;
-                    counted.push(Counted {
-                        operation,
-                        count,
-                        is_total: true,
-                    });
+                    counted.push(Counted { operation, count, is_total: true });
                 }
             }
             "history" => {
                 if let Some(answer) = answer(operation) {
                     let count = parse::output::<Page>(operation, answer)?.total;
-                    counted.push(Counted {
-                        operation,
-                        count,
-                        is_total: true,
-                    });
+                    counted.push(Counted { operation, count, is_total: true });
                 }
             }
             _ => {}
@@ -80,10 +64,7 @@ pub(super) fn check(book: &str, operations: &[&Operation]) -> Result<usize, Faul
     }
     let acknowledged = check_numbers(book, &asked)?;
     let mut listed = Listed::default();
-    for &operation in operations
-        .iter()
-        .filter(|operation| operation.f == "history")
-    {
+    for &operation in operations.iter().filter(|operation| operation.f == "history") {
         if let Some(answer) = answer(operation) {
             let page = parse::output(operation, answer)?;
             listed.check_page(book, operation, &page, &acknowledged)?;
@@ -121,33 +102,19 @@ fn check_counts(book: &str, asked: &[Asked<'_>], counted: &mut [Counted<'_>]) ->
     let mut known: Vec<usize> = Vec::with_capacity(counted.len());
     for (place, at) in counted.iter().enumerate() {
         let best = known.last().copied().unwrap_or(place);
-        known.push(if counted[best].count >= at.count {
-            best
-        } else {
-            place
-        });
+        known.push(if counted[best].count >= at.count { best } else { place });
     }
-    let mut invoked: Vec<u64> = asked
-        .iter()
-        .map(|trade| trade.operation.invoked.instant)
-        .collect();
+    let mut invoked: Vec<u64> = asked.iter().map(|trade| trade.operation.invoked.instant).collect();
     invoked.sort_unstable();
     for at in counted.iter() {
         let begun = at.operation.invoked.instant;
         let before = counted.partition_point(|other| completed(other) < Some(begun));
         if let Some(best) = before.checked_sub(1).map(|last| &counted[known[last]]) {
             // A new trade has a number of its own; a read may find as many as there were.
-            let is_fallen = if at.is_total {
-                at.count < best.count
-            } else {
-                at.count <= best.count
-            };
+            let is_fallen =
+                if at.is_total { at.count < best.count } else { at.count <= best.count };
             if is_fallen {
-                let found = if at.is_total {
-                    "are only"
-                } else {
-                    "is a new one with number"
-                };
+                let found = if at.is_total { "are only" } else { "is a new one with number" };
                 let explanation = format!(
                     "there were {} trades, and later there {found} {}",
                     best.count, at.count
@@ -159,10 +126,8 @@ fn check_counts(book: &str, asked: &[Asked<'_>], counted: &mut [Counted<'_>]) ->
         }
         let possible = invoked.partition_point(|&begun| Some(begun) <= completed(at)) as u64;
         if at.count > possible {
-            let explanation = format!(
-                "there are {} trades, but only {possible} were asked for",
-                at.count
-            );
+            let explanation =
+                format!("there are {} trades, but only {possible} were asked for", at.count);
             return Err(Breach::new(Rule::Count, book, explanation, &[at.operation]).into());
         }
     }
@@ -190,9 +155,7 @@ impl<'a> Listed<'a> {
         }
         let length = page.trades.len() as u64;
         if limit > 0 && length > limit {
-            return Err(wrong(format!(
-                "{length} trades are listed where {limit} were asked for"
-            )));
+            return Err(wrong(format!("{length} trades are listed where {limit} were asked for")));
         }
         match page.trades.last() {
             Some(last) if last.trade > page.total => {
@@ -202,10 +165,7 @@ impl<'a> Listed<'a> {
                 )));
             }
             None if from <= page.total => {
-                return Err(wrong(format!(
-                    "no trade is listed from {from} on, of {}",
-                    page.total
-                )));
+                return Err(wrong(format!("no trade is listed from {from} on, of {}", page.total)));
             }
             _ => {}
         }
@@ -228,7 +188,7 @@ impl<'a> Listed<'a> {
                 Some((terms, other)) if *terms != entry.terms => {
                     let explanation = format!("trade {number} is listed in two versions");
                     return Err(
-                        Breach::new(Rule::History, book, explanation, &[other, read]).into(),
+                        Breach::new(Rule::History, book, explanation, &[other, read]).into()
                     );
                 }
                 // Only the read that was answered first says how early the trade was there.
@@ -252,10 +212,7 @@ fn check_unacknowledged(
 ) -> Result<(), Fault> {
     let mut unknown: BTreeMap<&Terms, Vec<&Operation>> = BTreeMap::new();
     for trade in asked.iter().filter(|trade| trade.number.is_none()) {
-        unknown
-            .entry(&trade.terms)
-            .or_default()
-            .push(trade.operation);
+        unknown.entry(&trade.terms).or_default().push(trade.operation);
     }
     let mut extra: Vec<(&u64, &Terms, &Operation)> = Vec::new();
     for (number, (terms, read)) in &listed.by_number {

@@ -15,29 +15,17 @@ const SUMS_MAX: usize = 256;
 pub(super) fn check(book: &str, operations: &[&Operation]) -> Result<(), Fault> {
     let mut opens: BTreeMap<String, Vec<(&Operation, Open)>> = BTreeMap::new();
     let mut flows: Vec<(&Operation, i128)> = Vec::new();
-    for &operation in operations
-        .iter()
-        .filter(|operation| effect(operation) != Effect::None)
-    {
+    for &operation in operations.iter().filter(|operation| effect(operation) != Effect::None) {
         match operation.f.as_str() {
             "open" => {
                 let open: Open = parse::input(operation)?;
-                opens
-                    .entry(open.account.clone())
-                    .or_default()
-                    .push((operation, open));
+                opens.entry(open.account.clone()).or_default().push((operation, open));
             }
             "deposit" => {
-                flows.push((
-                    operation,
-                    i128::from(parse::input::<Amount>(operation)?.amount),
-                ));
+                flows.push((operation, i128::from(parse::input::<Amount>(operation)?.amount)));
             }
             "withdraw" => {
-                flows.push((
-                    operation,
-                    -i128::from(parse::input::<Amount>(operation)?.amount),
-                ));
+                flows.push((operation, -i128::from(parse::input::<Amount>(operation)?.amount)));
             }
             _ => {}
         }
@@ -56,9 +44,7 @@ type Opens<'a> = BTreeMap<String, Vec<(&'a Operation, Open)>>;
 
 fn check_opened_once(book: &str, opens: &Opens<'_>) -> Result<(), Fault> {
     for (account, opens) in opens {
-        let certain = opens
-            .iter()
-            .filter(|(open, _)| effect(open) == Effect::Certain);
+        let certain = opens.iter().filter(|(open, _)| effect(open) == Effect::Certain);
         let certain: Vec<&Operation> = certain.map(|(open, _)| *open).collect();
         if certain.len() > 1 {
             let explanation = format!("account {account} was opened {} times", certain.len());
@@ -87,23 +73,13 @@ fn check_read(
             cash.add_one_of([0, amount]);
         }
     }
-    let total: i128 = seen
-        .accounts
-        .values()
-        .map(|account| i128::from(account.cash))
-        .sum();
+    let total: i128 = seen.accounts.values().map(|account| i128::from(account.cash)).sum();
     if !cash.holds(total) {
         let explanation = format!("the accounts hold {total} in cash, which should be {cash}");
         return Err(Breach::new(Rule::Cash, book, explanation, &[read]).into());
     }
-    let held = seen
-        .accounts
-        .values()
-        .flat_map(|account| account.holdings.keys());
-    let brought = candidates
-        .iter()
-        .flatten()
-        .flat_map(|open| open.holdings.keys());
+    let held = seen.accounts.values().flat_map(|account| account.holdings.keys());
+    let brought = candidates.iter().flatten().flat_map(|open| open.holdings.keys());
     let symbols: BTreeSet<&String> = held.chain(brought).collect();
     for symbol in symbols {
         let mut shares = Sums::zero();
@@ -111,10 +87,7 @@ fn check_read(
             let quantity = |open: &&Open| open.holdings.get(symbol).copied().unwrap_or(0);
             shares.add_one_of(opens.iter().map(|open| i128::from(quantity(open))));
         }
-        let held = seen
-            .accounts
-            .values()
-            .filter_map(|account| account.holdings.get(symbol));
+        let held = seen.accounts.values().filter_map(|account| account.holdings.get(symbol));
         let total: i128 = held.map(|&quantity| i128::from(quantity)).sum();
         if !shares.holds(total) {
             let explanation =
@@ -145,9 +118,7 @@ fn check_accounts<'a>(
     for account in seen.accounts.keys() {
         let opens = opens.get(account).map_or(&[][..], Vec::as_slice);
         // One that was acknowledged is the one: accounts are opened once.
-        let certain = opens
-            .iter()
-            .find(|(open, _)| effect(open) == Effect::Certain);
+        let certain = opens.iter().find(|(open, _)| effect(open) == Effect::Certain);
         let possible: Vec<&Open> = match certain {
             Some((open, terms)) if may_be_seen(open, read) => vec![terms],
             Some(_) => Vec::new(),
@@ -177,12 +148,7 @@ struct Sums {
 
 impl Sums {
     fn zero() -> Self {
-        Self {
-            low: 0,
-            high: 0,
-            certain: 0,
-            each: Some([0].into()),
-        }
+        Self { low: 0, high: 0, certain: 0, each: Some([0].into()) }
     }
 
     /// Adds one of these terms, of which there is at least one.
@@ -196,9 +162,7 @@ impl Sums {
             return;
         }
         self.each = self.each.take().and_then(|each| {
-            let sums = each
-                .iter()
-                .flat_map(|sum| terms.iter().map(move |term| sum + term));
+            let sums = each.iter().flat_map(|sum| terms.iter().map(move |term| sum + term));
             let sums: BTreeSet<i128> = sums.collect();
             (sums.len() <= SUMS_MAX).then_some(sums)
         });

@@ -49,12 +49,7 @@ impl Default for Storm {
             // should see a handful of faults in the half minute of a default run.
             duration_min: Duration::from_secs(1),
             duration_max: Duration::from_secs(5),
-            targets: vec![
-                Target::One,
-                Target::Minority,
-                Target::Leader,
-                Target::Follower,
-            ],
+            targets: vec![Target::One, Target::Minority, Target::Leader, Target::Follower],
         }
     }
 }
@@ -62,12 +57,7 @@ impl Default for Storm {
 impl Storm {
     /// Checks that the bounds are bounds.
     pub(crate) fn check(&self) -> Result<(), PlanError> {
-        let impossible = |key, why: &str| {
-            Err(PlanError::Impossible {
-                key,
-                why: why.into(),
-            })
-        };
+        let impossible = |key, why: &str| Err(PlanError::Impossible { key, why: why.into() });
         if self.duration_min < Duration::from_millis(1) {
             return impossible("storm.duration_min", "must be at least 1ms");
         }
@@ -91,18 +81,10 @@ pub fn generate(
     time_limit: Duration,
     seed: Seed,
 ) -> Vec<ScheduledFault> {
-    let processes = fill_lane(
-        storm,
-        &process_faults(storm, families),
-        time_limit,
-        seed.derive("processes"),
-    );
-    let network = fill_lane(
-        storm,
-        &network_faults(storm, families),
-        time_limit,
-        seed.derive("network"),
-    );
+    let processes =
+        fill_lane(storm, &process_faults(storm, families), time_limit, seed.derive("processes"));
+    let network =
+        fill_lane(storm, &network_faults(storm, families), time_limit, seed.derive("network"));
     let mut schedule = [processes, network].concat();
     schedule.sort_by_key(|fault| fault.at);
     schedule

@@ -61,14 +61,8 @@ impl Census<'_> {
 
 impl Target {
     /// All targets but particular nodes.
-    pub const NAMED: [Self; 6] = [
-        Self::One,
-        Self::Minority,
-        Self::Majority,
-        Self::All,
-        Self::Leader,
-        Self::Follower,
-    ];
+    pub const NAMED: [Self; 6] =
+        [Self::One, Self::Minority, Self::Majority, Self::All, Self::Leader, Self::Follower];
 
     /// Says whether it depends on who leads.
     pub const fn needs_leader(self) -> bool {
@@ -82,11 +76,7 @@ impl Target {
         generator: &mut impl Rng,
     ) -> Result<Vec<NodeId>, &'static str> {
         let mut pick = |count| {
-            let mut picked = census
-                .nodes
-                .iter()
-                .copied()
-                .choose_multiple(generator, count);
+            let mut picked = census.nodes.iter().copied().choose_multiple(generator, count);
             picked.sort_unstable();
             picked
         };
@@ -159,25 +149,14 @@ mod tests {
 
     fn check(target: Target, nodes: u64, leader: Option<u64>, expected: Result<usize, &str>) {
         let nodes = NodeId::first(nodes);
-        let census = Census {
-            nodes: &nodes,
-            leader: leader.map(NodeId::new),
-        };
+        let census = Census { nodes: &nodes, leader: leader.map(NodeId::new) };
         let mut generator = Seed::new(1).generator();
         for _ in 0..50 {
             let chosen = target.resolve(&census, &mut generator);
-            assert_eq!(
-                chosen.as_ref().map(Vec::len).map_err(|why| *why),
-                expected,
-                "{target}"
-            );
+            assert_eq!(chosen.as_ref().map(Vec::len).map_err(|why| *why), expected, "{target}");
             for (place, node) in chosen.iter().flatten().enumerate() {
                 assert!(nodes.contains(node));
-                assert!(
-                    chosen.as_ref().unwrap()[..place]
-                        .iter()
-                        .all(|other| other < node)
-                );
+                assert!(chosen.as_ref().unwrap()[..place].iter().all(|other| other < node));
             }
         }
     }
@@ -195,29 +174,16 @@ mod tests {
             check(Target::Follower, nodes, None, Err("no node leads"));
             check(Target::Node(NodeId::new(3)), nodes, None, Ok(1));
         }
-        check(
-            Target::Node(NodeId::new(6)),
-            5,
-            None,
-            Err("there is no such node"),
-        );
+        check(Target::Node(NodeId::new(6)), 5, None, Err("there is no such node"));
         check(Target::Minority, 1, None, Err("the cluster is too small"));
-        check(
-            Target::Follower,
-            1,
-            Some(1),
-            Err("the cluster is too small"),
-        );
+        check(Target::Follower, 1, Some(1), Err("the cluster is too small"));
     }
 
     #[test]
     fn a_follower_is_never_the_leader() {
         let nodes = NodeId::first(3);
         let leader = NodeId::new(2);
-        let census = Census {
-            nodes: &nodes,
-            leader: Some(leader),
-        };
+        let census = Census { nodes: &nodes, leader: Some(leader) };
         let mut generator = Seed::new(5).generator();
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..50 {
@@ -228,10 +194,7 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for target in Target::NAMED
-            .into_iter()
-            .chain([Target::Node(NodeId::new(12))])
-        {
+        for target in Target::NAMED.into_iter().chain([Target::Node(NodeId::new(12))]) {
             assert_eq!(target.to_string().parse::<Target>().unwrap(), target);
         }
         for name in ["", "n0", "n", "n01", "5", "Leader", "n-1", "n+1"] {

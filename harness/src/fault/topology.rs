@@ -83,10 +83,9 @@ impl Topology {
                 (deaf, links)
             }
             Self::Bridge => cut_bridge(&shuffled(census.nodes, generator)),
-            Self::MajoritiesRing => (
-                Vec::new(),
-                cut_ring(&shuffled(census.nodes, generator), census.majority()),
-            ),
+            Self::MajoritiesRing => {
+                (Vec::new(), cut_ring(&shuffled(census.nodes, generator), census.majority()))
+            }
         };
         if links.is_empty() {
             return Err("the cluster is too small");
@@ -102,12 +101,8 @@ fn shuffled(nodes: &[NodeId], generator: &mut impl Rng) -> Vec<NodeId> {
 }
 
 fn links_where(nodes: &[NodeId], is_cut: impl Fn(Link) -> bool) -> BTreeSet<Link> {
-    let from_all = nodes
-        .iter()
-        .flat_map(|&from| nodes.iter().map(move |&to| Link { from, to }));
-    from_all
-        .filter(|link| link.from != link.to && is_cut(*link))
-        .collect()
+    let from_all = nodes.iter().flat_map(|&from| nodes.iter().map(move |&to| Link { from, to }));
+    from_all.filter(|link| link.from != link.to && is_cut(*link)).collect()
 }
 
 /// The first node is the bridge; the others fall into two halves, the first of them the smaller.

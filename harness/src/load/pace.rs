@@ -21,11 +21,7 @@ impl Pace {
     /// Makes a pace of `rate` operations a second; 0 is as fast as can be.
     pub(super) fn new(rate: f64, random: ChaCha12Rng) -> Self {
         let interval = (rate > 0.0).then(|| Duration::from_secs_f64((1.0 / rate).min(3600.0)));
-        Self {
-            interval,
-            next: None,
-            random,
-        }
+        Self { interval, next: None, random }
     }
 
     /// Begins anew, after a time in which nothing was asked for.
@@ -63,10 +59,7 @@ mod tests {
         for slot in 0..50 {
             let due = pace.due(start) - start;
             let slot = Duration::from_millis(10 * slot);
-            assert!(
-                due >= slot && due < slot + Duration::from_millis(10),
-                "{due:?} {slot:?}"
-            );
+            assert!(due >= slot && due < slot + Duration::from_millis(10), "{due:?} {slot:?}");
         }
     }
 

@@ -60,10 +60,7 @@ impl Tallies {
     }
 
     pub(super) fn count(&self, f: &'static str, outcome: &Outcome) {
-        let mut tallies = self
-            .by_function
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut tallies = self.by_function.lock().unwrap_or_else(PoisonError::into_inner);
         let tally = tallies.entry(f).or_default();
         match outcome {
             Outcome::Ok { value, .. } => {

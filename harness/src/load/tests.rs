@@ -29,9 +29,7 @@ impl Registers {
     fn answer(&mut self, invocation: &Invocation) -> Outcome {
         let draw = self.random.random_range(0..10);
         if draw == 0 || self.is_dead {
-            return Outcome::Fail {
-                error: "refused".into(),
-            };
+            return Outcome::Fail { error: "refused".into() };
         }
         let mut values = self.values.lock().unwrap();
         let register = values.entry(invocation.key.clone()).or_default();
@@ -48,13 +46,8 @@ impl Registers {
             _ => json!({"mismatch": register.clone()}),
         };
         match draw {
-            1 => Outcome::Info {
-                error: "timeout".into(),
-            },
-            _ => Outcome::Ok {
-                value,
-                position: None,
-            },
+            1 => Outcome::Info { error: "timeout".into() },
+            _ => Outcome::Ok { value, position: None },
         }
     }
 }
@@ -85,26 +78,14 @@ fn run(workload: Arc<dyn Workload>, concurrency: usize, rate: f64, is_dead: bool
         concurrency,
         rate,
         operation_timeout: FAR,
-        placements: vec![
-            Placement::LeaderFollowing,
-            Placement::Pinned(NodeId::new(1)),
-        ],
+        placements: vec![Placement::LeaderFollowing, Placement::Pinned(NodeId::new(1))],
     };
     let values = Arc::new(Mutex::new(BTreeMap::new()));
     let load = Load::new(workload, &options, recorder, Seed::new(5), |seed, _| {
         let values = Arc::clone(&values);
-        Box::new(Registers {
-            values,
-            random: seed.generator(),
-            is_dead,
-        })
+        Box::new(Registers { values, random: seed.generator(), is_dead })
     });
-    Run {
-        _folder: folder,
-        path,
-        load,
-        recording,
-    }
+    Run { _folder: folder, path, load, recording }
 }
 
 async fn drive_until(load: &mut Load, total: u64) {
@@ -132,10 +113,7 @@ async fn every_invocation_is_completed_and_counted() {
     let never = CancellationToken::new();
     run.load.set_up(Instant::now() + FAR, &never).await.unwrap();
     drive_until(&mut run.load, 2000).await;
-    run.load
-        .read_finally(Instant::now() + FAR, &never)
-        .await
-        .unwrap();
+    run.load.read_finally(Instant::now() + FAR, &never).await.unwrap();
     let tallies = run.load.tallies();
     run.recording.finish().await.unwrap();
 
@@ -147,10 +125,7 @@ async fn every_invocation_is_completed_and_counted() {
     assert_eq!(count(&|at| matches!(at.outcome, End::Fail(_))), total.fail);
     assert_eq!(count(&|at| at.outcome == End::Info), total.info);
     assert!(list.iter().all(|at| at.completed.is_some()));
-    assert!(
-        total.info > 0 && total.fail > 0 && total.refused > 0,
-        "{total:?}"
-    );
+    assert!(total.info > 0 && total.fail > 0 && total.refused > 0, "{total:?}");
     // A process whose outcome is unknown does nothing more.
     let mut lost = std::collections::BTreeSet::new();
     for operation in &list {
@@ -160,16 +135,9 @@ async fn every_invocation_is_completed_and_counted() {
         }
     }
     // Every register was read at the end.
-    let last: Vec<&Operation> = list
-        .iter()
-        .rev()
-        .filter(|at| matches!(at.outcome, End::Ok(_)))
-        .collect();
-    assert!(
-        last[..3].iter().all(|at| at.f == "read"),
-        "{:?}",
-        &last[..3]
-    );
+    let last: Vec<&Operation> =
+        list.iter().rev().filter(|at| matches!(at.outcome, End::Ok(_))).collect();
+    assert!(last[..3].iter().all(|at| at.f == "read"), "{:?}", &last[..3]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,11 +146,7 @@ async fn the_rate_is_kept() {
     let start = Instant::now();
     drive_until(&mut run.load, 100).await;
     // A fifth of a second's worth, less what jitter may bring forward; a slow machine takes longer.
-    assert!(
-        start.elapsed() > Duration::from_millis(150),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() > Duration::from_millis(150), "{:?}", start.elapsed());
     run.recording.finish().await.unwrap();
 }
 
@@ -190,41 +154,12 @@ async fn the_rate_is_kept() {
 async fn a_system_that_does_not_serve_is_a_deadline() {
     let mut run = run(Arc::new(Ledger::new(1, 2)), 2, 0.0, true);
     let never = CancellationToken::new();
-    let error = run
-        .load
-        .set_up(Instant::now() + Duration::from_millis(20), &never)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            &error,
-            LoadError::Deadline {
-                phase: Phase::SetUp,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert!(
-        error
-            .to_string()
-            .ends_with("of book-0 did not succeed, at last: refused"),
-        "{error}"
-    );
+    let error =
+        run.load.set_up(Instant::now() + Duration::from_millis(20), &never).await.unwrap_err();
+    assert!(matches!(&error, LoadError::Deadline { phase: Phase::SetUp, .. }), "{error}");
+    assert!(error.to_string().ends_with("of book-0 did not succeed, at last: refused"), "{error}");
     never.cancel();
-    let error = run
-        .load
-        .read_finally(Instant::now() + FAR, &never)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            LoadError::Cancelled {
-                phase: Phase::FinalReads
-            }
-        ),
-        "{error}"
-    );
+    let error = run.load.read_finally(Instant::now() + FAR, &never).await.unwrap_err();
+    assert!(matches!(error, LoadError::Cancelled { phase: Phase::FinalReads }), "{error}");
     run.recording.finish().await.unwrap();
 }

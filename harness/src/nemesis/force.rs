@@ -32,11 +32,7 @@ pub(super) struct Force {
 
 impl Force {
     pub(super) fn add(&mut self, place: usize, fault: Fault, wounds: Wounds, record: usize) {
-        let installed = Installed {
-            fault,
-            wounds,
-            record,
-        };
+        let installed = Installed { fault, wounds, record };
         self.faults.insert(place, installed);
     }
 
@@ -51,9 +47,7 @@ impl Force {
     /// Returns the links that faults other than this one cut.
     pub(super) fn cut_besides(&self, place: usize) -> BTreeSet<Link> {
         let others = self.faults.iter().filter(|(other, _)| **other != place);
-        others
-            .flat_map(|(_, other)| other.wounds.cut.iter().copied())
-            .collect()
+        others.flat_map(|(_, other)| other.wounds.cut.iter().copied()).collect()
     }
 
     /// Returns the nodes of an ended fault that no fault of its kind still holds.
@@ -84,10 +78,7 @@ mod tests {
     use crate::fault::{Target, Topology};
 
     fn wounds(nodes: &[u64], cut: &[(u64, u64)]) -> Wounds {
-        let link = |&(from, to): &(u64, u64)| Link {
-            from: NodeId::new(from),
-            to: NodeId::new(to),
-        };
+        let link = |&(from, to): &(u64, u64)| Link { from: NodeId::new(from), to: NodeId::new(to) };
         Wounds {
             nodes: nodes.iter().copied().map(NodeId::new).collect(),
             cut: cut.iter().map(link).collect(),
@@ -113,17 +104,9 @@ mod tests {
         let mut force = Force::default();
         let halves = Fault::Partition(Topology::Halves);
         force.add(0, halves, wounds(&[1], &[(1, 2), (2, 1)]), 0);
-        force.add(
-            1,
-            Fault::Partition(Topology::Bridge),
-            wounds(&[3], &[(2, 1)]),
-            1,
-        );
+        force.add(1, Fault::Partition(Topology::Bridge), wounds(&[3], &[(2, 1)]), 1);
         assert_eq!(force.cut_besides(0), wounds(&[], &[(2, 1)]).cut);
         assert_eq!(force.cut_besides(1), wounds(&[], &[(1, 2), (2, 1)]).cut);
-        assert_eq!(
-            force.describe(),
-            ["partition halves (n1)", "partition bridge (n3)"]
-        );
+        assert_eq!(force.describe(), ["partition halves (n1)", "partition bridge (n3)"]);
     }
 }

@@ -54,9 +54,7 @@ impl FaultRecord {
     /// Says whether it was in force and hit the node that led.
     pub fn is_leader_hit(&self) -> bool {
         self.result == FaultResult::Installed
-            && self
-                .leader
-                .is_some_and(|leader| self.nodes.contains(&leader))
+            && self.leader.is_some_and(|leader| self.nodes.contains(&leader))
     }
 }
 
@@ -73,10 +71,7 @@ impl NemesisReport {
 
     /// Counts the faults that hit the leader.
     pub fn leader_hits(&self) -> usize {
-        self.faults
-            .iter()
-            .filter(|record| record.is_leader_hit())
-            .count()
+        self.faults.iter().filter(|record| record.is_leader_hit()).count()
     }
 
     fn count_by<K: Ord>(&self, key: impl Fn(&FaultRecord) -> K) -> BTreeMap<K, Counts> {

@@ -14,12 +14,7 @@ const N1: NodeId = NodeId::new(1);
 const N2: NodeId = NodeId::new(2);
 
 fn fault(at: u64, duration: u64, fault: Fault) -> ScheduledFault {
-    ScheduledFault {
-        at: at as u32 * MS,
-        duration: duration as u32 * MS,
-        fault,
-        draw: None,
-    }
+    ScheduledFault { at: at as u32 * MS, duration: duration as u32 * MS, fault, draw: None }
 }
 
 fn read_history(file: &Path) -> Vec<Event> {
@@ -43,25 +38,16 @@ where
     say(folder.path(), cluster.nodes(), 5, Some(N2));
     let file = folder.path().join("history.jsonl");
     let (recorder, recording) = Recorder::create(&file).unwrap();
-    let nemesis = Nemesis::new(&Plan {
-        schedule: Some(schedule),
-        ..Plan::default()
-    });
+    let nemesis = Nemesis::new(&Plan { schedule: Some(schedule), ..Plan::default() });
     let cancel = CancellationToken::new();
-    let look = look(Look {
-        in_force: nemesis.in_force(),
-        cancel: cancel.clone(),
-    });
+    let look = look(Look { in_force: nemesis.in_force(), cancel: cancel.clone() });
     let (report, ()) = tokio::join!(nemesis.run(&cluster, &recorder, cancel), look);
     drop(recorder);
     recording.finish().await.unwrap();
     // Whatever was done has been undone.
     assert!(cluster.network().cuts().await.is_empty());
     let states = cluster.processes().borrow().states.clone();
-    assert!(
-        states.values().all(|state| *state == ProcessState::Running),
-        "{states:?}"
-    );
+    assert!(states.values().all(|state| *state == ProcessState::Running), "{states:?}");
     assert_eq!(cluster.shutdown().await, []);
     let history = read_history(&file);
     Outcome { report, history }
@@ -78,13 +64,7 @@ async fn nothing(_: Look) {}
 fn describe(event: &Event) -> String {
     assert_eq!(event.process, Process::NEMESIS);
     let value = |key: &str| event.value[key].to_string().replace('"', "");
-    format!(
-        "{} {} {} {}",
-        event.f,
-        value("edge"),
-        value("nodes"),
-        value("result")
-    )
+    format!("{} {} {} {}", event.f, value("edge"), value("nodes"), value("result"))
 }
 
 #[tokio::test]
@@ -189,12 +169,6 @@ async fn when_it_is_cancelled_everything_is_undone() {
     })
     .await;
     assert_eq!(outcome.report.faults.len(), 3);
-    assert!(
-        outcome
-            .report
-            .faults
-            .iter()
-            .all(|record| record.ended.is_some())
-    );
+    assert!(outcome.report.faults.iter().all(|record| record.ended.is_some()));
     assert_eq!(outcome.history.len(), 6);
 }

@@ -38,10 +38,7 @@ async fn listen() -> SocketAddr {
 async fn network() -> Network {
     let mut nodes = BTreeMap::new();
     for node in NodeId::first(3) {
-        let listening = Listening {
-            peers: listen().await,
-            clients: listen().await,
-        };
+        let listening = Listening { peers: listen().await, clients: listen().await };
         nodes.insert(node, listening);
     }
     Network::open(nodes, Seed::new(1)).unwrap()
@@ -101,10 +98,7 @@ async fn each_link_is_cut_alone() {
         network.cut_exactly(BTreeSet::new()).await.unwrap();
         // What was held is delivered.
         let held = mesh.links.get_mut(&cut).unwrap().read_u8();
-        assert_eq!(
-            tokio::time::timeout(DEADLINE, held).await.unwrap().unwrap(),
-            7
-        );
+        assert_eq!(tokio::time::timeout(DEADLINE, held).await.unwrap().unwrap(), 7);
     }
     network.shutdown().await;
 }

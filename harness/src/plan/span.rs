@@ -24,8 +24,6 @@ pub(crate) fn serialize_option<S: Serializer>(
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;
     humantime::parse_duration(&text).map_err(|error| {
-        de::Error::custom(format!(
-            "{text:?} is no duration such as \"1s 500ms\": {error}"
-        ))
+        de::Error::custom(format!("{text:?} is no duration such as \"1s 500ms\": {error}"))
     })
 }

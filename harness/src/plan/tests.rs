@@ -8,10 +8,7 @@ fn a_settled_plan_is_read_as_it_was_written() {
     for seed in 0..20 {
         let plan = Plan {
             seed: Seed::new(seed).derive("some run"),
-            node: NodePlan {
-                bin: Some("/bin/node".into()),
-                flaws: vec!["local-reads".into()],
-            },
+            node: NodePlan { bin: Some("/bin/node".into()), flaws: vec!["local-reads".into()] },
             ..Plan::default()
         }
         .settled();
@@ -47,10 +44,7 @@ fn every_fault_can_be_written_down() {
         fault,
         draw: None,
     });
-    let plan = Plan {
-        schedule: Some(schedule.collect()),
-        ..Plan::default()
-    };
+    let plan = Plan { schedule: Some(schedule.collect()), ..Plan::default() };
     assert_eq!(Plan::parse(&plan.print().unwrap()).unwrap(), plan);
 }
 
@@ -62,10 +56,7 @@ fn a_fault_is_easy_to_read() {
         fault: Fault::Partition(Topology::Isolate(Target::Leader)),
         draw: Some(Seed::new(7)),
     };
-    let plan = Plan {
-        schedule: Some(vec![fault]),
-        ..Plan::default()
-    };
+    let plan = Plan { schedule: Some(vec![fault]), ..Plan::default() };
     let expected = r#"
 [[schedule]]
 at = "2s 500ms"
@@ -85,10 +76,7 @@ fn faults_draw_apart_from_each_other() {
         fault: Fault::Kill(Target::One),
         draw: None,
     };
-    let plan = Plan {
-        schedule: Some(vec![fault.clone(), fault]),
-        ..Plan::default()
-    };
+    let plan = Plan { schedule: Some(vec![fault.clone(), fault]), ..Plan::default() };
     let settled = plan.settled().schedule.unwrap();
     assert_ne!(settled[0].draw, settled[1].draw);
 }
@@ -109,22 +97,10 @@ fn mistakes_are_named_with_their_place() {
     check_refused("faults = [\"meteor\"]", "unknown variant `meteor`");
     check_refused("seed = -1", "plan:1:8");
     let entry = "[[schedule]]\nat = \"1s\"\nduration = \"1s\"\n";
-    check_refused(
-        &format!("{entry}fault = {{ kill = \"captain\" }}"),
-        "plan:4:",
-    );
-    check_refused(
-        &format!("{entry}fault = {{ kill = \"captain\" }}"),
-        "no target \"captain\"",
-    );
-    check_refused(
-        &format!("{entry}fault = {{ flood = \"one\" }}"),
-        "unknown variant `flood`",
-    );
-    check_refused(
-        &format!("{entry}loud = true\nfault = {{ kill = \"one\" }}"),
-        "plan:4:1",
-    );
+    check_refused(&format!("{entry}fault = {{ kill = \"captain\" }}"), "plan:4:");
+    check_refused(&format!("{entry}fault = {{ kill = \"captain\" }}"), "no target \"captain\"");
+    check_refused(&format!("{entry}fault = {{ flood = \"one\" }}"), "unknown variant `flood`");
+    check_refused(&format!("{entry}loud = true\nfault = {{ kill = \"one\" }}"), "plan:4:1");
     check_refused(entry, "missing field `fault`");
 }
 

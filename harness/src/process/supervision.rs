@@ -68,11 +68,7 @@ pub(super) struct Supervision {
 
 impl Supervision {
     pub(super) fn new(events: mpsc::WeakSender<Event>, publish: watch::Sender<Processes>) -> Self {
-        Self {
-            children: BTreeMap::new(),
-            events,
-            publish,
-        }
+        Self { children: BTreeMap::new(), events, publish }
     }
 
     /// Serves until the handle is gone, then kills and reaps whatever is left.
@@ -94,25 +90,13 @@ impl Supervision {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Launch {
-                node,
-                launch,
-                reply,
-            } => {
+            Event::Launch { node, launch, reply } => {
                 let result = self.handle_launch(node, &launch);
                 let _ = reply.send(result);
             }
-            Event::Signal {
-                node,
-                awaited,
-                reply,
-            } => self.handle_signal(node, awaited, reply),
+            Event::Signal { node, awaited, reply } => self.handle_signal(node, awaited, reply),
             Event::Changed { node, pid, change } => {
-                if self
-                    .children
-                    .get(&node)
-                    .is_some_and(|child| child.pid == pid)
-                {
+                if self.children.get(&node).is_some_and(|child| child.pid == pid) {
                     self.handle_changed(node, change);
                 }
             }
@@ -133,13 +117,8 @@ impl Supervision {
             reap(pid);
             ProcessError::Thread(error)
         })?;
-        let child = Child {
-            pid,
-            is_stopped: false,
-            is_doomed: false,
-            waiting: Vec::new(),
-            watcher,
-        };
+        let child =
+            Child { pid, is_stopped: false, is_doomed: false, waiting: Vec::new(), watcher };
         self.children.insert(node, child);
         self.set_state(node, ProcessState::Running);
         Ok(())
@@ -184,9 +163,8 @@ impl Supervision {
         };
         child.is_stopped = change == Awaited::Stopped;
         let waiting = std::mem::take(&mut child.waiting);
-        let (seen, rest): (Vec<_>, Vec<_>) = waiting
-            .into_iter()
-            .partition(|(awaited, _)| *awaited == change);
+        let (seen, rest): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(awaited, _)| *awaited == change);
         child.waiting = rest;
         self.set_state(
             node,
@@ -216,8 +194,7 @@ impl Supervision {
         } else {
             let unexpected = UnexpectedExit { node, exit };
             tracing::warn!(%node, %exit, "node ended by itself");
-            self.publish
-                .send_modify(|processes| processes.exits.push(unexpected));
+            self.publish.send_modify(|processes| processes.exits.push(unexpected));
             self.set_state(node, ProcessState::Exited(exit));
         }
         for (awaited, reply) in child.waiting {
@@ -240,30 +217,21 @@ fn spawn(launch: &Launch) -> Result<Pid, ProcessError> {
     let mut process = Command::new(&command.program);
     process
         .args(&command.arguments)
-        .envs(
-            command
-                .environment
-                .iter()
-                .map(|(name, value)| (name, value)),
-        )
+        .envs(command.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(open_log(&launch.stdout)?)
         .stderr(open_log(&launch.stderr)?)
         .process_group(0);
     die_with_parent(&mut process);
-    let child = process.spawn().map_err(|source| ProcessError::Start {
-        program: command.program.clone(),
-        source,
-    })?;
+    let child = process
+        .spawn()
+        .map_err(|source| ProcessError::Start { program: command.program.clone(), source })?;
     let pid = i32::try_from(child.id()).expect("the kernel's pids fit its own type");
     Ok(Pid::from_raw(pid))
 }
 
 /// Has the kernel kill the process when the calling thread ends, however it ends.
-#[expect(
-    unsafe_code,
-    reason = "only the child itself can ask for its parent's death signal"
-)]
+#[expect(unsafe_code, reason = "only the child itself can ask for its parent's death signal")]
 fn die_with_parent(process: &mut Command) {
     let parent = Pid::this();
     let ask = move || {
@@ -283,10 +251,7 @@ fn die_with_parent(process: &mut Command) {
 
 fn open_log(path: &Path) -> Result<File, ProcessError> {
     let file = File::options().create(true).append(true).open(path);
-    file.map_err(|source| ProcessError::Log {
-        path: path.into(),
-        source,
-    })
+    file.map_err(|source| ProcessError::Log { path: path.into(), source })
 }
 
 /// Takes an ended child's status from the kernel; from then on its pid may be anybody's.

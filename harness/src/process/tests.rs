@@ -30,10 +30,7 @@ fn shell(folder: &Path, script: &str) -> Launch {
 }
 
 fn sleeper(folder: &Path, name: &str) -> Launch {
-    Launch {
-        stdout: folder.join(name),
-        ..shell(folder, "echo $$; exec sleep 1000")
-    }
+    Launch { stdout: folder.join(name), ..shell(folder, "echo $$; exec sleep 1000") }
 }
 
 /// Waits until `probe` finds something.
@@ -70,10 +67,7 @@ async fn actions_return_when_their_effect_is_seen() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("n1.log");
     let supervisor = Supervisor::start().unwrap();
-    supervisor
-        .launch(N1, sleeper(folder.path(), "n1.log"))
-        .await
-        .unwrap();
+    supervisor.launch(N1, sleeper(folder.path(), "n1.log")).await.unwrap();
     assert_eq!(supervisor.state(N1), Some(ProcessState::Running));
     let pid = pid_in(&log);
 
@@ -93,13 +87,8 @@ async fn actions_return_when_their_effect_is_seen() {
     assert_eq!(supervisor.state(N1), Some(ProcessState::Killed));
     assert!(supervisor.processes().borrow().exits.is_empty());
 
-    supervisor
-        .launch(N1, sleeper(folder.path(), "n1.log"))
-        .await
-        .unwrap();
-    let next = wait_for("another pid", || {
-        Some(pid_in(&log)).filter(|&next| next != pid)
-    });
+    supervisor.launch(N1, sleeper(folder.path(), "n1.log")).await.unwrap();
+    let next = wait_for("another pid", || Some(pid_in(&log)).filter(|&next| next != pid));
     assert!(state_of(next).is_some());
     supervisor.shutdown().await;
     assert_eq!(state_of(next), None);
@@ -109,10 +98,7 @@ async fn actions_return_when_their_effect_is_seen() {
 async fn a_pause_can_be_taken_back_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let supervisor = Supervisor::start().unwrap();
-    supervisor
-        .launch(N1, sleeper(folder.path(), "n1.log"))
-        .await
-        .unwrap();
+    supervisor.launch(N1, sleeper(folder.path(), "n1.log")).await.unwrap();
     let pid = pid_in(&folder.path().join("n1.log"));
     for _ in 0..200 {
         supervisor.pause(N1).await.unwrap();
@@ -127,20 +113,13 @@ async fn a_pause_can_be_taken_back_at_once() {
 async fn what_cannot_be_done_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let supervisor = Supervisor::start().unwrap();
-    for result in [
-        supervisor.kill(N1).await,
-        supervisor.pause(N1).await,
-        supervisor.resume(N1).await,
-    ] {
+    for result in
+        [supervisor.kill(N1).await, supervisor.pause(N1).await, supervisor.resume(N1).await]
+    {
         assert!(matches!(result, Err(ProcessError::NotRunning { node: N1 })));
     }
-    supervisor
-        .launch(N1, sleeper(folder.path(), "n1.log"))
-        .await
-        .unwrap();
-    let again = supervisor
-        .launch(N1, sleeper(folder.path(), "n1.log"))
-        .await;
+    supervisor.launch(N1, sleeper(folder.path(), "n1.log")).await.unwrap();
+    let again = supervisor.launch(N1, sleeper(folder.path(), "n1.log")).await;
     assert!(matches!(again, Err(ProcessError::Running { node: N1 })));
 
     let mut missing = sleeper(folder.path(), "n2.log");
@@ -158,49 +137,26 @@ async fn a_node_that_ends_by_itself_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let supervisor = Supervisor::start().unwrap();
     let mut processes = supervisor.processes();
-    supervisor
-        .launch(N1, shell(folder.path(), "echo why >&2; exit 7"))
-        .await
-        .unwrap();
-    supervisor
-        .launch(N2, shell(folder.path(), "kill -ABRT $$"))
-        .await
-        .unwrap();
+    supervisor.launch(N1, shell(folder.path(), "echo why >&2; exit 7")).await.unwrap();
+    supervisor.launch(N2, shell(folder.path(), "kill -ABRT $$")).await.unwrap();
     let both = processes.wait_for(|processes| processes.exits.len() == 2);
-    let mut exits = tokio::time::timeout(DEADLINE, both)
-        .await
-        .unwrap()
-        .unwrap()
-        .exits
-        .clone();
+    let mut exits = tokio::time::timeout(DEADLINE, both).await.unwrap().unwrap().exits.clone();
     exits.sort_by_key(|exit| exit.node);
     assert_eq!(exits[0].to_string(), "node n1 ended by itself: exit code 7");
     assert_eq!(exits[1].to_string(), "node n2 ended by itself: SIGABRT");
-    assert_eq!(
-        supervisor.state(N1),
-        Some(ProcessState::Exited(Exit::Code(7)))
-    );
+    assert_eq!(supervisor.state(N1), Some(ProcessState::Exited(Exit::Code(7))));
     let log = std::fs::read_to_string(folder.path().join("stderr.log")).unwrap();
     assert_eq!(log, "why\n");
     // It may be started again.
-    supervisor
-        .launch(N1, sleeper(folder.path(), "n1.log"))
-        .await
-        .unwrap();
+    supervisor.launch(N1, sleeper(folder.path(), "n1.log")).await.unwrap();
 }
 
 #[tokio::test]
 async fn dropping_the_supervisor_kills_everything() {
     let folder = tempfile::tempdir().unwrap();
     let supervisor = Supervisor::start().unwrap();
-    supervisor
-        .launch(N1, sleeper(folder.path(), "n1.log"))
-        .await
-        .unwrap();
-    supervisor
-        .launch(N2, sleeper(folder.path(), "n2.log"))
-        .await
-        .unwrap();
+    supervisor.launch(N1, sleeper(folder.path(), "n1.log")).await.unwrap();
+    supervisor.launch(N2, sleeper(folder.path(), "n2.log")).await.unwrap();
     let pids = ["n1.log", "n2.log"].map(|log| pid_in(&folder.path().join(log)));
     supervisor.pause(N2).await.unwrap();
     drop(supervisor);
@@ -214,14 +170,8 @@ async fn make_orphans_when_asked() {
         return;
     };
     let supervisor = Supervisor::start().unwrap();
-    supervisor
-        .launch(N1, sleeper(folder.as_ref(), "n1.log"))
-        .await
-        .unwrap();
-    supervisor
-        .launch(N2, sleeper(folder.as_ref(), "n2.log"))
-        .await
-        .unwrap();
+    supervisor.launch(N1, sleeper(folder.as_ref(), "n1.log")).await.unwrap();
+    supervisor.launch(N2, sleeper(folder.as_ref(), "n2.log")).await.unwrap();
     pid_in(&Path::new(&folder).join("n2.log"));
     supervisor.pause(N2).await.unwrap();
     std::fs::write(Path::new(&folder).join("ready"), "").unwrap();
@@ -239,9 +189,7 @@ fn a_killed_harness_leaves_nobody() {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        wait_for("the harness", || {
-            folder.path().join("ready").exists().then_some(())
-        });
+        wait_for("the harness", || folder.path().join("ready").exists().then_some(()));
         let pids = ["n1.log", "n2.log"].map(|log| pid_in(&folder.path().join(log)));
         assert!(pids.iter().all(|&pid| state_of(pid).is_some()));
         kill(Pid::from_raw(harness.id().try_into().unwrap()), signal).unwrap();

@@ -67,10 +67,7 @@ impl End {
         // The systems under test set this on their own connections; a proxy that did not would
         // delay what they send at once. Failing to is no reason to fail.
         let _ = stream.set_nodelay(true);
-        Self {
-            stream,
-            is_over: false,
-        }
+        Self { stream, is_over: false }
     }
 
     fn close(mut self) {
@@ -202,8 +199,7 @@ impl Direction {
             Ok(0) => self.farewell = Some(Farewell::Regular),
             Ok(count) => {
                 let mode = *mode.borrow();
-                self.shaper
-                    .take_in(count, Instant::now(), mode, &mut self.generator);
+                self.shaper.take_in(count, Instant::now(), mode, &mut self.generator);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => self.farewell = Some(Farewell::Broken(error)),

@@ -36,11 +36,7 @@ pub(super) struct Shaper {
 
 impl Shaper {
     pub(super) fn new() -> Self {
-        Self {
-            chunks: VecDeque::new(),
-            len: 0,
-            rest_until: None,
-        }
+        Self { chunks: VecDeque::new(), len: 0, rest_until: None }
     }
 
     /// Returns how many bytes are in hand.
@@ -152,32 +148,20 @@ mod tests {
     #[test]
     fn delayed_bytes_are_due_in_order() {
         let now = Instant::now();
-        let mode = Mode::Delay {
-            latency: 50 * MS,
-            jitter: Duration::ZERO,
-        };
+        let mode = Mode::Delay { latency: 50 * MS, jitter: Duration::ZERO };
         let mut shaper = shaper(now, mode, &[5]);
         shaper.take_in(6, now + 10 * MS, mode, &mut Seed::new(1).generator());
-        assert_eq!(
-            shaper.release(now + 49 * MS, mode),
-            Release::At(now + 50 * MS)
-        );
+        assert_eq!(shaper.release(now + 49 * MS, mode), Release::At(now + 50 * MS));
         assert_eq!(shaper.release(now + 50 * MS, mode), Release::Now(5));
         assert_eq!(shaper.release(now + 60 * MS, mode), Release::Now(11));
         shaper.pass_on(5, now + 50 * MS, mode);
-        assert_eq!(
-            shaper.release(now + 50 * MS, mode),
-            Release::At(now + 60 * MS)
-        );
+        assert_eq!(shaper.release(now + 50 * MS, mode), Release::At(now + 60 * MS));
     }
 
     #[test]
     fn jitter_keeps_its_bounds_and_the_order() {
         let now = Instant::now();
-        let mode = Mode::Delay {
-            latency: 10 * MS,
-            jitter: 20 * MS,
-        };
+        let mode = Mode::Delay { latency: 10 * MS, jitter: 20 * MS };
         let mut generator = Seed::new(3).generator();
         let mut shaper = Shaper::new();
         for _ in 0..100 {
@@ -193,9 +177,7 @@ mod tests {
     #[test]
     fn a_throttled_link_keeps_its_rate() {
         let start = Instant::now();
-        let mode = Mode::Throttle {
-            bytes_per_second: 10_000,
-        };
+        let mode = Mode::Throttle { bytes_per_second: 10_000 };
         let mut shaper = shaper(start, mode, &[5_000]);
         let mut now = start;
         loop {

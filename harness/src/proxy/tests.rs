@@ -49,9 +49,7 @@ async fn dial(proxy: &Proxy) -> TcpStream {
 
 async fn expect(stream: &mut TcpStream, expected: &[u8]) {
     let mut found = vec![0; expected.len()];
-    within("an echo", stream.read_exact(&mut found))
-        .await
-        .unwrap();
+    within("an echo", stream.read_exact(&mut found)).await.unwrap();
     assert!(found == expected, "other bytes came back than were sent");
 }
 
@@ -123,9 +121,7 @@ async fn a_blackhole_hides_ends_and_resets() {
     expect_silence(&mut broken).await;
     proxy.set_mode(Mode::Open).await.unwrap();
     let mut words = Vec::new();
-    within("the end", ended.read_to_end(&mut words))
-        .await
-        .unwrap();
+    within("the end", ended.read_to_end(&mut words)).await.unwrap();
     assert_eq!(words, b"last words");
     expect_reset(&mut broken).await;
 }
@@ -147,9 +143,7 @@ async fn who_gives_up_in_a_blackhole_was_never_there() {
     };
     within("the proxy to forget the first", forgotten).await;
     proxy.set_mode(Mode::Open).await.unwrap();
-    let (mut first, _) = within("the one who stayed", listener.accept())
-        .await
-        .unwrap();
+    let (mut first, _) = within("the one who stayed", listener.accept()).await.unwrap();
     expect(&mut first, b"patience").await;
     let second = tokio::time::timeout(QUIET, listener.accept()).await;
     assert!(second.is_err(), "who gave up was connected after all");
@@ -163,9 +157,7 @@ async fn who_says_everything_at_once_is_answered() {
         stream.write_all(b"all").await.unwrap();
         stream.shutdown().await.unwrap();
         let mut answer = Vec::new();
-        within("an answer", stream.read_to_end(&mut answer))
-            .await
-            .unwrap();
+        within("an answer", stream.read_to_end(&mut answer)).await.unwrap();
         assert_eq!(answer, b"all");
     }
 }
@@ -206,10 +198,7 @@ async fn a_delay_is_kept_both_ways_and_order_too() {
     let proxy = proxy().await;
     let mut stream = dial(&proxy).await;
     ping(&mut stream, b"before").await;
-    let mode = Mode::Delay {
-        latency: 30 * MS,
-        jitter: 10 * MS,
-    };
+    let mode = Mode::Delay { latency: 30 * MS, jitter: 10 * MS };
     proxy.set_mode(mode).await.unwrap();
     let start = Instant::now();
     ping(&mut stream, b"slow").await;
@@ -227,9 +216,7 @@ async fn a_delay_is_kept_both_ways_and_order_too() {
 async fn a_throttle_keeps_its_rate() {
     let proxy = proxy().await;
     let mut stream = dial(&proxy).await;
-    let mode = Mode::Throttle {
-        bytes_per_second: 100_000,
-    };
+    let mode = Mode::Throttle { bytes_per_second: 100_000 };
     proxy.set_mode(mode).await.unwrap();
     let start = Instant::now();
     ping(&mut stream, &[7; 20_000]).await;
@@ -315,12 +302,7 @@ fn a_held_port_is_given_to_nobody_else() {
         assert_eq!(listener.local_addr().unwrap().port(), number);
     }
     // Who asks for any port gets another one.
-    let others: Vec<_> = (0..500)
-        .map(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
-        .collect();
-    assert!(
-        others
-            .iter()
-            .all(|other| other.local_addr().unwrap() != port.address())
-    );
+    let others: Vec<_> =
+        (0..500).map(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
+    assert!(others.iter().all(|other| other.local_addr().unwrap() != port.address()));
 }

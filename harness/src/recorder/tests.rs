@@ -20,9 +20,7 @@ fn new() -> (TempDir, PathBuf, Recorder, Recording) {
 
 fn read(path: &Path) -> Vec<Event> {
     let text = fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn write_of(value: u64) -> Invocation {
@@ -30,10 +28,7 @@ fn write_of(value: u64) -> Invocation {
 }
 
 fn done(value: u64) -> Outcome {
-    Outcome::Ok {
-        value: json!(value),
-        position: Some(value),
-    }
+    Outcome::Ok { value: json!(value), position: Some(value) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -54,10 +49,7 @@ async fn the_order_of_lines_is_the_order_of_times() {
             }
         });
     }
-    recorder
-        .remark("partition", json!({"edge": "begin"}))
-        .await
-        .unwrap();
+    recorder.remark("partition", json!({"edge": "begin"})).await.unwrap();
     clients.join_all().await;
     assert_eq!(recording.finish().await.unwrap(), 2 * CLIENTS * EACH + 1);
     let events = read(&path);
@@ -97,10 +89,7 @@ async fn wait_for_lines(path: &Path, lines: usize) {
         if text.ends_with('\n') && text.lines().count() == lines {
             return;
         }
-        assert!(
-            start.elapsed() < DEADLINE,
-            "only this was written: {text:?}"
-        );
+        assert!(start.elapsed() < DEADLINE, "only this was written: {text:?}");
         tokio::task::yield_now().await;
     }
 }
@@ -122,14 +111,8 @@ async fn an_abandoned_invocation_ends_unknown_and_the_end_waits_for_it() {
     let events = read(&path);
     assert_eq!(events.len() as u64, count);
     let last = events.last().unwrap();
-    assert_eq!(
-        (last.event_type, last.process),
-        (EventType::Info, Process::Client(3))
-    );
-    assert!(matches!(
-        recorder.invoke(1, &write_of(1)).await,
-        Err(RecordError::Ended)
-    ));
+    assert_eq!((last.event_type, last.process), (EventType::Info, Process::Client(3)));
+    assert!(matches!(recorder.invoke(1, &write_of(1)).await, Err(RecordError::Ended)));
 }
 
 #[tokio::test]
@@ -138,26 +121,15 @@ async fn a_full_disk_is_said() {
     let file = File::options().write(true).open("/dev/full").unwrap();
     let (recorder, recording) = Recorder::begin("/dev/full".as_ref(), file).unwrap();
     let open = recorder.invoke(3, &write_of(5)).await.unwrap();
-    let error = tokio::time::timeout(DEADLINE, recorder.failed())
-        .await
-        .unwrap();
+    let error = tokio::time::timeout(DEADLINE, recorder.failed()).await.unwrap();
     assert!(matches!(error, RecordError::Write { .. }), "{error}");
     open.complete(&done(5));
-    assert!(matches!(
-        recorder.invoke(3, &write_of(6)).await,
-        Err(RecordError::Write { .. })
-    ));
-    assert!(matches!(
-        recording.finish().await,
-        Err(RecordError::Write { .. })
-    ));
+    assert!(matches!(recorder.invoke(3, &write_of(6)).await, Err(RecordError::Write { .. })));
+    assert!(matches!(recording.finish().await, Err(RecordError::Write { .. })));
 }
 
 #[test]
 fn an_old_history_is_not_written_over() {
     let (_folder, path, ..) = new();
-    assert!(matches!(
-        Recorder::create(&path),
-        Err(RecordError::Create { .. })
-    ));
+    assert!(matches!(Recorder::create(&path), Err(RecordError::Create { .. })));
 }

@@ -86,7 +86,8 @@ impl StormView {
     fn describe(&self, elapsed: Duration) -> String {
         let Tally { ok, fail, info, .. } = self.tallies.total();
         let leader = self.status.borrow().leader();
-        let leader = leader.map_or("no leader".into(), |it| format!("{} leads term {}", it.node, it.term));
+        let leader =
+            leader.map_or("no leader".into(), |it| format!("{} leads term {}", it.node, it.term));
         let faults = self.in_force.borrow().join(", ");
         let faults = if faults.is_empty() { "calm".into() } else { faults };
         format!(

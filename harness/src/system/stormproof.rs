@@ -52,15 +52,9 @@ impl Stormproof {
         Config {
             id: view.node.number(),
             cluster: view.cluster.clone(),
-            listen: ListenConfig {
-                peers: view.listen_peers,
-                clients: view.listen_clients,
-            },
+            listen: ListenConfig { peers: view.listen_peers, clients: view.listen_clients },
             peers: peers
-                .map(|(id, address)| PeerConfig {
-                    id: id.number(),
-                    address: *address,
-                })
+                .map(|(id, address)| PeerConfig { id: id.number(), address: *address })
                 .collect(),
             data: view.folder.join("data"),
             timings: TimingsConfig {
@@ -112,10 +106,7 @@ fn find_program(bin: &Path) -> Result<PathBuf, SystemError> {
     std::path::absolute(bin)
         .ok()
         .filter(|path| path.is_file())
-        .ok_or_else(|| SystemError::Program {
-            path: bin.into(),
-            why: "there is no such file",
-        })
+        .ok_or_else(|| SystemError::Program { path: bin.into(), why: "there is no such file" })
 }
 
 impl System for Stormproof {
@@ -132,18 +123,11 @@ impl System for Stormproof {
                 (OWN_PROGRAM.into(), vec!["node".into(), flag, file])
             }
         };
-        Ok(CommandLine {
-            program,
-            arguments,
-            environment: Vec::new(),
-        })
+        Ok(CommandLine { program, arguments, environment: Vec::new() })
     }
 
     fn probe(&self, clients: SocketAddr) -> Box<dyn Probe> {
-        Box::new(StatusProbe {
-            address: clients,
-            client: None,
-        })
+        Box::new(StatusProbe { address: clients, client: None })
     }
 }
 
@@ -189,9 +173,7 @@ fn understand(answer: StatusResponse) -> Result<NodeStatus, ProbeError> {
         WireRole::Candidate => Role::Candidate,
         WireRole::Leader => Role::Leader,
         WireRole::Unspecified => {
-            return Err(ProbeError::Nonsense {
-                what: "it has no role",
-            });
+            return Err(ProbeError::Nonsense { what: "it has no role" });
         }
     };
     Ok(NodeStatus {
@@ -218,10 +200,7 @@ mod tests {
             folder,
             listen_peers: address(4001),
             listen_clients: address(4002),
-            peers: vec![
-                (NodeId::new(1), address(5001)),
-                (NodeId::new(2), address(4001)),
-            ],
+            peers: vec![(NodeId::new(1), address(5001)), (NodeId::new(2), address(4001))],
         }
     }
 
@@ -237,10 +216,7 @@ mod tests {
         let command = system.prepare(&view(folder.path().into())).unwrap();
         let file = folder.path().join("config.yaml");
         assert_eq!(command.program, PathBuf::from(OWN_PROGRAM));
-        assert_eq!(
-            command.arguments,
-            ["node", "--config", file.to_str().unwrap()]
-        );
+        assert_eq!(command.arguments, ["node", "--config", file.to_str().unwrap()]);
         let expected = format!(
             r#"id: 2
 cluster: run "7"

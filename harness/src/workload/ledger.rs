@@ -49,10 +49,7 @@ impl Ledger {
     /// Makes a workload on this many books of this many accounts.
     pub fn new(books: u64, accounts: u64) -> Self {
         // Trades need two accounts.
-        Self {
-            books: books.max(1),
-            accounts: accounts.max(2),
-        }
+        Self { books: books.max(1), accounts: accounts.max(2) }
     }
 
     fn books(&self) -> impl Iterator<Item = String> {
@@ -74,10 +71,8 @@ impl Workload for Ledger {
     }
 
     fn set_up(&self) -> Vec<Invocation> {
-        let holdings: Value = SYMBOLS
-            .iter()
-            .map(|&symbol| (symbol.to_owned(), json!(SHARES)))
-            .collect();
+        let holdings: Value =
+            SYMBOLS.iter().map(|&symbol| (symbol.to_owned(), json!(SHARES))).collect();
         let open = |book: String, account| {
             let value = json!({"account": account, "cash": CASH, "holdings": holdings});
             Invocation::new("open", book, value)
@@ -90,9 +85,7 @@ impl Workload for Ledger {
 
     /// An account that exists will do: an earlier attempt with an unknown outcome opened it.
     fn is_set_up(&self, answer: &Value) -> bool {
-        answer
-            .get("rejected")
-            .is_none_or(|why| why == "account-exists")
+        answer.get("rejected").is_none_or(|why| why == "account-exists")
     }
 
     fn generator(&self, random: ChaCha12Rng) -> Box<dyn Generator> {
@@ -105,9 +98,7 @@ impl Workload for Ledger {
     }
 
     fn final_reads(&self) -> Vec<Invocation> {
-        self.books()
-            .map(|book| Invocation::new("book", book, Value::Null))
-            .collect()
+        self.books().map(|book| Invocation::new("book", book, Value::Null)).collect()
     }
 
     /// After the book comes its whole history, page by page.
@@ -124,17 +115,11 @@ impl Workload for Ledger {
                 last + 1
             }
         };
-        Some(Invocation::new(
-            "history",
-            read.key.clone(),
-            json!({"from": from, "limit": 0}),
-        ))
+        Some(Invocation::new("history", read.key.clone(), json!({"from": from, "limit": 0})))
     }
 
     fn functions(&self) -> &'static [&'static str] {
-        &[
-            "open", "trade", "transfer", "deposit", "withdraw", "account", "book", "history",
-        ]
+        &["open", "trade", "transfer", "deposit", "withdraw", "account", "book", "history"]
     }
 
     fn model(&self) -> ModelName {
@@ -175,11 +160,7 @@ impl Mix {
 
     /// A size from 1 up, except by mistake.
     fn size(&mut self, largest: u64) -> u64 {
-        if self.is_mistake() {
-            0
-        } else {
-            self.random.random_range(1..=largest)
-        }
+        if self.is_mistake() { 0 } else { self.random.random_range(1..=largest) }
     }
 
     fn is_mistake(&mut self) -> bool {
@@ -203,10 +184,7 @@ impl Generator for Mix {
             55..65 => {
                 let (from, to) = self.pair();
                 let amount = self.size(TRANSFER_MAX);
-                (
-                    "transfer",
-                    json!({"from": from, "to": to, "amount": amount}),
-                )
+                ("transfer", json!({"from": from, "to": to, "amount": amount}))
             }
             draw @ 65..71 => {
                 let account = self.account();

@@ -60,18 +60,11 @@ impl Workload for Register {
     }
 
     fn generator(&self, random: ChaCha12Rng) -> Box<dyn Generator> {
-        Box::new(Mix {
-            random,
-            keys: self.keys().collect(),
-            seen: BTreeMap::new(),
-            written: 0,
-        })
+        Box::new(Mix { random, keys: self.keys().collect(), seen: BTreeMap::new(), written: 0 })
     }
 
     fn final_reads(&self) -> Vec<Invocation> {
-        self.keys()
-            .map(|key| Invocation::new("read", key, Value::Null))
-            .collect()
+        self.keys().map(|key| Invocation::new("read", key, Value::Null)).collect()
     }
 
     fn final_read_after(&self, _: &Invocation, _: &Value) -> Option<Invocation> {

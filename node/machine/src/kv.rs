@@ -107,9 +107,7 @@ impl StateMachine for Kv {
             Operation::Append { value } => {
                 let whole = self.values.entry(key.clone()).or_default();
                 whole.push_str(value);
-                Outcome::Append {
-                    length: whole.len() as u64,
-                }
+                Outcome::Append { length: whole.len() as u64 }
             }
             Operation::Delete => {
                 let existed = self.values.remove(key).is_some();
@@ -119,8 +117,6 @@ impl StateMachine for Kv {
     }
 
     fn query(&self, Query { key }: &Query) -> Answer {
-        Answer {
-            value: self.values.get(key).cloned(),
-        }
+        Answer { value: self.values.get(key).cloned() }
     }
 }

@@ -213,15 +213,8 @@ impl StateMachine for Ledger {
 
     fn apply(&mut self, Command { book, operation }: &Command) -> Outcome {
         // Only an open may create a book, and only if it is not rejected.
-        if let Operation::Open {
-            account,
-            cash,
-            holdings,
-        } = operation
-        {
-            return self
-                .open(book, account, *cash, holdings)
-                .map(Receipt::Account);
+        if let Operation::Open { account, cash, holdings } = operation {
+            return self.open(book, account, *cash, holdings).map(Receipt::Account);
         }
         let mut nowhere = Book::default();
         let book = self.books.get_mut(book).unwrap_or(&mut nowhere);
@@ -234,9 +227,9 @@ impl StateMachine for Ledger {
                 book.withdraw(account, *amount).map(Receipt::Account)
             }
             Operation::Trade(terms) => book.trade(terms).map(Receipt::Trade),
-            Operation::Transfer { from, to, amount } => book
-                .transfer(from, to, *amount)
-                .map(|from_cash| Receipt::Transfer { from_cash }),
+            Operation::Transfer { from, to, amount } => {
+                book.transfer(from, to, *amount).map(|from_cash| Receipt::Transfer { from_cash })
+            }
         }
     }
 
@@ -250,10 +243,7 @@ impl StateMachine for Ledger {
                     .ok_or(Rejection::UnknownAccount),
             ),
             Query::Book { book } => self.books.get(book).map_or(
-                Answer::Book {
-                    accounts: Vec::new(),
-                    trades: 0,
-                },
+                Answer::Book { accounts: Vec::new(), trades: 0 },
                 |book| Answer::Book {
                     accounts: book
                         .accounts
@@ -283,18 +273,10 @@ impl Ledger {
         holdings: &[(String, u64)],
     ) -> Result<Account, Rejection> {
         let symbols = holdings.iter().map(|(symbol, _)| symbol.as_str());
-        if ![book, account]
-            .into_iter()
-            .chain(symbols)
-            .all(account::is_valid_name)
-        {
+        if ![book, account].into_iter().chain(symbols).all(account::is_valid_name) {
             return Err(Rejection::InvalidName);
         }
-        if self
-            .books
-            .get(book)
-            .is_some_and(|book| book.accounts.contains_key(account))
-        {
+        if self.books.get(book).is_some_and(|book| book.accounts.contains_key(account)) {
             return Err(Rejection::AccountExists);
         }
         let opened = Account::endowed(cash, holdings)?;
@@ -307,82 +289,45 @@ impl Ledger {
 impl Book {
     fn deposit(&mut self, account: &str, amount: u64) -> Result<Account, Rejection> {
         check_moves_something(amount)?;
-        let account = self
-            .accounts
-            .get_mut(account)
-            .ok_or(Rejection::UnknownAccount)?;
-        account.cash = account
-            .cash
-            .checked_add(amount)
-            .ok_or(Rejection::Overflow)?;
+        let account = self.accounts.get_mut(account).ok_or(Rejection::UnknownAccount)?;
+        account.cash = account.cash.checked_add(amount).ok_or(Rejection::Overflow)?;
         Ok(account.clone())
     }
 
     fn withdraw(&mut self, account: &str, amount: u64) -> Result<Account, Rejection> {
         check_moves_something(amount)?;
-        let account = self
-            .accounts
-            .get_mut(account)
-            .ok_or(Rejection::UnknownAccount)?;
-        account.cash = account
-            .cash
-            .checked_sub(amount)
-            .ok_or(Rejection::InsufficientCash)?;
+        let account = self.accounts.get_mut(account).ok_or(Rejection::UnknownAccount)?;
+        account.cash = account.cash.checked_sub(amount).ok_or(Rejection::InsufficientCash)?;
         Ok(account.clone())
     }
 
     /// Settles a trade. Every new balance is computed before the first one is stored (L2).
     fn trade(&mut self, terms: &Terms) -> Result<TradeNumber, Rejection> {
-        let Terms {
-            buyer,
-            seller,
-            symbol,
-            quantity,
-            price,
-        } = terms;
+        let Terms { buyer, seller, symbol, quantity, price } = terms;
         check_moves_something(*quantity)?;
         let (before_buyer, before_seller) = self.both(buyer, seller)?;
         let cost = quantity.checked_mul(*price).ok_or(Rejection::Overflow)?;
-        let buyer_cash = before_buyer
-            .cash
-            .checked_sub(cost)
-            .ok_or(Rejection::InsufficientCash)?;
+        let buyer_cash = before_buyer.cash.checked_sub(cost).ok_or(Rejection::InsufficientCash)?;
         let seller_shares = before_seller
             .shares(symbol)
             .checked_sub(*quantity)
             .ok_or(Rejection::InsufficientShares)?;
-        let seller_cash = before_seller
-            .cash
-            .checked_add(cost)
-            .ok_or(Rejection::Overflow)?;
-        let buyer_shares = before_buyer
-            .shares(symbol)
-            .checked_add(*quantity)
-            .ok_or(Rejection::Overflow)?;
+        let seller_cash = before_seller.cash.checked_add(cost).ok_or(Rejection::Overflow)?;
+        let buyer_shares =
+            before_buyer.shares(symbol).checked_add(*quantity).ok_or(Rejection::Overflow)?;
 
-        self.existing(buyer)
-            .settle(buyer_cash, symbol, buyer_shares);
-        self.existing(seller)
-            .settle(seller_cash, symbol, seller_shares);
+        self.existing(buyer).settle(buyer_cash, symbol, buyer_shares);
+        self.existing(seller).settle(seller_cash, symbol, seller_shares);
         let number = TradeNumber(self.trades.len() as u64 + 1);
-        self.trades.push(Trade {
-            number,
-            terms: terms.clone(),
-        });
+        self.trades.push(Trade { number, terms: terms.clone() });
         Ok(number)
     }
 
     fn transfer(&mut self, from: &str, to: &str, amount: u64) -> Result<u64, Rejection> {
         check_moves_something(amount)?;
         let (source, destination) = self.both(from, to)?;
-        let from_cash = source
-            .cash
-            .checked_sub(amount)
-            .ok_or(Rejection::InsufficientCash)?;
-        let to_cash = destination
-            .cash
-            .checked_add(amount)
-            .ok_or(Rejection::Overflow)?;
+        let from_cash = source.cash.checked_sub(amount).ok_or(Rejection::InsufficientCash)?;
+        let to_cash = destination.cash.checked_add(amount).ok_or(Rejection::Overflow)?;
         self.existing(from).cash = from_cash;
         self.existing(to).cash = to_cash;
         Ok(from_cash)
@@ -407,24 +352,14 @@ impl Book {
 }
 
 fn check_moves_something(amount: u64) -> Result<(), Rejection> {
-    if amount == 0 {
-        Err(Rejection::ZeroQuantity)
-    } else {
-        Ok(())
-    }
+    if amount == 0 { Err(Rejection::ZeroQuantity) } else { Ok(()) }
 }
 
 /// Returns the trades from number `from` on, at most `limit` of them.
 fn excerpt(trades: &[Trade], from: u64, limit: usize) -> &[Trade] {
     // A trade's number is its place plus one (L3), so no search is needed.
-    let start = usize::try_from(from.saturating_sub(1))
-        .unwrap_or(usize::MAX)
-        .min(trades.len());
-    let limit = if limit == 0 {
-        HISTORY_MAX
-    } else {
-        limit.min(HISTORY_MAX)
-    };
+    let start = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX).min(trades.len());
+    let limit = if limit == 0 { HISTORY_MAX } else { limit.min(HISTORY_MAX) };
     let end = start.saturating_add(limit).min(trades.len());
     &trades[start..end]
 }

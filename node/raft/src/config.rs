@@ -78,22 +78,13 @@ impl fmt::Display for StartError {
             Self::NotMember(id) => write!(f, "node {id} is not a member of its own cluster"),
             Self::ZeroId => write!(f, "node id 0 stands for nobody"),
             Self::Impatient => {
-                write!(
-                    f,
-                    "the election timeout must be longer than the heartbeat interval"
-                )
+                write!(f, "the election timeout must be longer than the heartbeat interval")
             }
             Self::BrokenLog(place) => {
-                write!(
-                    f,
-                    "the recovered log is not in order at its entry number {place}"
-                )
+                write!(f, "the recovered log is not in order at its entry number {place}")
             }
             Self::TermFromFuture => {
-                write!(
-                    f,
-                    "the recovered log has a term that the recovered hard state never saw"
-                )
+                write!(f, "the recovered log has a term that the recovered hard state never saw")
             }
         }
     }

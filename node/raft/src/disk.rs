@@ -43,11 +43,7 @@ impl Disk {
 
     /// Notes a write that is handed out, and the end of the log that it leaves.
     pub(crate) fn begin(&mut self, write: &Write, last_log_index: LogIndex) {
-        assert_eq!(
-            write.id,
-            self.last_write.next(),
-            "I7 Write Order: a write out of turn"
-        );
+        assert_eq!(write.id, self.last_write.next(), "I7 Write Order: a write out of turn");
         if let Some(from) = write.truncate_from {
             let kept = from.previous();
             self.durable_index = self.durable_index.min(kept);
@@ -61,10 +57,7 @@ impl Disk {
 
     /// Notes that every write up to `upto` is durable.
     pub(crate) fn complete(&mut self, upto: WriteId) {
-        assert!(
-            upto <= self.last_write,
-            "I7 Write Order: durable before it was written"
-        );
+        assert!(upto <= self.last_write, "I7 Write Order: durable before it was written");
         self.persisted = self.persisted.max(upto);
         while let Some(&(id, index)) = self.under_way.front()
             && id <= upto
@@ -96,11 +89,7 @@ mod tests {
         assert_eq!(disk.gate(), Some(WriteId(2)));
 
         disk.complete(WriteId(1));
-        assert_eq!(
-            disk.durable_index(),
-            LogIndex(4),
-            "entries 5 to 9 of write 1 are gone"
-        );
+        assert_eq!(disk.durable_index(), LogIndex(4), "entries 5 to 9 of write 1 are gone");
         disk.complete(WriteId(2));
         assert_eq!(disk.durable_index(), LogIndex(7));
         assert_eq!(disk.gate(), None);
@@ -121,9 +110,6 @@ mod tests {
         }
         disk.complete(WriteId(2));
         disk.complete(WriteId(1));
-        assert_eq!(
-            (disk.durable_index(), disk.gate()),
-            (LogIndex(2), Some(WriteId(3)))
-        );
+        assert_eq!((disk.durable_index(), disk.gate()), (LogIndex(2), Some(WriteId(3))));
     }
 }

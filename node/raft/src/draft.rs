@@ -31,10 +31,7 @@ impl Draft {
 
     /// Notes a truncation; it must come before the entries that one input appends.
     pub(crate) fn persist_truncation(&mut self, from: LogIndex) {
-        assert!(
-            self.entries.is_empty(),
-            "a write truncates before it appends"
-        );
+        assert!(self.entries.is_empty(), "a write truncates before it appends");
         self.truncate_from = Some(from);
     }
 
@@ -48,11 +45,7 @@ impl Draft {
 
     /// Sends at once.
     pub(crate) fn send(&mut self, to: NodeId, message: Message) {
-        self.push(Output::Send {
-            to,
-            message,
-            after: None,
-        });
+        self.push(Output::Send { to, message, after: None });
     }
 
     /// Sends once everything written so far, this input's write included, is durable.
@@ -76,11 +69,7 @@ impl Draft {
     pub(crate) fn finish(self, gate: Option<WriteId>, outputs: &mut Vec<Output>) {
         outputs.extend(self.outputs.into_iter().map(|drafted| match drafted {
             Drafted::Output(output) => output,
-            Drafted::Gated { to, message } => Output::Send {
-                to,
-                message,
-                after: gate,
-            },
+            Drafted::Gated { to, message } => Output::Send { to, message, after: gate },
         }));
     }
 }

@@ -65,32 +65,21 @@ impl Log {
 
     /// Returns the first index of `term`, of which the log holds an entry at `index`.
     pub(crate) fn first_of_term(&self, term: Term, index: LogIndex) -> LogIndex {
-        let before = self
-            .slice(LogIndex(1), index)
-            .partition_point(|entry| entry.term < term);
+        let before = self.slice(LogIndex(1), index).partition_point(|entry| entry.term < term);
         LogIndex(before as u64 + 1)
     }
 
     /// Returns the last index up to `index` whose term is `term`, if the log has one.
     pub(crate) fn last_of_term(&self, term: Term, index: LogIndex) -> Option<LogIndex> {
         let upto = index.min(self.last_index());
-        let last = self
-            .slice(LogIndex(1), upto)
-            .partition_point(|entry| entry.term <= term);
+        let last = self.slice(LogIndex(1), upto).partition_point(|entry| entry.term <= term);
         let last = LogIndex(last as u64);
         (last > LogIndex(0) && self.term_at(last) == Some(term)).then_some(last)
     }
 
     pub(crate) fn append(&mut self, entry: Entry) {
-        assert_eq!(
-            entry.index,
-            self.last_index().next(),
-            "I3 Log Matching: a gap in the log"
-        );
-        assert!(
-            entry.term >= self.last_term(),
-            "I3 Log Matching: terms fall along the log"
-        );
+        assert_eq!(entry.index, self.last_index().next(), "I3 Log Matching: a gap in the log");
+        assert!(entry.term >= self.last_term(), "I3 Log Matching: terms fall along the log");
         self.entries.push(entry);
     }
 
@@ -126,43 +115,23 @@ mod tests {
     fn finds_the_edges_of_a_term() {
         let log = log(&[1, 1, 1, 4, 4, 5, 5, 6]);
         // Term, up to which index, first of it from there, last of it up to there.
-        for (term, index, first, last) in [
-            (1, 3, 1, Some(3)),
-            (1, 2, 1, Some(2)),
-            (4, 5, 4, Some(5)),
-            (6, 8, 8, Some(8)),
-        ] {
-            assert_eq!(
-                log.first_of_term(Term(term), LogIndex(index)),
-                LogIndex(first)
-            );
-            assert_eq!(
-                log.last_of_term(Term(term), LogIndex(index)),
-                last.map(LogIndex)
-            );
+        for (term, index, first, last) in
+            [(1, 3, 1, Some(3)), (1, 2, 1, Some(2)), (4, 5, 4, Some(5)), (6, 8, 8, Some(8))]
+        {
+            assert_eq!(log.first_of_term(Term(term), LogIndex(index)), LogIndex(first));
+            assert_eq!(log.last_of_term(Term(term), LogIndex(index)), last.map(LogIndex));
         }
         assert_eq!(log.last_of_term(Term(2), LogIndex(8)), None, "no such term");
         assert_eq!(log.last_of_term(Term(6), LogIndex(7)), None, "only later");
-        assert_eq!(
-            log.last_of_term(Term(6), LogIndex(99)),
-            Some(LogIndex(8)),
-            "past the end"
-        );
+        assert_eq!(log.last_of_term(Term(6), LogIndex(99)), Some(LogIndex(8)), "past the end");
     }
 
     #[test]
     fn refuses_a_log_out_of_order() {
-        let entry = |term, index| Entry {
-            term: Term(term),
-            index: LogIndex(index),
-            command: [].into(),
-        };
+        let entry =
+            |term, index| Entry { term: Term(term), index: LogIndex(index), command: [].into() };
         assert_eq!(Log::recover(vec![entry(1, 1), entry(1, 3)]), Err(2));
         assert_eq!(Log::recover(vec![entry(2, 1), entry(1, 2)]), Err(2));
-        assert_eq!(
-            Log::recover(vec![entry(0, 1)]),
-            Err(1),
-            "term 0 has no leader"
-        );
+        assert_eq!(Log::recover(vec![entry(0, 1)]), Err(1), "term 0 has no leader");
     }
 }

@@ -39,11 +39,7 @@ mod tests {
             (&[0, 0, 9, 9, 9], 9),
         ];
         for (values, expected) in cases {
-            assert_eq!(
-                reached_by_majority(values.iter().copied()),
-                expected,
-                "{values:?}"
-            );
+            assert_eq!(reached_by_majority(values.iter().copied()), expected, "{values:?}");
         }
     }
 }

@@ -229,10 +229,7 @@ impl Replica {
     }
 
     fn handle_applied(&mut self, upto: LogIndex, draft: &mut Draft) {
-        assert!(
-            upto <= self.handed_out,
-            "I6 Apply Order: applied what was not handed out"
-        );
+        assert!(upto <= self.handed_out, "I6 Apply Order: applied what was not handed out");
         self.last_applied = self.last_applied.max(upto);
         self.hand_out_committed(draft);
         self.answer_reads(draft);
@@ -243,10 +240,7 @@ impl Replica {
         if index <= self.commit_index {
             return;
         }
-        assert!(
-            index <= self.log.last_index(),
-            "I5 Commit: committed past the end of the log"
-        );
+        assert!(index <= self.log.last_index(), "I5 Commit: committed past the end of the log");
         self.commit_index = index;
         self.hand_out_committed(draft);
     }
@@ -258,17 +252,13 @@ impl Replica {
         let upto = self.commit_index.min(ahead);
         let entries = self.log.slice(self.handed_out.next(), upto);
         if !entries.is_empty() {
-            draft.push(Output::Apply {
-                entries: entries.to_vec(),
-            });
+            draft.push(Output::Apply { entries: entries.to_vec() });
             self.handed_out = upto;
         }
     }
 
     fn refuse_not_leader(&self, request: RequestId, draft: &mut Draft) {
-        let refusal = Refusal::NotLeader {
-            leader: self.leader(),
-        };
+        let refusal = Refusal::NotLeader { leader: self.leader() };
         draft.push(Output::Refused { request, refusal });
     }
 }

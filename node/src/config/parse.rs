@@ -40,12 +40,10 @@ impl std::error::Error for SyntaxError {}
 /// Parses a YAML document.
 pub(crate) fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, (Place, SyntaxError)> {
     serde_saphyr::from_str(text).map_err(|error| {
-        let place = error
-            .location()
-            .map_or(Place { line: 1, column: 1 }, |at| Place {
-                line: at.line(),
-                column: at.column(),
-            });
+        let place = error.location().map_or(Place { line: 1, column: 1 }, |at| Place {
+            line: at.line(),
+            column: at.column(),
+        });
         (place, SyntaxError(Box::new(error)))
     })
 }
@@ -54,9 +52,7 @@ pub(crate) fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, (Place, SyntaxE
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).map_err(|_| {
-        D::Error::custom(format_args!(
-            "`{text}` is no duration; write `50ms` or `1s`"
-        ))
+        D::Error::custom(format_args!("`{text}` is no duration; write `50ms` or `1s`"))
     })
 }
 
@@ -86,9 +82,7 @@ impl PeerAddress {
         let (host, port) = text.rsplit_once(':')?;
         let is_port = port.parse::<u16>().is_ok_and(|port| port != 0);
         let is_name = !host.is_empty()
-            && host
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+            && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
         let is_ipv6 = host
             .strip_prefix('[')
             .and_then(|host| host.strip_suffix(']'))

@@ -27,29 +27,13 @@ fn a_sound_file_is_read_and_defaults_are_filled_in() {
     let config = load(SOUND).unwrap();
     assert_eq!(config.id, NodeId(1));
     assert_eq!(config.timings, Timings::default());
-    assert!(
-        config.data.is_absolute() && config.data.ends_with("data"),
-        "{:?}",
-        config.data
-    );
-    assert_eq!(
-        config.others().map(|(id, _)| id).collect::<Vec<_>>(),
-        [NodeId(2)]
-    );
-    let without = SOUND.replace(
-        "timings: { tick: 10ms, heartbeat: 50ms, election: 300ms }\n",
-        "",
-    );
+    assert!(config.data.is_absolute() && config.data.ends_with("data"), "{:?}", config.data);
+    assert_eq!(config.others().map(|(id, _)| id).collect::<Vec<_>>(), [NodeId(2)]);
+    let without = SOUND.replace("timings: { tick: 10ms, heartbeat: 50ms, election: 300ms }\n", "");
     assert_eq!(load(&without).unwrap().timings, Timings::default());
-    let partly = SOUND.replace(
-        "tick: 10ms, heartbeat: 50ms, election: 300ms",
-        "election: 1s",
-    );
+    let partly = SOUND.replace("tick: 10ms, heartbeat: 50ms, election: 300ms", "election: 1s");
     let timings = load(&partly).unwrap().timings;
-    assert_eq!(
-        (timings.election, timings.tick),
-        (Duration::from_secs(1), Timings::default().tick)
-    );
+    assert_eq!((timings.election, timings.tick), (Duration::from_secs(1), Timings::default().tick));
     let flawed = load(&format!("{SOUND}flaws: [local-reads]\n")).unwrap();
     assert!(flawed.flaws.contains(&Flaw::LocalReads));
 }
@@ -58,97 +42,38 @@ fn a_sound_file_is_read_and_defaults_are_filled_in() {
 fn every_mistake_gets_one_line_that_names_file_and_key() {
     let peer = "  - { id: 2, address: 'node-2.example:7102' }\n";
     for (from, to, said) in [
-        (
-            "id: 1\nlisten",
-            "id: one\nlisten",
-            "n1.yaml:2:5: invalid u64",
-        ),
+        ("id: 1\nlisten", "id: one\nlisten", "n1.yaml:2:5: invalid u64"),
         ("data: data\n", "", "missing field `data`"),
-        (
-            "data: data",
-            "dada: data",
-            "n1.yaml:9:1: unknown field `dada`",
-        ),
+        ("data: data", "dada: data", "n1.yaml:9:1: unknown field `dada`"),
         ("  clients", "  client", "unknown field `client`"),
         ("cluster: storm", "cluster: [storm", "n1.yaml:"),
         ("cluster: storm", "cluster: ''", "`cluster` is empty"),
         ("id: 1\nlisten", "id: 0\nlisten", "`id` is 0"),
-        (
-            "id: 1\nlisten",
-            "id: 3\nlisten",
-            "`id` 3 is not among `peers`",
-        ),
+        ("id: 1\nlisten", "id: 3\nlisten", "`id` 3 is not among `peers`"),
         ("{ id: 2", "{ id: 0", "`peers` has an id 0"),
         ("{ id: 2", "{ id: 1", "`peers` lists id 1 twice"),
-        (
-            "node-2.example:7102",
-            "127.0.0.1:7101",
-            "nodes 1 and 2 the same address",
-        ),
-        (
-            "node-2.example:7102",
-            "node-2.example",
-            "`node-2.example` is no address",
-        ),
+        ("node-2.example:7102", "127.0.0.1:7101", "nodes 1 and 2 the same address"),
+        ("node-2.example:7102", "node-2.example", "`node-2.example` is no address"),
         ("node-2.example:7102", "node-2.example:0", "is no address"),
         ("node-2.example:7102", "http://node:1", "is no address"),
         (peer, "  - { id: 2 }\n", "missing field `address`"),
-        (
-            "peers: 127.0.0.1:7101",
-            "peers: localhost:7101",
-            "n1.yaml:4:10: invalid socket address",
-        ),
-        (
-            "127.0.0.1:7201",
-            "127.0.0.1:7101",
-            "`listen.peers` and `listen.clients` are both",
-        ),
-        (
-            "127.0.0.1:7201",
-            "127.0.0.1:0",
-            "`listen.clients` has port 0",
-        ),
+        ("peers: 127.0.0.1:7101", "peers: localhost:7101", "n1.yaml:4:10: invalid socket address"),
+        ("127.0.0.1:7201", "127.0.0.1:7101", "`listen.peers` and `listen.clients` are both"),
+        ("127.0.0.1:7201", "127.0.0.1:0", "`listen.clients` has port 0"),
         ("data: data", "data: ''", "`data` is empty"),
         ("tick: 10ms", "tick: 10", "`10` is no duration"),
         ("tick: 10ms", "tick: 0ms", "`timings.tick` is 0ns"),
-        (
-            "election: 300ms",
-            "election: 2h",
-            "`timings.election` is 7200s",
-        ),
-        (
-            "heartbeat: 50ms",
-            "heartbeat: 5ms",
-            "`timings.heartbeat` (5ms) is shorter than",
-        ),
-        (
-            "election: 300ms",
-            "election: 50ms",
-            "`timings.election` (50ms) is not longer than",
-        ),
-        (
-            "heartbeat: 50ms",
-            "heartbeat: 295ms",
-            "`timings.election` (300ms) is not longer than",
-        ),
-        (
-            "data: data",
-            "data: data\nflaws: [lies]",
-            "unknown variant `lies`",
-        ),
-        (
-            "data: data",
-            "data: data\ndata: data",
-            "duplicate mapping key: data",
-        ),
+        ("election: 300ms", "election: 2h", "`timings.election` is 7200s"),
+        ("heartbeat: 50ms", "heartbeat: 5ms", "`timings.heartbeat` (5ms) is shorter than"),
+        ("election: 300ms", "election: 50ms", "`timings.election` (50ms) is not longer than"),
+        ("heartbeat: 50ms", "heartbeat: 295ms", "`timings.election` (300ms) is not longer than"),
+        ("data: data", "data: data\nflaws: [lies]", "unknown variant `lies`"),
+        ("data: data", "data: data\ndata: data", "duplicate mapping key: data"),
     ] {
         let text = SOUND.replacen(from, to, 1);
         assert_ne!(text, SOUND, "{from:?} is not in the file");
         let error = load(&text).expect_err(to);
-        assert!(
-            error.contains("n1.yaml") && error.contains(said),
-            "{to:?}: {error}"
-        );
+        assert!(error.contains("n1.yaml") && error.contains(said), "{to:?}: {error}");
         assert!(!error.contains('\n'), "{to:?}: more than one line: {error}");
     }
 }
@@ -157,10 +82,7 @@ fn every_mistake_gets_one_line_that_names_file_and_key() {
 fn a_file_that_is_not_there_is_named() {
     let error = Config::load(Path::new("/no/such/file.yaml")).unwrap_err();
     let line = crate::describe(&error);
-    assert!(
-        line.contains("/no/such/file.yaml") && line.contains("No such file"),
-        "{line}"
-    );
+    assert!(line.contains("/no/such/file.yaml") && line.contains("No such file"), "{line}");
 }
 
 #[test]

@@ -76,11 +76,9 @@ pub(crate) async fn drive<C: Core>(
 impl Channels {
     async fn carry_out(&self, effect: Effect) -> Result<(), DriverError> {
         match effect {
-            Effect::Persist(write) => self
-                .writes
-                .send(write)
-                .await
-                .map_err(|_| DriverError::StorageGone),
+            Effect::Persist(write) => {
+                self.writes.send(write).await.map_err(|_| DriverError::StorageGone)
+            }
             Effect::Send { to, message } => {
                 // A message that finds no room is dropped: the core sends again what matters.
                 if let Some(outbox) = self.outboxes.get(&to)

@@ -20,10 +20,8 @@ struct Script {
 
 impl Core for Script {
     fn handle(&mut self, input: Input, outputs: &mut Vec<Output>) {
-        let (expected, then) = self
-            .steps
-            .pop_front()
-            .unwrap_or_else(|| panic!("unexpected input {input:?}"));
+        let (expected, then) =
+            self.steps.pop_front().unwrap_or_else(|| panic!("unexpected input {input:?}"));
         assert_eq!(input, expected);
         outputs.extend(then);
     }
@@ -41,10 +39,7 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        Self {
-            driver: Driver::new(Script::default(), options(false)),
-            effects: Vec::new(),
-        }
+        Self { driver: Driver::new(Script::default(), options(false)), effects: Vec::new() }
     }
 
     /// Tells the core what to expect next and what to say to it.
@@ -55,44 +50,26 @@ impl Stage {
 
     fn handle(&mut self, event: Event) {
         self.driver.handle(event, &mut self.effects).unwrap();
-        assert!(
-            self.driver.core.steps.is_empty(),
-            "inputs that did not come"
-        );
+        assert!(self.driver.core.steps.is_empty(), "inputs that did not come");
     }
 
     /// Proposes a put; the core gives it this place.
     fn propose(&mut self, request: u64, term: u64, index: u64) -> Waiting<Outcome> {
         let request = RequestId(request);
-        let appended = Output::Appended {
-            request,
-            index: LogIndex(index),
-            term: Term(term),
-        };
+        let appended = Output::Appended { request, index: LogIndex(index), term: Term(term) };
         self.propose_with(request, vec![appended])
     }
 
     fn propose_with(&mut self, request: RequestId, outputs: Vec<Output>) -> Waiting<Outcome> {
         let (reply, waiting) = oneshot::channel();
-        self.expect(
-            Input::Propose {
-                request,
-                command: put(),
-            },
-            outputs,
-        );
+        self.expect(Input::Propose { request, command: put() }, outputs);
         self.handle(Event::Request(Request::Propose(put(), reply)));
         waiting
     }
 
     fn read(&mut self, request: u64, outputs: Vec<Output>) -> Waiting<Answer> {
         let (reply, waiting) = oneshot::channel();
-        self.expect(
-            Input::Read {
-                request: RequestId(request),
-            },
-            outputs,
-        );
+        self.expect(Input::Read { request: RequestId(request) }, outputs);
         self.handle(Event::Request(Request::Read(get(), reply)));
         waiting
     }
@@ -100,59 +77,37 @@ impl Stage {
     /// Lets the core hand out an entry at a tick.
     fn apply(&mut self, entry: Entry) {
         let upto = entry.index;
-        self.expect(
-            Input::Tick,
-            vec![Output::Apply {
-                entries: vec![entry],
-            }],
-        )
-        .expect(Input::Applied { upto }, vec![])
-        .handle(Event::Tick);
+        self.expect(Input::Tick, vec![Output::Apply { entries: vec![entry] }])
+            .expect(Input::Applied { upto }, vec![])
+            .handle(Event::Tick);
     }
 
     fn change_role(&mut self, role: Role, term: u64, leader: Option<u64>) {
         let (term, leader) = (Term(term), leader.map(NodeId));
-        self.expect(
-            Input::Tick,
-            vec![Output::RoleChanged { role, term, leader }],
-        )
-        .handle(Event::Tick);
+        self.expect(Input::Tick, vec![Output::RoleChanged { role, term, leader }])
+            .handle(Event::Tick);
     }
 }
 
 fn options(reads_locally: bool) -> Options {
-    Options {
-        id: NodeId(1),
-        reads_locally,
-    }
+    Options { id: NodeId(1), reads_locally }
 }
 
 fn put() -> raft::Command {
-    let put = proto::kv::PutRequest {
-        key: "k".to_owned(),
-        value: "v".to_owned(),
-    };
+    let put = proto::kv::PutRequest { key: "k".to_owned(), value: "v".to_owned() };
     command::encode(Logged::Put(put))
 }
 
 fn get() -> Query {
-    Query::Kv(kv::Query {
-        key: "k".to_owned(),
-    })
+    Query::Kv(kv::Query { key: "k".to_owned() })
 }
 
 fn value(value: Option<&str>) -> Answer {
-    Answer::Kv(kv::Answer {
-        value: value.map(str::to_owned),
-    })
+    Answer::Kv(kv::Answer { value: value.map(str::to_owned) })
 }
 
 fn entry(term: u64, index: u64, command: raft::Command) -> Entry {
-    Entry {
-        term: Term(term),
-        index: LogIndex(index),
-        command,
-    }
+    Entry { term: Term(term), index: LogIndex(index), command }
 }
 
 #[test]
@@ -161,10 +116,7 @@ fn a_proposal_is_answered_when_its_own_entry_is_applied() {
     let mut waiting = stage.propose(1, 3, 1);
     assert_eq!(waiting.try_recv(), Err(TryRecvError::Empty));
     stage.apply(entry(3, 1, put()));
-    assert_eq!(
-        waiting.try_recv(),
-        Ok(Ok((LogIndex(1), Outcome::Kv(kv::Outcome::Put))))
-    );
+    assert_eq!(waiting.try_recv(), Ok(Ok((LogIndex(1), Outcome::Kv(kv::Outcome::Put)))));
 }
 
 #[test]
@@ -206,16 +158,8 @@ fn a_later_reign_does_not_answer_for_an_earlier_one() {
 #[test]
 fn refusals_reach_whoever_asked() {
     for (refusal, failure) in [
-        (
-            Refusal::NotLeader { leader: None },
-            Failure::NotLeader(None),
-        ),
-        (
-            Refusal::NotLeader {
-                leader: Some(NodeId(2)),
-            },
-            Failure::NotLeader(Some(NodeId(2))),
-        ),
+        (Refusal::NotLeader { leader: None }, Failure::NotLeader(None)),
+        (Refusal::NotLeader { leader: Some(NodeId(2)) }, Failure::NotLeader(Some(NodeId(2)))),
         (Refusal::Overloaded, Failure::Overloaded),
     ] {
         let mut stage = Stage::new();
@@ -231,22 +175,12 @@ fn refusals_reach_whoever_asked() {
 #[test]
 fn a_read_sees_what_was_applied_when_it_is_ready() {
     let mut stage = Stage::new();
-    let mut early = stage.read(
-        1,
-        vec![Output::ReadReady {
-            request: RequestId(1),
-        }],
-    );
+    let mut early = stage.read(1, vec![Output::ReadReady { request: RequestId(1) }]);
     let mut late = stage.read(2, vec![]);
     stage.apply(entry(1, 1, [].into()));
     stage.apply(entry(1, 2, put()));
     stage
-        .expect(
-            Input::Tick,
-            vec![Output::ReadReady {
-                request: RequestId(2),
-            }],
-        )
+        .expect(Input::Tick, vec![Output::ReadReady { request: RequestId(2) }])
         .handle(Event::Tick);
     assert_eq!(early.try_recv(), Ok(Ok((LogIndex(0), value(None)))));
     assert_eq!(late.try_recv(), Ok(Ok((LogIndex(2), value(Some("v"))))));
@@ -256,9 +190,7 @@ fn a_read_sees_what_was_applied_when_it_is_ready() {
 fn a_flawed_node_answers_reads_without_asking_the_core() {
     let mut driver = Driver::new(Script::default(), options(true));
     let (reply, mut waiting) = oneshot::channel();
-    driver
-        .handle(Event::Request(Request::Read(get(), reply)), &mut Vec::new())
-        .unwrap();
+    driver.handle(Event::Request(Request::Read(get(), reply)), &mut Vec::new()).unwrap();
     assert_eq!(waiting.try_recv(), Ok(Ok((LogIndex(0), value(None)))));
 }
 
@@ -266,57 +198,29 @@ fn a_flawed_node_answers_reads_without_asking_the_core() {
 fn messages_leave_when_their_write_is_durable_and_not_before() {
     let message = |term| {
         let (last_log_index, last_log_term) = (LogIndex(0), Term(0));
-        Message::RequestVote(RequestVote {
-            term: Term(term),
-            last_log_index,
-            last_log_term,
-        })
+        Message::RequestVote(RequestVote { term: Term(term), last_log_index, last_log_term })
     };
     let send = |term, after: Option<u64>| Output::Send {
         to: NodeId(2),
         message: message(term),
         after: after.map(WriteId),
     };
-    let sent = |term| Effect::Send {
-        to: NodeId(2),
-        message: message(term),
-    };
-    let write = |id| Write {
-        id: WriteId(id),
-        hard_state: None,
-        truncate_from: None,
-        entries: vec![],
-    };
+    let sent = |term| Effect::Send { to: NodeId(2), message: message(term) };
+    let write =
+        |id| Write { id: WriteId(id), hard_state: None, truncate_from: None, entries: vec![] };
     let mut stage = Stage::new();
     let first = vec![Output::Persist(write(1)), send(1, Some(1)), send(2, None)];
     stage.expect(Input::Tick, first).handle(Event::Tick);
-    let second = vec![
-        Output::Persist(write(2)),
-        send(3, Some(2)),
-        send(4, Some(1)),
-    ];
+    let second = vec![Output::Persist(write(2)), send(3, Some(2)), send(4, Some(1))];
     stage.expect(Input::Tick, second).handle(Event::Tick);
-    let expected = [
-        Effect::Persist(write(1)),
-        sent(2),
-        Effect::Persist(write(2)),
-    ];
+    let expected = [Effect::Persist(write(1)), sent(2), Effect::Persist(write(2))];
     assert_eq!(stage.effects.drain(..).collect::<Vec<_>>(), expected);
 
     // Whatever waits for a write leaves with it, though later writes were handed out before.
-    let persisted = |upto| Input::Persisted {
-        upto: WriteId(upto),
-    };
-    stage
-        .expect(persisted(1), vec![send(5, Some(1))])
-        .handle(Event::Persisted(WriteId(1)));
-    assert_eq!(
-        stage.effects.drain(..).collect::<Vec<_>>(),
-        [sent(1), sent(5)]
-    );
-    stage
-        .expect(persisted(2), vec![])
-        .handle(Event::Persisted(WriteId(2)));
+    let persisted = |upto| Input::Persisted { upto: WriteId(upto) };
+    stage.expect(persisted(1), vec![send(5, Some(1))]).handle(Event::Persisted(WriteId(1)));
+    assert_eq!(stage.effects.drain(..).collect::<Vec<_>>(), [sent(1), sent(5)]);
+    stage.expect(persisted(2), vec![]).handle(Event::Persisted(WriteId(2)));
     assert_eq!(stage.effects, [sent(3), sent(4)]);
 }
 
@@ -326,20 +230,8 @@ fn an_entry_that_is_no_command_stops_the_node_and_is_named() {
         let mut stage = Stage::new();
         let entries = vec![entry(1, 1, bytes.into())];
         stage.expect(Input::Tick, vec![Output::Apply { entries }]);
-        let error = stage
-            .driver
-            .handle(Event::Tick, &mut Vec::new())
-            .unwrap_err();
-        assert!(
-            matches!(
-                error,
-                DriverError::Undecodable {
-                    index: LogIndex(1),
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        let error = stage.driver.handle(Event::Tick, &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, DriverError::Undecodable { index: LogIndex(1), .. }), "{error}");
     }
 }
 
@@ -377,10 +269,7 @@ fn a_single_node_elects_itself_applies_and_reads() {
         }
         standing = run(Event::Tick);
     }
-    assert_eq!(
-        (standing.role, standing.commit_index),
-        (Role::Leader, LogIndex(1))
-    );
+    assert_eq!((standing.role, standing.commit_index), (Role::Leader, LogIndex(1)));
 
     let (reply, mut proposal) = oneshot::channel();
     run(Event::Request(Request::Propose(put(), reply)));

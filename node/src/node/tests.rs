@@ -45,11 +45,7 @@ impl Running {
         let task = tokio::spawn(run(config.clone(), listeners, stop.clone()));
         let address = format!("http://{}", config.listen.clients);
         let channel = Endpoint::from_shared(address).unwrap().connect_lazy();
-        Self {
-            stop,
-            task,
-            channel,
-        }
+        Self { stop, task, channel }
     }
 
     async fn stop(self) {
@@ -82,19 +78,11 @@ async fn configs(nodes: u64, folder: &TempDir) -> Vec<Config> {
     };
     let mut listens = Vec::new();
     for _ in 0..nodes {
-        listens.push(Listen {
-            peers: free().await,
-            clients: free().await,
-        });
+        listens.push(Listen { peers: free().await, clients: free().await });
     }
     let peers: BTreeMap<_, _> = (1..)
         .zip(&listens)
-        .map(|(id, listen)| {
-            (
-                NodeId(id),
-                PeerAddress::parse(&listen.peers.to_string()).unwrap(),
-            )
-        })
+        .map(|(id, listen)| (NodeId(id), PeerAddress::parse(&listen.peers.to_string()).unwrap()))
         .collect();
     (1..)
         .zip(listens)
@@ -122,9 +110,7 @@ async fn leader(nodes: &[Running]) -> usize {
         }
         let leads = |status: &Option<StatusResponse>| {
             // It has applied something: it can read and knows that it leads.
-            status
-                .as_ref()
-                .is_some_and(|s| s.role() == Role::Leader && s.last_applied > 0)
+            status.as_ref().is_some_and(|s| s.role() == Role::Leader && s.last_applied > 0)
         };
         if let Some(place) = seen.iter().position(leads) {
             return place;
@@ -139,10 +125,7 @@ fn open(account: &str, shares: u64) -> OpenAccountRequest {
         book: "book".to_owned(),
         account: account.to_owned(),
         cash: 1_000,
-        holdings: vec![Holding {
-            symbol: "ACME".to_owned(),
-            quantity: shares,
-        }],
+        holdings: vec![Holding { symbol: "ACME".to_owned(), quantity: shares }],
     }
 }
 
@@ -158,18 +141,11 @@ fn trade(quantity: u64) -> TradeRequest {
 }
 
 fn history() -> GetHistoryRequest {
-    GetHistoryRequest {
-        book: "book".to_owned(),
-        from: 1,
-        limit: 0,
-    }
+    GetHistoryRequest { book: "book".to_owned(), from: 1, limit: 0 }
 }
 
 fn is_marked_not_applied(status: &Status) -> bool {
-    status
-        .metadata()
-        .get(proto::OUTCOME_KEY)
-        .is_some_and(|value| value == proto::NOT_APPLIED)
+    status.metadata().get(proto::OUTCOME_KEY).is_some_and(|value| value == proto::NOT_APPLIED)
 }
 
 #[tokio::test]
@@ -184,58 +160,26 @@ async fn a_single_node_serves_everything_and_remembers_it() {
     assert_eq!(traded.result, Some(trade_response::Result::Trade(1)));
     let rejected = node.ledger().trade(trade(2)).await.unwrap().into_inner();
     let insufficient = proto::outcome::Rejection::InsufficientShares.into();
-    assert_eq!(
-        rejected.result,
-        Some(trade_response::Result::Rejection(insufficient))
-    );
+    assert_eq!(rejected.result, Some(trade_response::Result::Rejection(insufficient)));
     assert_eq!(rejected.index, traded.index + 1);
-    let append = AppendRequest {
-        key: "k".to_owned(),
-        value: "ab".to_owned(),
-    };
-    assert_eq!(
-        node.kv().append(append).await.unwrap().into_inner().length,
-        2
-    );
+    let append = AppendRequest { key: "k".to_owned(), value: "ab".to_owned() };
+    assert_eq!(node.kv().append(append).await.unwrap().into_inner().length, 2);
 
-    let huge = AppendRequest {
-        key: "k".to_owned(),
-        value: "x".repeat(1 << 20),
-    };
+    let huge = AppendRequest { key: "k".to_owned(), value: "x".repeat(1 << 20) };
     let status = node.kv().append(huge).await.unwrap_err();
-    assert!(
-        status.code() == Code::InvalidArgument && is_marked_not_applied(&status),
-        "{status}"
-    );
+    assert!(status.code() == Code::InvalidArgument && is_marked_not_applied(&status), "{status}");
     node.stop().await;
 
     let node = Running::start(&config).await;
     leader(std::slice::from_ref(&node)).await;
     // The no-op, two accounts, two trades, an append.
     assert_eq!(node.status().await.unwrap().recovered_entries, 6);
-    let book = GetBookRequest {
-        book: "book".to_owned(),
-    };
+    let book = GetBookRequest { book: "book".to_owned() };
     let book = node.ledger().get_book(book).await.unwrap().into_inner();
-    let balances: Vec<_> = book
-        .accounts
-        .iter()
-        .map(|a| (a.name.as_str(), a.cash))
-        .collect();
+    let balances: Vec<_> = book.accounts.iter().map(|a| (a.name.as_str(), a.cash)).collect();
     assert_eq!((balances, book.trades), (vec![("a", 990), ("b", 1_010)], 1));
-    let get = GetRequest {
-        key: "k".to_owned(),
-    };
-    assert_eq!(
-        node.kv()
-            .get(get)
-            .await
-            .unwrap()
-            .into_inner()
-            .value
-            .as_deref(),
-        Some("ab")
-    );
+    let get = GetRequest { key: "k".to_owned() };
+    assert_eq!(node.kv().get(get).await.unwrap().into_inner().value.as_deref(), Some("ab"));
     node.stop().await;
 }
 
@@ -249,11 +193,7 @@ async fn three_nodes_elect_replicate_and_survive_a_restart_one_by_one_and_all_at
     }
     let first = leader(&nodes).await;
     for (account, shares) in [("a", 0), ("b", 100)] {
-        nodes[first]
-            .ledger()
-            .open_account(open(account, shares))
-            .await
-            .unwrap();
+        nodes[first].ledger().open_account(open(account, shares)).await.unwrap();
     }
     let mut done = vec![trade_until_done(&nodes).await];
 
@@ -270,11 +210,7 @@ async fn three_nodes_elect_replicate_and_survive_a_restart_one_by_one_and_all_at
     done.push(trade_until_done(&nodes).await);
     nodes.insert(first, Running::start(&configs[first]).await);
     let behind = nodes[first].status();
-    assert!(
-        behind
-            .await
-            .is_some_and(|status| status.recovered_entries >= 4)
-    );
+    assert!(behind.await.is_some_and(|status| status.recovered_entries >= 4));
     let second = leader(&nodes).await;
     let target = nodes[second].status().await.unwrap().commit_index;
     applied(&nodes[first], target).await;
@@ -288,18 +224,10 @@ async fn three_nodes_elect_replicate_and_survive_a_restart_one_by_one_and_all_at
     }
     done.push(trade_until_done(&nodes).await);
     let last = leader(&nodes).await;
-    let found = nodes[last]
-        .ledger()
-        .get_history(history())
-        .await
-        .unwrap()
-        .into_inner();
+    let found = nodes[last].ledger().get_history(history()).await.unwrap().into_inner();
     let numbers: Vec<u64> = found.trades.iter().map(|trade| trade.trade).collect();
     assert_eq!(numbers, (1..=found.total).collect::<Vec<_>>());
-    assert!(
-        done.iter().all(|number| numbers.contains(number)),
-        "{done:?} in {numbers:?}"
-    );
+    assert!(done.iter().all(|number| numbers.contains(number)), "{done:?} in {numbers:?}");
     assert!(done.is_sorted_by(|one, next| one < next), "{done:?}");
     for node in nodes {
         node.stop().await;
@@ -331,10 +259,7 @@ async fn knows_leader(follower: &Running, leader: u64) -> Status {
         if hint.is_some_and(|hint| *hint == leader.to_string()) {
             return status;
         }
-        assert!(
-            Instant::now() < deadline,
-            "no hint at node {leader}: {status:?}"
-        );
+        assert!(Instant::now() < deadline, "no hint at node {leader}: {status:?}");
         sleep(Duration::from_millis(10)).await;
     }
 }
@@ -343,16 +268,10 @@ async fn applied(node: &Running, index: u64) {
     let deadline = Instant::now() + DEADLINE;
     loop {
         let status = node.status().await;
-        if status
-            .as_ref()
-            .is_some_and(|status| status.last_applied >= index)
-        {
+        if status.as_ref().is_some_and(|status| status.last_applied >= index) {
             return;
         }
-        assert!(
-            Instant::now() < deadline,
-            "index {index} is not applied: {status:?}"
-        );
+        assert!(Instant::now() < deadline, "index {index} is not applied: {status:?}");
         sleep(Duration::from_millis(10)).await;
     }
 }
@@ -362,18 +281,12 @@ async fn check_refusal(config: &Config, code: u8, said: &str) {
     let error = match Listeners::bind(config).await {
         Ok(listeners) => {
             let run = run(config.clone(), listeners, CancellationToken::new());
-            timeout(DEADLINE, run)
-                .await
-                .expect("the node started")
-                .unwrap_err()
+            timeout(DEADLINE, run).await.expect("the node started").unwrap_err()
         }
         Err(error) => error,
     };
     let line = describe(&error);
-    assert!(
-        line.contains(said) && !line.contains('\n'),
-        "{said:?}: {line}"
-    );
+    assert!(line.contains(said) && !line.contains('\n'), "{said:?}: {line}");
     assert_eq!(exit_code(&error), code, "{line}");
 }
 
@@ -395,55 +308,23 @@ async fn what_cannot_work_is_refused_in_one_line() {
     leader(std::slice::from_ref(&node)).await;
     node.ledger().open_account(open("a", 1)).await.unwrap();
 
-    check_refusal(
-        &config,
-        EXIT_USAGE,
-        "`listen.peers`: failed to listen at 127.0.0.1",
-    )
-    .await;
+    check_refusal(&config, EXIT_USAGE, "`listen.peers`: failed to listen at 127.0.0.1").await;
     let other = configs(1, &folder).await.remove(0);
-    let same_data = Config {
-        data: config.data.clone(),
-        ..other.clone()
-    };
+    let same_data = Config { data: config.data.clone(), ..other.clone() };
     check_refusal(&same_data, EXIT_USAGE, "is in use by a running node").await;
     node.stop().await;
 
-    let other_node = Config {
-        id: NodeId(2),
-        ..same_data.clone()
-    };
-    check_refusal(
-        &other_node,
-        EXIT_USAGE,
-        "belongs to node 1 of cluster `storm`",
-    )
-    .await;
-    let other_cluster = Config {
-        cluster: "calm".to_owned(),
-        ..same_data.clone()
-    };
-    check_refusal(
-        &other_cluster,
-        EXIT_USAGE,
-        "not to node 1 of cluster `calm`",
-    )
-    .await;
+    let other_node = Config { id: NodeId(2), ..same_data.clone() };
+    check_refusal(&other_node, EXIT_USAGE, "belongs to node 1 of cluster `storm`").await;
+    let other_cluster = Config { cluster: "calm".to_owned(), ..same_data.clone() };
+    check_refusal(&other_cluster, EXIT_USAGE, "not to node 1 of cluster `calm`").await;
     // Even root cannot make a folder under a file.
-    let nowhere = Config {
-        data: segment(&config).join("data"),
-        ..other
-    };
+    let nowhere = Config { data: segment(&config).join("data"), ..other };
     check_refusal(&nowhere, EXIT_USAGE, "`data`: failed to create").await;
 
     // What follows harms the folder, step by step.
     damage(&segment(&config), 50);
-    check_refusal(
-        &same_data,
-        EXIT_DAMAGED,
-        "0000000000000001.wal is damaged at byte 32",
-    )
-    .await;
+    check_refusal(&same_data, EXIT_DAMAGED, "0000000000000001.wal is damaged at byte 32").await;
     damage(&segment(&config), 50);
     let identity = config.data.join("identity.yaml");
     std::fs::write(&identity, "cluster: storm").unwrap();

@@ -24,15 +24,10 @@ impl Kv for ClientServices {
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Answered<GetResponse> {
-        let query = machine::Query::Kv(Query {
-            key: request.into_inner().key,
-        });
+        let query = machine::Query::Kv(Query { key: request.into_inner().key });
         match self.read(query).await? {
             (index, machine::Answer::Kv(answer)) => {
-                let response = GetResponse {
-                    index: index.0,
-                    value: answer.value,
-                };
+                let response = GetResponse { index: index.0, value: answer.value };
                 status::bounded(response).map(Response::new)
             }
             (_, other) => unreachable!("the store was asked, but {other:?} answered"),
@@ -43,16 +38,9 @@ impl Kv for ClientServices {
         &self,
         request: Request<CompareAndSetRequest>,
     ) -> Answered<CompareAndSetResponse> {
-        match self
-            .change(Logged::CompareAndSet(request.into_inner()))
-            .await?
-        {
+        match self.change(Logged::CompareAndSet(request.into_inner())).await? {
             (index, Outcome::CompareAndSet { swapped, found }) => {
-                Ok(Response::new(CompareAndSetResponse {
-                    index: index.0,
-                    swapped,
-                    found,
-                }))
+                Ok(Response::new(CompareAndSetResponse { index: index.0, swapped, found }))
             }
             (_, other) => unreachable!("a comparison is not answered by {other:?}"),
         }
@@ -60,20 +48,18 @@ impl Kv for ClientServices {
 
     async fn append(&self, request: Request<AppendRequest>) -> Answered<AppendResponse> {
         match self.change(Logged::Append(request.into_inner())).await? {
-            (index, Outcome::Append { length }) => Ok(Response::new(AppendResponse {
-                index: index.0,
-                length,
-            })),
+            (index, Outcome::Append { length }) => {
+                Ok(Response::new(AppendResponse { index: index.0, length }))
+            }
             (_, other) => unreachable!("an append is not answered by {other:?}"),
         }
     }
 
     async fn delete(&self, request: Request<DeleteRequest>) -> Answered<DeleteResponse> {
         match self.change(Logged::Delete(request.into_inner())).await? {
-            (index, Outcome::Delete { existed }) => Ok(Response::new(DeleteResponse {
-                index: index.0,
-                existed,
-            })),
+            (index, Outcome::Delete { existed }) => {
+                Ok(Response::new(DeleteResponse { index: index.0, existed }))
+            }
             (_, other) => unreachable!("a delete is not answered by {other:?}"),
         }
     }

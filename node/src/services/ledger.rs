@@ -25,8 +25,7 @@ impl Ledger for ClientServices {
     ) -> Answered<AccountResponse> {
         let request = request.into_inner();
         let name = request.account.clone();
-        self.change_account(name, Logged::OpenAccount(request))
-            .await
+        self.change_account(name, Logged::OpenAccount(request)).await
     }
 
     async fn deposit(&self, request: Request<DepositRequest>) -> Answered<AccountResponse> {
@@ -42,41 +41,28 @@ impl Ledger for ClientServices {
     }
 
     async fn trade(&self, request: Request<TradeRequest>) -> Answered<TradeResponse> {
-        let (index, outcome) = self
-            .change_book(Logged::Trade(request.into_inner()))
-            .await?;
+        let (index, outcome) = self.change_book(Logged::Trade(request.into_inner())).await?;
         let result = match outcome {
             Ok(Receipt::Trade(number)) => trade_response::Result::Trade(number.0),
             Ok(other) => unreachable!("a trade is answered by its number, not by {other:?}"),
             Err(rejection) => trade_response::Result::Rejection(answer::rejection(rejection)),
         };
-        Ok(Response::new(TradeResponse {
-            index: index.0,
-            result: Some(result),
-        }))
+        Ok(Response::new(TradeResponse { index: index.0, result: Some(result) }))
     }
 
     async fn transfer(&self, request: Request<TransferRequest>) -> Answered<TransferResponse> {
-        let (index, outcome) = self
-            .change_book(Logged::Transfer(request.into_inner()))
-            .await?;
+        let (index, outcome) = self.change_book(Logged::Transfer(request.into_inner())).await?;
         let result = match outcome {
             Ok(Receipt::Transfer { from_cash }) => transfer_response::Result::FromCash(from_cash),
             Ok(other) => unreachable!("a transfer is answered by a balance, not by {other:?}"),
             Err(rejection) => transfer_response::Result::Rejection(answer::rejection(rejection)),
         };
-        Ok(Response::new(TransferResponse {
-            index: index.0,
-            result: Some(result),
-        }))
+        Ok(Response::new(TransferResponse { index: index.0, result: Some(result) }))
     }
 
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Answered<AccountResponse> {
         let GetAccountRequest { book, account } = request.into_inner();
-        let query = Query::Account {
-            book,
-            account: account.clone(),
-        };
+        let query = Query::Account { book, account: account.clone() };
         let (index, Answer::Account(found)) = self.look(query).await? else {
             unreachable!("an account was asked for")
         };
@@ -84,29 +70,18 @@ impl Ledger for ClientServices {
             Ok(found) => account_response::Result::Account(answer::account(account, found)),
             Err(rejection) => account_response::Result::Rejection(answer::rejection(rejection)),
         };
-        let response = AccountResponse {
-            index: index.0,
-            result: Some(result),
-        };
+        let response = AccountResponse { index: index.0, result: Some(result) };
         status::bounded(response).map(Response::new)
     }
 
     async fn get_book(&self, request: Request<GetBookRequest>) -> Answered<GetBookResponse> {
-        let query = Query::Book {
-            book: request.into_inner().book,
-        };
+        let query = Query::Book { book: request.into_inner().book };
         let (index, Answer::Book { accounts, trades }) = self.look(query).await? else {
             unreachable!("a book was asked for")
         };
-        let accounts = accounts
-            .into_iter()
-            .map(|(name, account)| answer::account(name, account))
-            .collect();
-        let response = GetBookResponse {
-            index: index.0,
-            accounts,
-            trades,
-        };
+        let accounts =
+            accounts.into_iter().map(|(name, account)| answer::account(name, account)).collect();
+        let response = GetBookResponse { index: index.0, accounts, trades };
         status::bounded(response).map(Response::new)
     }
 
@@ -121,11 +96,7 @@ impl Ledger for ClientServices {
             unreachable!("a history was asked for")
         };
         let trades = trades.into_iter().map(answer::trade).collect();
-        Ok(Response::new(GetHistoryResponse {
-            index: index.0,
-            trades,
-            total,
-        }))
+        Ok(Response::new(GetHistoryResponse { index: index.0, trades, total }))
     }
 }
 
@@ -146,10 +117,7 @@ impl ClientServices {
             Ok(other) => unreachable!("an account is answered by its state, not by {other:?}"),
             Err(rejection) => account_response::Result::Rejection(answer::rejection(rejection)),
         };
-        Ok(Response::new(AccountResponse {
-            index: index.0,
-            result: Some(result),
-        }))
+        Ok(Response::new(AccountResponse { index: index.0, result: Some(result) }))
     }
 
     async fn look(&self, query: Query) -> Result<(LogIndex, Answer), Status> {

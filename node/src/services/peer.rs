@@ -55,11 +55,9 @@ impl Raft for PeerService {
             };
             match self.accept(message) {
                 // While the driver is busy the stream waits, and the sender drops what is too much.
-                Ok(message) => self
-                    .inbox
-                    .send(message)
-                    .await
-                    .map_err(|_| Status::unavailable("stopping"))?,
+                Ok(message) => {
+                    self.inbox.send(message).await.map_err(|_| Status::unavailable("stopping"))?
+                }
                 Err(error) if !is_warned => {
                     is_warned = true;
                     warn!(%error, "message dropped; others of its stream are dropped silently");
@@ -72,12 +70,7 @@ impl Raft for PeerService {
 
 impl PeerService {
     fn accept(&self, message: RaftMessage) -> Result<(NodeId, Message), Misdirected> {
-        let RaftMessage {
-            cluster,
-            from,
-            to,
-            message,
-        } = message;
+        let RaftMessage { cluster, from, to, message } = message;
         if cluster != self.cluster {
             return Err(Misdirected::Cluster);
         }
@@ -87,9 +80,7 @@ impl PeerService {
         if !self.others.contains(&NodeId(from)) {
             return Err(Misdirected::Sender);
         }
-        let message = message
-            .and_then(wire::message::decode)
-            .ok_or(Misdirected::Unknown)?;
+        let message = message.and_then(wire::message::decode).ok_or(Misdirected::Unknown)?;
         Ok((NodeId(from), message))
     }
 }
@@ -108,36 +99,18 @@ mod tests {
             inbox,
             stop: CancellationToken::new(),
         };
-        let vote = proto::raft::RequestVoteResponse {
-            term: 1,
-            vote_granted: true,
-        };
+        let vote = proto::raft::RequestVoteResponse { term: 1, vote_granted: true };
         let vote = proto::raft::raft_message::Message::RequestVoteResponse(vote);
         for (cluster, from, to, message, expected) in [
             ("storm", 2, 1, Some(vote.clone()), None),
             ("calm", 2, 1, Some(vote.clone()), Some(Misdirected::Cluster)),
-            (
-                "storm",
-                2,
-                3,
-                Some(vote.clone()),
-                Some(Misdirected::Recipient),
-            ),
+            ("storm", 2, 3, Some(vote.clone()), Some(Misdirected::Recipient)),
             ("storm", 1, 1, Some(vote.clone()), Some(Misdirected::Sender)),
             ("storm", 4, 1, Some(vote), Some(Misdirected::Sender)),
             ("storm", 2, 1, None, Some(Misdirected::Unknown)),
         ] {
-            let message = RaftMessage {
-                cluster: cluster.to_owned(),
-                from,
-                to,
-                message,
-            };
-            assert_eq!(
-                service.accept(message.clone()).err(),
-                expected,
-                "{message:?}"
-            );
+            let message = RaftMessage { cluster: cluster.to_owned(), from, to, message };
+            assert_eq!(service.accept(message.clone()).err(), expected, "{message:?}");
         }
     }
 }

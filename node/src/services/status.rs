@@ -9,9 +9,7 @@ use crate::driver::Failure;
 
 /// Marks a status: the operation did not happen and never will.
 pub(super) fn not_applied(mut status: Status) -> Status {
-    status
-        .metadata_mut()
-        .insert(OUTCOME_KEY, MetadataValue::from_static(NOT_APPLIED));
+    status.metadata_mut().insert(OUTCOME_KEY, MetadataValue::from_static(NOT_APPLIED));
     status
 }
 
@@ -23,24 +21,18 @@ pub(super) fn failed(failure: Failure) -> Status {
                 "the node lost the lead; the operation may or may not take effect",
             );
         }
-        Failure::NotLeader(leader) => (
-            Code::FailedPrecondition,
-            "this node does not lead the cluster",
-            leader,
-        ),
-        Failure::Deposed(leader) => (
-            Code::FailedPrecondition,
-            "the node lost the lead before it could read",
-            leader,
-        ),
+        Failure::NotLeader(leader) => {
+            (Code::FailedPrecondition, "this node does not lead the cluster", leader)
+        }
+        Failure::Deposed(leader) => {
+            (Code::FailedPrecondition, "the node lost the lead before it could read", leader)
+        }
         Failure::Overloaded => (Code::ResourceExhausted, "too much is under way", None),
         Failure::Superseded => (Code::Aborted, "another leader's entry took its place", None),
     };
     let mut status = not_applied(Status::new(code, message));
     if let Some(leader) = leader {
-        status
-            .metadata_mut()
-            .insert(LEADER_KEY, MetadataValue::from(leader.0));
+        status.metadata_mut().insert(LEADER_KEY, MetadataValue::from(leader.0));
     }
     status
 }
@@ -77,41 +69,17 @@ mod tests {
     #[test]
     fn only_what_is_certain_is_marked() {
         for (failure, code, is_certain, leader) in [
-            (
-                Failure::NotLeader(None),
-                Code::FailedPrecondition,
-                true,
-                None,
-            ),
-            (
-                Failure::NotLeader(Some(NodeId(3))),
-                Code::FailedPrecondition,
-                true,
-                Some("3"),
-            ),
-            (
-                Failure::Deposed(Some(NodeId(3))),
-                Code::FailedPrecondition,
-                true,
-                Some("3"),
-            ),
+            (Failure::NotLeader(None), Code::FailedPrecondition, true, None),
+            (Failure::NotLeader(Some(NodeId(3))), Code::FailedPrecondition, true, Some("3")),
+            (Failure::Deposed(Some(NodeId(3))), Code::FailedPrecondition, true, Some("3")),
             (Failure::Overloaded, Code::ResourceExhausted, true, None),
             (Failure::Superseded, Code::Aborted, true, None),
             (Failure::Unknown, Code::Unavailable, false, None),
         ] {
             let status = failed(failure);
-            let text = |key| {
-                status
-                    .metadata()
-                    .get(key)
-                    .map(|value| value.to_str().unwrap())
-            };
+            let text = |key| status.metadata().get(key).map(|value| value.to_str().unwrap());
             assert_eq!(status.code(), code, "{failure:?}");
-            assert_eq!(
-                text(OUTCOME_KEY),
-                is_certain.then_some(NOT_APPLIED),
-                "{failure:?}"
-            );
+            assert_eq!(text(OUTCOME_KEY), is_certain.then_some(NOT_APPLIED), "{failure:?}");
             assert_eq!(text(LEADER_KEY), leader, "{failure:?}");
         }
         assert!(stopped().metadata().get(OUTCOME_KEY).is_none());

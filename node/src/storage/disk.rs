@@ -60,10 +60,7 @@ impl Disk for Folder {
     }
 
     fn open(&mut self, name: &str) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.0.join(name))
+        OpenOptions::new().read(true).write(true).open(self.0.join(name))
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {

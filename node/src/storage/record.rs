@@ -95,11 +95,7 @@ impl Record {
                 out.push(TRUNCATE);
                 out.extend_from_slice(&from.0.to_le_bytes());
             }
-            Self::Entry(Entry {
-                term,
-                index,
-                command,
-            }) => {
+            Self::Entry(Entry { term, index, command }) => {
                 out.push(ENTRY);
                 out.extend_from_slice(&term.0.to_le_bytes());
                 out.extend_from_slice(&index.0.to_le_bytes());
@@ -120,9 +116,7 @@ impl Record {
         match kind {
             HARD_STATE if fields.len() == 16 => Some(Self::HardState(HardState {
                 term: Term(u64_at(fields, 0)?),
-                vote: Some(u64_at(fields, 8)?)
-                    .filter(|vote| *vote != 0)
-                    .map(NodeId),
+                vote: Some(u64_at(fields, 8)?).filter(|vote| *vote != 0).map(NodeId),
             })),
             TRUNCATE if fields.len() == 8 => Some(Self::Truncate(LogIndex(u64_at(fields, 0)?))),
             ENTRY => Some(Self::Entry(Entry {
@@ -155,13 +149,11 @@ pub(super) fn find(segment: u64, image: &[u8], offset: usize) -> Found {
 
 /// Returns whether a valid record of a batch that began after `offset` lies beyond it.
 pub(super) fn is_followed_by_later_batch(segment: u64, image: &[u8], offset: usize) -> bool {
-    (offset.next_multiple_of(ALIGNMENT)..image.len())
-        .step_by(ALIGNMENT)
-        .any(|candidate| {
-            // The batch is looked at first: it spares nearly every checksum.
-            plausible(image, candidate).is_some_and(|(_, batch)| batch > offset)
-                && find(segment, image, candidate) != Found::Nothing
-        })
+    (offset.next_multiple_of(ALIGNMENT)..image.len()).step_by(ALIGNMENT).any(|candidate| {
+        // The batch is looked at first: it spares nearly every checksum.
+        plausible(image, candidate).is_some_and(|(_, batch)| batch > offset)
+            && find(segment, image, candidate) != Found::Nothing
+    })
 }
 
 /// Returns length and batch of what may be a record, by everything but the checksum.
@@ -191,9 +183,7 @@ fn put_u32(bytes: &mut [u8], at: usize, value: usize) {
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> usize {
-    let word = bytes[at..at + 4]
-        .try_into()
-        .expect("the slice has four bytes");
+    let word = bytes[at..at + 4].try_into().expect("the slice has four bytes");
     u32::from_le_bytes(word) as usize
 }
 

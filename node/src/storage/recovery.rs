@@ -53,25 +53,15 @@ pub(super) fn recover<D: Disk>(disk: &mut D) -> Result<Reopened<D::File>, Storag
         let name = segment::name(segment);
         let mut file = disk.open(&name).map_err(access("open", &name))?;
         let image = file.read().map_err(access("read", &name))?;
-        Header {
-            segment,
-            records_before: recovered.records,
-        }
-        .check(&image)?;
+        Header { segment, records_before: recovered.records }.check(&image)?;
         let is_last = place + 1 == segments.len();
         let contents = segment::read(segment, &image, is_last)?;
         recovered.replay(segment, &contents)?;
         if is_last {
             recovered.torn = settle(&name, &mut file, &image, &contents)?;
-            disk.sync_names()
-                .map_err(access("sync the folder of", &name))?;
+            disk.sync_names().map_err(access("sync the folder of", &name))?;
         }
-        tail = Some(Segment {
-            number: segment,
-            file,
-            capacity: image.len(),
-            end: contents.end,
-        });
+        tail = Some(Segment { number: segment, file, capacity: image.len(), end: contents.end });
     }
     Ok(Reopened { recovered, tail })
 }
@@ -79,16 +69,11 @@ pub(super) fn recover<D: Disk>(disk: &mut D) -> Result<Reopened<D::File>, Storag
 /// Returns the segments' numbers, ascending, and removes one that a crash left half made.
 fn list_segments<D: Disk>(disk: &mut D) -> Result<Vec<u64>, StorageError> {
     let names = disk.list().map_err(access("list", "the log's folder"))?;
-    let unfinished = names
-        .iter()
-        .filter(|name| name.ends_with(segment::UNFINISHED));
+    let unfinished = names.iter().filter(|name| name.ends_with(segment::UNFINISHED));
     for name in unfinished {
         disk.remove(name).map_err(access("remove", name))?;
     }
-    let mut segments: Vec<u64> = names
-        .iter()
-        .filter_map(|name| segment::number(name))
-        .collect();
+    let mut segments: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();
     segments.sort_unstable();
     Ok(segments)
 }
@@ -109,8 +94,7 @@ fn settle(
     let mut rewritten = image[contents.batch..torn_end].to_vec();
     rewritten[contents.end - contents.batch..].fill(0);
     if !rewritten.is_empty() {
-        file.write_at(contents.batch, &rewritten)
-            .map_err(access("write", name))?;
+        file.write_at(contents.batch, &rewritten).map_err(access("write", name))?;
     }
     file.sync().map_err(access("sync", name))?;
     Ok((torn_end > contents.end).then(|| TornTail {

@@ -66,16 +66,9 @@ impl Header {
             return Ok(());
         }
         let word = |at: usize| {
-            u64::from_le_bytes(
-                found[at..at + 8]
-                    .try_into()
-                    .expect("the slice has eight bytes"),
-            )
+            u64::from_le_bytes(found[at..at + 8].try_into().expect("the slice has eight bytes"))
         };
-        let claimed = Self {
-            segment: word(8),
-            records_before: word(16),
-        };
+        let claimed = Self { segment: word(8), records_before: word(16) };
         // A sound header that counts otherwise tells of records that are gone.
         let sound = found == claimed.encode() && claimed.segment == self.segment;
         Err(damaged(if sound { Damage::Lost } else { Damage::Header }))
@@ -88,11 +81,7 @@ pub(super) fn read(segment: u64, image: &[u8], is_last: bool) -> Result<Contents
     let (mut end, mut batch) = (HEADER, HEADER);
     loop {
         match record::find(segment, image, end) {
-            Found::Record {
-                record,
-                batch: its,
-                end: next,
-            } => {
+            Found::Record { record, batch: its, end: next } => {
                 records.push((end, record));
                 (end, batch) = (next, its);
             }
@@ -101,26 +90,14 @@ pub(super) fn read(segment: u64, image: &[u8], is_last: bool) -> Result<Contents
         }
     }
     let rest = image.get(end..).unwrap_or_default();
-    let torn_end = rest
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map(|last| end + last + 1);
+    let torn_end = rest.iter().rposition(|byte| *byte != 0).map(|last| end + last + 1);
     if torn_end.is_some() && (!is_last || record::is_followed_by_later_batch(segment, image, end)) {
         return Err(damaged(segment, end, Damage::Record));
     }
-    Ok(Contents {
-        records,
-        end,
-        batch,
-        torn_end,
-    })
+    Ok(Contents { records, end, batch, torn_end })
 }
 
 /// Names a damaged place.
 pub(super) fn damaged(segment: u64, offset: usize, damage: Damage) -> StorageError {
-    StorageError::Damaged {
-        file: name(segment),
-        offset,
-        damage,
-    }
+    StorageError::Damaged { file: name(segment), offset, damage }
 }

@@ -56,17 +56,8 @@ impl Simulated {
         let mut histories = before.names_since_sync;
         histories.push(before.names);
         let names = histories.swap_remove(choose(histories.len()));
-        let files = before
-            .files
-            .into_iter()
-            .map(|file| file.crash(&mut choose))
-            .collect();
-        let state = State {
-            names,
-            names_since_sync: Vec::new(),
-            files,
-            budget: None,
-        };
+        let files = before.files.into_iter().map(|file| file.crash(&mut choose)).collect();
+        let state = State { names, names_since_sync: Vec::new(), files, budget: None };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -80,11 +71,7 @@ impl Simulated {
     pub(crate) fn with(&self, name: &str, bytes: Vec<u8>) -> Self {
         let mut state = self.0.lock().unwrap().clone();
         let file = state.names[name];
-        state.files[file] = File {
-            durable: bytes.clone(),
-            now: bytes,
-            unsynced: Vec::new(),
-        };
+        state.files[file] = File { durable: bytes.clone(), now: bytes, unsynced: Vec::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -126,11 +113,7 @@ impl File {
                 write(&mut bytes, offset + place * SECTOR, &sector[..kept]);
             }
         }
-        Self {
-            durable: bytes.clone(),
-            now: bytes,
-            unsynced: Vec::new(),
-        }
+        Self { durable: bytes.clone(), now: bytes, unsynced: Vec::new() }
     }
 }
 
@@ -155,19 +138,13 @@ impl Disk for Simulated {
             state.files.push(File::default());
         })?;
         let file = self.0.lock().unwrap().files.len() - 1;
-        Ok(Handle {
-            disk: self.clone(),
-            file,
-        })
+        Ok(Handle { disk: self.clone(), file })
     }
 
     fn open(&mut self, name: &str) -> io::Result<Handle> {
         let file = self.act(|state| state.names.get(name).copied())?;
         let file = file.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Handle {
-            disk: self.clone(),
-            file,
-        })
+        Ok(Handle { disk: self.clone(), file })
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {

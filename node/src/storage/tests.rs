@@ -8,18 +8,11 @@ use super::simulated::Simulated;
 use super::*;
 
 fn entry(term: u64, index: u64, command: &[u8]) -> Entry {
-    Entry {
-        term: Term(term),
-        index: LogIndex(index),
-        command: command.into(),
-    }
+    Entry { term: Term(term), index: LogIndex(index), command: command.into() }
 }
 
 fn hard_state(term: u64, vote: u64) -> HardState {
-    HardState {
-        term: Term(term),
-        vote: (vote != 0).then_some(NodeId(vote)),
-    }
+    HardState { term: Term(term), vote: (vote != 0).then_some(NodeId(vote)) }
 }
 
 /// Applies the first `records` records of some writes the slow and obvious way.
@@ -58,24 +51,9 @@ fn example() -> Vec<Write> {
         entries,
     };
     vec![
-        write(
-            1,
-            Some(hard_state(1, 1)),
-            None,
-            vec![entry(1, 1, b""), entry(1, 2, b"two")],
-        ),
-        write(
-            2,
-            Some(hard_state(2, 0)),
-            Some(LogIndex(2)),
-            vec![entry(2, 2, b"another two")],
-        ),
-        write(
-            3,
-            None,
-            None,
-            vec![entry(2, 3, &[7; 40]), entry(2, 4, b"four")],
-        ),
+        write(1, Some(hard_state(1, 1)), None, vec![entry(1, 1, b""), entry(1, 2, b"two")]),
+        write(2, Some(hard_state(2, 0)), Some(LogIndex(2)), vec![entry(2, 2, b"another two")]),
+        write(3, None, None, vec![entry(2, 3, &[7; 40]), entry(2, 4, b"four")]),
     ]
 }
 
@@ -90,10 +68,7 @@ fn example_disk(segment_size: usize) -> Simulated {
 }
 
 fn end_of(writes: &[Write]) -> usize {
-    let sizes = writes
-        .iter()
-        .flat_map(record::records)
-        .map(|record| record.size());
+    let sizes = writes.iter().flat_map(record::records).map(|record| record.size());
     segment::HEADER + sizes.sum::<usize>()
 }
 
@@ -103,15 +78,7 @@ fn what_was_written_is_read_again() {
         let disk = example_disk(segment_size);
         let (_, recovered) = open(&disk, segment_size).unwrap();
         let (hard_state, entries) = replay(&example(), u64::MAX);
-        assert_eq!(
-            recovered,
-            Recovered {
-                hard_state,
-                entries,
-                records: 8,
-                torn: None
-            }
-        );
+        assert_eq!(recovered, Recovered { hard_state, entries, records: 8, torn: None });
     }
 }
 
@@ -140,15 +107,9 @@ fn a_tail_torn_at_any_byte_is_cut_at_a_record() {
 fn check_cut(disk: &Simulated, torn: usize) {
     let (mut wal, recovered) = open(disk, 1024).unwrap_or_else(|e| panic!("byte {torn}: {e}"));
     let durable = count(&example()[..2]);
-    assert!(
-        (durable..=count(&example())).contains(&recovered.records),
-        "byte {torn}"
-    );
+    assert!((durable..=count(&example())).contains(&recovered.records), "byte {torn}");
     let (hard_state, mut entries) = replay(&example(), recovered.records);
-    assert_eq!(
-        (&recovered.hard_state, &recovered.entries),
-        (&hard_state, &entries)
-    );
+    assert_eq!((&recovered.hard_state, &recovered.entries), (&hard_state, &entries));
     if let Some(torn_tail) = recovered.torn {
         assert!(torn_tail.offset <= torn, "byte {torn}: {torn_tail:?}");
     }
@@ -163,11 +124,7 @@ fn check_cut(disk: &Simulated, torn: usize) {
     wal.append(&[write]).unwrap();
     entries.push(next);
     let (_, again) = open(disk, 1024).unwrap();
-    assert_eq!(
-        (again.entries, again.torn),
-        (entries, None),
-        "byte {torn}: a ghost"
-    );
+    assert_eq!((again.entries, again.torn), (entries, None), "byte {torn}: a ghost");
 }
 
 #[test]
@@ -179,15 +136,8 @@ fn damage_to_what_was_durable_is_refused() {
         let mut bytes = image.clone();
         bytes[offset] ^= 0x10;
         match open(&disk.with(&name, bytes), 1024) {
-            Err(StorageError::Damaged {
-                file,
-                offset: found,
-                ..
-            }) => {
-                assert!(
-                    file == name && found <= offset,
-                    "{file} {found} for byte {offset}"
-                );
+            Err(StorageError::Damaged { file, offset: found, .. }) => {
+                assert!(file == name && found <= offset, "{file} {found} for byte {offset}");
             }
             other => panic!("byte {offset}: {other:?}"),
         }
@@ -198,10 +148,7 @@ fn damage_to_what_was_durable_is_refused() {
 fn damage_to_a_segment_that_is_not_the_last_is_refused() {
     let disk = example_disk(128);
     let names = disk::Disk::list(&disk).unwrap();
-    let segments: Vec<u64> = names
-        .iter()
-        .filter_map(|name| segment::number(name))
-        .collect();
+    let segments: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();
     assert!(segments.len() >= 3, "{segments:?}");
     for &segment in &segments[..segments.len() - 1] {
         let name = segment::name(segment);
@@ -218,40 +165,25 @@ fn damage_to_a_segment_that_is_not_the_last_is_refused() {
         let emptied = disk.with(&name, [&image[..segment::HEADER], &[0; 96][..]].concat());
         assert!(matches!(
             open(&emptied, 128),
-            Err(StorageError::Damaged {
-                damage: Damage::Lost | Damage::Order,
-                ..
-            })
+            Err(StorageError::Damaged { damage: Damage::Lost | Damage::Order, .. })
         ));
         assert!(matches!(
             open(&disk.without(&name), 128),
-            Err(StorageError::Damaged {
-                damage: Damage::Missing,
-                offset: 0,
-                ..
-            })
+            Err(StorageError::Damaged { damage: Damage::Missing, offset: 0, .. })
         ));
     }
 }
 
 #[test]
 fn a_record_is_none_anywhere_else_than_where_it_was_put() {
-    let place = record::Place {
-        segment: 3,
-        offset: 64,
-        batch: 64,
-    };
+    let place = record::Place { segment: 3, offset: 64, batch: 64 };
     let mut bytes = Vec::new();
     record::Record::Truncate(LogIndex(1)).encode(place, &mut bytes);
     for (segment, offset, is_there) in [(3, 64, true), (3, 128, false), (4, 64, false)] {
         let mut image = vec![0; 512];
         image[offset..offset + bytes.len()].copy_from_slice(&bytes);
         let found = record::find(segment, &image, offset);
-        assert_eq!(
-            found != record::Found::Nothing,
-            is_there,
-            "segment {segment}, byte {offset}"
-        );
+        assert_eq!(found != record::Found::Nothing, is_there, "segment {segment}, byte {offset}");
     }
 }
 
@@ -259,11 +191,7 @@ fn a_record_is_none_anywhere_else_than_where_it_was_put() {
 fn a_record_larger_than_a_segment_gets_a_larger_one() {
     let disk = Simulated::default();
     let (mut wal, _) = open(&disk, 128).unwrap();
-    let entries = vec![
-        entry(1, 1, b"small"),
-        entry(1, 2, &[9; 5000]),
-        entry(1, 3, b"small"),
-    ];
+    let entries = vec![entry(1, 1, b"small"), entry(1, 2, &[9; 5000]), entry(1, 3, b"small")];
     let write = Write {
         id: WriteId(1),
         hard_state: Some(hard_state(1, 2)),
@@ -287,45 +215,25 @@ fn a_segment_left_half_made_is_removed() {
 #[test]
 fn the_real_file_system_keeps_it_too() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || {
-        Wal::open(
-            Folder(folder.path().to_owned()),
-            Options { segment_size: 128 },
-        )
-    };
+    let open = || Wal::open(Folder(folder.path().to_owned()), Options { segment_size: 128 });
     for write in example() {
         // Each write with a log that is opened anew.
         open().unwrap().0.append(&[write]).unwrap();
     }
     let (hard_state, entries) = replay(&example(), u64::MAX);
     let (_, recovered) = open().unwrap();
-    assert_eq!(
-        recovered,
-        Recovered {
-            hard_state,
-            entries,
-            records: 8,
-            torn: None
-        }
-    );
+    assert_eq!(recovered, Recovered { hard_state, entries, records: 8, torn: None });
 }
 
 #[tokio::test]
 async fn the_thread_answers_when_writes_are_durable_and_ends_at_a_failure() {
     let disk = Simulated::default();
     let (wal, _) = open(&disk, 4096).unwrap();
-    let Storage {
-        writes,
-        mut persisted,
-        thread,
-    } = Storage::start(wal).unwrap();
+    let Storage { writes, mut persisted, thread } = Storage::start(wal).unwrap();
     for write in example() {
         writes.send(write).await.unwrap();
     }
-    persisted
-        .wait_for(|upto| *upto == WriteId(3))
-        .await
-        .unwrap();
+    persisted.wait_for(|upto| *upto == WriteId(3)).await.unwrap();
     let durable = disk.crash(|_| 0);
     let (_, entries) = replay(&example(), u64::MAX);
     assert_eq!(open(&durable, 4096).unwrap().1.entries, entries);
@@ -338,15 +246,9 @@ async fn the_thread_answers_when_writes_are_durable_and_ends_at_a_failure() {
         entries: vec![],
     };
     writes.send(lost).await.unwrap();
-    assert!(
-        persisted.changed().await.is_err(),
-        "a failed sync was answered"
-    );
+    assert!(persisted.changed().await.is_err(), "a failed sync was answered");
     let failure = thread.join().unwrap().unwrap_err();
-    assert!(
-        matches!(failure, StorageError::Access { action: "sync", .. }),
-        "{failure}"
-    );
+    assert!(matches!(failure, StorageError::Access { action: "sync", .. }), "{failure}");
 }
 
 /// What one random write does; made into a valid one by [`writes`].

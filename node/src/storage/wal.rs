@@ -19,9 +19,7 @@ impl Default for Options {
     /// Filling 4 MiB with zeros and syncing them stalls the log for some ten milliseconds, less than
     /// a heartbeat; at 200 bytes a record that happens once in 20,000.
     fn default() -> Self {
-        Self {
-            segment_size: 4 << 20,
-        }
+        Self { segment_size: 4 << 20 }
     }
 }
 
@@ -54,27 +52,10 @@ impl<D: Disk> Wal<D> {
         let Reopened { recovered, tail } = recovery::recover(&mut disk)?;
         let tail = match tail {
             Some(tail) => tail,
-            None => create(
-                &mut disk,
-                Header {
-                    segment: 1,
-                    records_before: 0,
-                },
-                &options,
-                0,
-            )?,
+            None => create(&mut disk, Header { segment: 1, records_before: 0 }, &options, 0)?,
         };
         let records = recovered.records;
-        Ok((
-            Self {
-                disk,
-                options,
-                tail,
-                records,
-                buffer: Vec::new(),
-            },
-            recovered,
-        ))
+        Ok((Self { disk, options, tail, records, buffer: Vec::new() }, recovered))
     }
 
     /// Appends writes, in order, and returns when all of them are durable. After an error the log
@@ -88,10 +69,7 @@ impl<D: Disk> Wal<D> {
                 self.flush()?;
                 self.tail = create(
                     &mut self.disk,
-                    Header {
-                        segment: self.tail.number + 1,
-                        records_before: self.records,
-                    },
+                    Header { segment: self.tail.number + 1, records_before: self.records },
                     &self.options,
                     size,
                 )?;
@@ -112,13 +90,10 @@ impl<D: Disk> Wal<D> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let Segment {
-            number, file, end, ..
-        } = &mut self.tail;
+        let Segment { number, file, end, .. } = &mut self.tail;
         file.write_at(*end, &self.buffer)
             .map_err(|e| access("write", &segment::name(*number))(e))?;
-        file.sync()
-            .map_err(|e| access("sync", &segment::name(*number))(e))?;
+        file.sync().map_err(|e| access("sync", &segment::name(*number))(e))?;
         *end += self.buffer.len();
         self.buffer.clear();
         Ok(())
@@ -138,22 +113,12 @@ fn create<D: Disk>(
     let capacity = options.segment_size.max(HEADER + record);
     let mut image = vec![0; capacity];
     image[..HEADER].copy_from_slice(&header.encode());
-    let mut file = disk
-        .create(&unfinished)
-        .map_err(access("create", &unfinished))?;
-    file.write_at(0, &image)
-        .map_err(access("write", &unfinished))?;
+    let mut file = disk.create(&unfinished).map_err(access("create", &unfinished))?;
+    file.write_at(0, &image).map_err(access("write", &unfinished))?;
     file.sync().map_err(access("sync", &unfinished))?;
-    disk.rename(&unfinished, &name)
-        .map_err(access("name", &name))?;
-    disk.sync_names()
-        .map_err(access("sync the folder of", &name))?;
-    Ok(Segment {
-        number: header.segment,
-        file,
-        capacity,
-        end: HEADER,
-    })
+    disk.rename(&unfinished, &name).map_err(access("name", &name))?;
+    disk.sync_names().map_err(access("sync the folder of", &name))?;
+    Ok(Segment { number: header.segment, file, capacity, end: HEADER })
 }
 
 /// Says what was tried on which file when the operating system refuses.
@@ -161,9 +126,5 @@ pub(super) fn access(
     action: &'static str,
     file: &str,
 ) -> impl FnOnce(std::io::Error) -> StorageError {
-    move |source| StorageError::Access {
-        action,
-        file: file.to_owned(),
-        source,
-    }
+    move |source| StorageError::Access { action, file: file.to_owned(), source }
 }

@@ -38,11 +38,7 @@ impl Storage {
         let thread = thread::Builder::new()
             .name("storage".to_owned())
             .spawn(move || work(wal, queue, &durable))?;
-        Ok(Self {
-            writes,
-            persisted,
-            thread,
-        })
+        Ok(Self { writes, persisted, thread })
     }
 }
 
@@ -56,17 +52,9 @@ fn work<D: Disk>(
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(write) = next {
-            bytes += write
-                .entries
-                .iter()
-                .map(|entry| entry.command.len())
-                .sum::<usize>();
+            bytes += write.entries.iter().map(|entry| entry.command.len()).sum::<usize>();
             batch.push(write);
-            next = if bytes < BATCH_BYTES {
-                queue.try_recv().ok()
-            } else {
-                None
-            };
+            next = if bytes < BATCH_BYTES { queue.try_recv().ok() } else { None };
         }
         wal.append(&batch)?;
         if let Some(last) = batch.last() {

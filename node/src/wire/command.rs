@@ -18,18 +18,12 @@ pub enum DecodeError {
 
 /// Puts a request into the form in which it is logged.
 pub(crate) fn encode(request: Logged) -> raft::Command {
-    log::Command {
-        command: Some(request),
-    }
-    .encode_to_vec()
-    .into()
+    log::Command { command: Some(request) }.encode_to_vec().into()
 }
 
 /// Reads a logged request.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
-    let request = log::Command::decode(bytes)?
-        .command
-        .ok_or(DecodeError::Unknown)?;
+    let request = log::Command::decode(bytes)?.command.ok_or(DecodeError::Unknown)?;
     let ledger = |book, operation| Command::Ledger(ledger::Command { book, operation });
     let kv = |key, operation| Command::Kv(kv::Command { key, operation });
     Ok(match request {
@@ -38,27 +32,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
             ledger::Operation::Open {
                 account: r.account,
                 cash: r.cash,
-                holdings: r
-                    .holdings
-                    .into_iter()
-                    .map(|h| (h.symbol, h.quantity))
-                    .collect(),
+                holdings: r.holdings.into_iter().map(|h| (h.symbol, h.quantity)).collect(),
             },
         ),
-        Logged::Deposit(r) => ledger(
-            r.book,
-            ledger::Operation::Deposit {
-                account: r.account,
-                amount: r.amount,
-            },
-        ),
-        Logged::Withdraw(r) => ledger(
-            r.book,
-            ledger::Operation::Withdraw {
-                account: r.account,
-                amount: r.amount,
-            },
-        ),
+        Logged::Deposit(r) => {
+            ledger(r.book, ledger::Operation::Deposit { account: r.account, amount: r.amount })
+        }
+        Logged::Withdraw(r) => {
+            ledger(r.book, ledger::Operation::Withdraw { account: r.account, amount: r.amount })
+        }
         Logged::Trade(r) => ledger(
             r.book,
             ledger::Operation::Trade(ledger::Terms {
@@ -69,22 +51,13 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
                 price: r.price,
             }),
         ),
-        Logged::Transfer(r) => ledger(
-            r.book,
-            ledger::Operation::Transfer {
-                from: r.from,
-                to: r.to,
-                amount: r.amount,
-            },
-        ),
+        Logged::Transfer(r) => {
+            ledger(r.book, ledger::Operation::Transfer { from: r.from, to: r.to, amount: r.amount })
+        }
         Logged::Put(r) => kv(r.key, kv::Operation::Put { value: r.value }),
-        Logged::CompareAndSet(r) => kv(
-            r.key,
-            kv::Operation::CompareAndSet {
-                expected: r.expected,
-                value: r.value,
-            },
-        ),
+        Logged::CompareAndSet(r) => {
+            kv(r.key, kv::Operation::CompareAndSet { expected: r.expected, value: r.value })
+        }
         Logged::Append(r) => kv(r.key, kv::Operation::Append { value: r.value }),
         Logged::Delete(r) => kv(r.key, kv::Operation::Delete),
     })
@@ -100,22 +73,9 @@ mod tests {
     #[test]
     fn every_request_survives_the_log() {
         let s = str::to_owned;
-        let ledger = |operation| {
-            Command::Ledger(ledger::Command {
-                book: s("b"),
-                operation,
-            })
-        };
-        let kv = |operation| {
-            Command::Kv(kv::Command {
-                key: s("k"),
-                operation,
-            })
-        };
-        let holding = lw::Holding {
-            symbol: s("A"),
-            quantity: 7,
-        };
+        let ledger = |operation| Command::Ledger(ledger::Command { book: s("b"), operation });
+        let kv = |operation| Command::Kv(kv::Command { key: s("k"), operation });
+        let holding = lw::Holding { symbol: s("A"), quantity: 7 };
         for (request, command) in [
             (
                 Logged::OpenAccount(lw::OpenAccountRequest {
@@ -131,26 +91,12 @@ mod tests {
                 }),
             ),
             (
-                Logged::Deposit(lw::DepositRequest {
-                    book: s("b"),
-                    account: s("a"),
-                    amount: 1,
-                }),
-                ledger(ledger::Operation::Deposit {
-                    account: s("a"),
-                    amount: 1,
-                }),
+                Logged::Deposit(lw::DepositRequest { book: s("b"), account: s("a"), amount: 1 }),
+                ledger(ledger::Operation::Deposit { account: s("a"), amount: 1 }),
             ),
             (
-                Logged::Withdraw(lw::WithdrawRequest {
-                    book: s("b"),
-                    account: s("a"),
-                    amount: 1,
-                }),
-                ledger(ledger::Operation::Withdraw {
-                    account: s("a"),
-                    amount: 1,
-                }),
+                Logged::Withdraw(lw::WithdrawRequest { book: s("b"), account: s("a"), amount: 1 }),
+                ledger(ledger::Operation::Withdraw { account: s("a"), amount: 1 }),
             ),
             (
                 Logged::Trade(lw::TradeRequest {
@@ -176,17 +122,10 @@ mod tests {
                     to: s("y"),
                     amount: 4,
                 }),
-                ledger(ledger::Operation::Transfer {
-                    from: s("x"),
-                    to: s("y"),
-                    amount: 4,
-                }),
+                ledger(ledger::Operation::Transfer { from: s("x"), to: s("y"), amount: 4 }),
             ),
             (
-                Logged::Put(kvw::PutRequest {
-                    key: s("k"),
-                    value: s("v"),
-                }),
+                Logged::Put(kvw::PutRequest { key: s("k"), value: s("v") }),
                 kv(kv::Operation::Put { value: s("v") }),
             ),
             (
@@ -195,10 +134,7 @@ mod tests {
                     expected: None,
                     value: s("v"),
                 }),
-                kv(kv::Operation::CompareAndSet {
-                    expected: None,
-                    value: s("v"),
-                }),
+                kv(kv::Operation::CompareAndSet { expected: None, value: s("v") }),
             ),
             (
                 Logged::CompareAndSet(kvw::CompareAndSetRequest {
@@ -206,22 +142,13 @@ mod tests {
                     expected: Some(s("")),
                     value: s("v"),
                 }),
-                kv(kv::Operation::CompareAndSet {
-                    expected: Some(s("")),
-                    value: s("v"),
-                }),
+                kv(kv::Operation::CompareAndSet { expected: Some(s("")), value: s("v") }),
             ),
             (
-                Logged::Append(kvw::AppendRequest {
-                    key: s("k"),
-                    value: s("v"),
-                }),
+                Logged::Append(kvw::AppendRequest { key: s("k"), value: s("v") }),
                 kv(kv::Operation::Append { value: s("v") }),
             ),
-            (
-                Logged::Delete(kvw::DeleteRequest { key: s("k") }),
-                kv(kv::Operation::Delete),
-            ),
+            (Logged::Delete(kvw::DeleteRequest { key: s("k") }), kv(kv::Operation::Delete)),
         ] {
             let logged = encode(request);
             assert!(!logged.is_empty(), "an empty command would be a no-op");

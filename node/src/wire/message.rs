@@ -70,14 +70,12 @@ pub(crate) fn decode(body: Body) -> Option<Message> {
             term: Term(m.term),
             round: Round(m.round),
             outcome: match m.outcome? {
-                Outcome::MatchIndex(index) => AppendOutcome::Matched {
-                    match_index: LogIndex(index),
-                },
+                Outcome::MatchIndex(index) => {
+                    AppendOutcome::Matched { match_index: LogIndex(index) }
+                }
                 Outcome::Conflict(conflict) => AppendOutcome::Conflict(Conflict {
                     prev_log_index: LogIndex(conflict.prev_log_index),
-                    conflict_term: Some(conflict.conflict_term)
-                        .filter(|term| *term != 0)
-                        .map(Term),
+                    conflict_term: Some(conflict.conflict_term).filter(|term| *term != 0).map(Term),
                     conflict_index: LogIndex(conflict.conflict_index),
                 }),
             },
@@ -142,10 +140,7 @@ mod tests {
                 last_log_index: LogIndex(2),
                 last_log_term: Term(3),
             }),
-            Message::RequestVoteResponse(RequestVoteResponse {
-                term: Term(1),
-                vote_granted: true,
-            }),
+            Message::RequestVoteResponse(RequestVoteResponse { term: Term(1), vote_granted: true }),
             Message::RequestVoteResponse(RequestVoteResponse {
                 term: Term(0),
                 vote_granted: false,
@@ -155,26 +150,14 @@ mod tests {
                 prev_log_index: LogIndex(2),
                 prev_log_term: Term(3),
                 entries: vec![
-                    Entry {
-                        term: Term(1),
-                        index: LogIndex(3),
-                        command: [].into(),
-                    },
-                    Entry {
-                        term: Term(1),
-                        index: LogIndex(4),
-                        command: [1, 2, 3].into(),
-                    },
+                    Entry { term: Term(1), index: LogIndex(3), command: [].into() },
+                    Entry { term: Term(1), index: LogIndex(4), command: [1, 2, 3].into() },
                 ],
                 leader_commit: LogIndex(5),
                 round: Round(6),
             }),
-            answer(AppendOutcome::Matched {
-                match_index: LogIndex(0),
-            }),
-            answer(AppendOutcome::Matched {
-                match_index: LogIndex(9),
-            }),
+            answer(AppendOutcome::Matched { match_index: LogIndex(0) }),
+            answer(AppendOutcome::Matched { match_index: LogIndex(9) }),
             conflict(None),
             conflict(Some(Term(3))),
         ] {

@@ -143,24 +143,12 @@ impl Command {
         let (api, f, key, value) = match self {
             Self::Add { key, value } => (Api::Kv, "put", key, json!(value)),
             Self::Get { key } => (Api::Kv, "get", key, Value::Null),
-            Self::Cas {
-                key,
-                expected,
-                value,
-            } => (
-                Api::Kv,
-                "cas",
-                key,
-                json!({"expected": expected, "value": value}),
-            ),
+            Self::Cas { key, expected, value } => {
+                (Api::Kv, "cas", key, json!({"expected": expected, "value": value}))
+            }
             Self::Append { key, value } => (Api::Kv, "append", key, json!(value)),
             Self::Delete { key } => (Api::Kv, "delete", key, Value::Null),
-            Self::Open {
-                book,
-                account,
-                cash,
-                holdings,
-            } => {
+            Self::Open { book, account, cash, holdings } => {
                 let mut shares = BTreeMap::new();
                 for (symbol, quantity) in holdings {
                     if shares.insert(symbol, quantity).is_some() {
@@ -170,44 +158,18 @@ impl Command {
                 let value = json!({"account": account, "cash": cash, "holdings": shares});
                 (Api::Ledger, "open", book, value)
             }
-            Self::Deposit {
-                book,
-                account,
-                amount,
-            } => (
-                Api::Ledger,
-                "deposit",
-                book,
-                json!({"account": account, "amount": amount}),
-            ),
-            Self::Withdraw {
-                book,
-                account,
-                amount,
-            } => (
-                Api::Ledger,
-                "withdraw",
-                book,
-                json!({"account": account, "amount": amount}),
-            ),
-            Self::Trade {
-                book,
-                buyer,
-                seller,
-                symbol,
-                quantity,
-                price,
-            } => {
+            Self::Deposit { book, account, amount } => {
+                (Api::Ledger, "deposit", book, json!({"account": account, "amount": amount}))
+            }
+            Self::Withdraw { book, account, amount } => {
+                (Api::Ledger, "withdraw", book, json!({"account": account, "amount": amount}))
+            }
+            Self::Trade { book, buyer, seller, symbol, quantity, price } => {
                 let value = json!({"buyer": buyer, "seller": seller, "symbol": symbol,
                     "quantity": quantity, "price": price});
                 (Api::Ledger, "trade", book, value)
             }
-            Self::Transfer {
-                book,
-                from,
-                to,
-                amount,
-            } => {
+            Self::Transfer { book, from, to, amount } => {
                 let value = json!({"from": from, "to": to, "amount": amount});
                 (Api::Ledger, "transfer", book, value)
             }
@@ -215,12 +177,9 @@ impl Command {
                 (Api::Ledger, "account", book, json!({"account": account}))
             }
             Self::Book { book } => (Api::Ledger, "book", book, Value::Null),
-            Self::History { book, from, limit } => (
-                Api::Ledger,
-                "history",
-                book,
-                json!({"from": from, "limit": limit}),
-            ),
+            Self::History { book, from, limit } => {
+                (Api::Ledger, "history", book, json!({"from": from, "limit": limit}))
+            }
             Self::Status => return Ok(None),
         };
         let invocation = Invocation::new(f, key, value);

@@ -70,9 +70,8 @@ fn describe_account(name: &str, account: &Value) -> String {
 
 fn describe_book(book: &Value) -> String {
     let accounts = book["accounts"].as_object().into_iter().flatten();
-    let mut text: String = accounts
-        .map(|(name, account)| describe_account(name, account))
-        .collect();
+    let mut text: String =
+        accounts.map(|(name, account)| describe_account(name, account)).collect();
     writeln!(text, "{} trades", book["trades"]).expect("a string takes all that is written");
     text
 }

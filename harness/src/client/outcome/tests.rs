@@ -44,10 +44,7 @@ fn without_the_marker_nothing_is_proven_whatever_the_code() {
     for code in CODES {
         for marker in [None, Some("applied"), Some("NOT-APPLIED"), Some("")] {
             let refusal = Refusal::of(&status(code, marker, Some("2")));
-            assert!(
-                matches!(refusal, Refusal::Unclear(_)),
-                "{code:?} {marker:?} {refusal:?}"
-            );
+            assert!(matches!(refusal, Refusal::Unclear(_)), "{code:?} {marker:?} {refusal:?}");
         }
     }
 }
@@ -65,37 +62,17 @@ fn with_the_marker_it_did_not_happen_whatever_the_code() {
 
 #[test]
 fn a_hint_names_a_node_or_is_none() {
-    for (hint, expected) in [
-        ("3", Some(3)),
-        ("0", None),
-        ("n3", None),
-        ("", None),
-        ("-1", None),
-    ] {
-        let refusal = Refusal::of(&status(
-            Code::FailedPrecondition,
-            Some("not-applied"),
-            Some(hint),
-        ));
-        let Refusal::NotApplied {
-            leader,
-            is_elsewhere,
-            ..
-        } = refusal
-        else {
+    for (hint, expected) in [("3", Some(3)), ("0", None), ("n3", None), ("", None), ("-1", None)] {
+        let refusal =
+            Refusal::of(&status(Code::FailedPrecondition, Some("not-applied"), Some(hint)));
+        let Refusal::NotApplied { leader, is_elsewhere, .. } = refusal else {
             panic!("{refusal:?}");
         };
         assert_eq!(leader, expected, "{hint:?}");
         assert!(is_elsewhere);
     }
     let refusal = Refusal::of(&status(Code::InvalidArgument, Some("not-applied"), None));
-    assert!(matches!(
-        refusal,
-        Refusal::NotApplied {
-            is_elsewhere: false,
-            ..
-        }
-    ));
+    assert!(matches!(refusal, Refusal::NotApplied { is_elsewhere: false, .. }));
 }
 
 #[test]

@@ -51,9 +51,7 @@ impl Node {
         let marker = MetadataValue::from_static(proto::NOT_APPLIED);
         status.metadata_mut().insert(proto::OUTCOME_KEY, marker);
         if let Some(leader) = leader {
-            status
-                .metadata_mut()
-                .insert(proto::LEADER_KEY, MetadataValue::from(leader));
+            status.metadata_mut().insert(proto::LEADER_KEY, MetadataValue::from(leader));
         }
         status
     }
@@ -63,16 +61,12 @@ impl Node {
         let manner = *self.manner.lock().unwrap();
         match manner {
             Manner::Serve => Ok(7),
-            Manner::NotLeader(leader) => Err(Self::not_applied(
-                Status::failed_precondition("not the leader"),
-                leader,
-            )),
+            Manner::NotLeader(leader) => {
+                Err(Self::not_applied(Status::failed_precondition("not the leader"), leader))
+            }
             Manner::ApplyAndFail => Err(Status::unavailable("lost the lead")),
             Manner::Mute => std::future::pending().await,
-            Manner::Invalid => Err(Self::not_applied(
-                Status::invalid_argument("too large"),
-                None,
-            )),
+            Manner::Invalid => Err(Self::not_applied(Status::invalid_argument("too large"), None)),
         }
     }
 }
@@ -80,10 +74,7 @@ impl Node {
 #[tonic::async_trait]
 impl Admin for Node {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        Ok(Response::new(StatusResponse {
-            id: self.id,
-            ..StatusResponse::default()
-        }))
+        Ok(Response::new(StatusResponse { id: self.id, ..StatusResponse::default() }))
     }
 }
 
@@ -98,12 +89,7 @@ impl Kv for Node {
 
     async fn get(&self, request: Request<GetRequest>) -> Result<Response<GetResponse>, Status> {
         let index = self.meet().await?;
-        let value = self
-            .values
-            .lock()
-            .unwrap()
-            .get(&request.into_inner().key)
-            .cloned();
+        let value = self.values.lock().unwrap().get(&request.into_inner().key).cloned();
         Ok(Response::new(GetResponse { index, value }))
     }
 
@@ -112,36 +98,22 @@ impl Kv for Node {
         request: Request<CompareAndSetRequest>,
     ) -> Result<Response<CompareAndSetResponse>, Status> {
         let index = self.meet().await?;
-        let CompareAndSetRequest {
-            key,
-            expected,
-            value,
-        } = request.into_inner();
+        let CompareAndSetRequest { key, expected, value } = request.into_inner();
         let mut values = self.values.lock().unwrap();
         let found = values.get(&key).cloned();
         let swapped = found == expected;
         if swapped {
             values.insert(key, value);
         }
-        Ok(Response::new(CompareAndSetResponse {
-            index,
-            swapped,
-            found,
-        }))
+        Ok(Response::new(CompareAndSetResponse { index, swapped, found }))
     }
 
     async fn append(&self, _: Request<AppendRequest>) -> Result<Response<AppendResponse>, Status> {
-        Ok(Response::new(AppendResponse {
-            index: self.meet().await?,
-            length: 3,
-        }))
+        Ok(Response::new(AppendResponse { index: self.meet().await?, length: 3 }))
     }
 
     async fn delete(&self, _: Request<DeleteRequest>) -> Result<Response<DeleteResponse>, Status> {
-        Ok(Response::new(DeleteResponse {
-            index: self.meet().await?,
-            existed: false,
-        }))
+        Ok(Response::new(DeleteResponse { index: self.meet().await?, existed: false }))
     }
 }
 
@@ -165,16 +137,9 @@ async fn start(id: u64, manner: Manner) -> Running {
         .add_service(KvServer::new(node.clone()))
         .add_service(AdminServer::new(node.clone()));
     let task = tokio::spawn(async move {
-        server
-            .serve_with_incoming(TcpListenerStream::new(listener))
-            .await
-            .unwrap();
+        server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
     });
-    Running {
-        node,
-        address,
-        _task: task,
-    }
+    Running { node, address, _task: task }
 }
 
 impl Running {
@@ -183,10 +148,7 @@ impl Running {
     }
 
     fn endpoint(&self) -> Endpoint {
-        Endpoint {
-            address: self.address.clone(),
-            node: Some(NodeId::new(self.node.id)),
-        }
+        Endpoint { address: self.address.clone(), node: Some(NodeId::new(self.node.id)) }
     }
 }
 
@@ -203,9 +165,7 @@ fn first(endpoints: Vec<Endpoint>) -> StormproofClient {
 async fn ask(client: &mut StormproofClient, f: &'static str, value: Value) -> Outcome {
     let invocation = Invocation::new(f, "k0", value);
     let execution = client.execute(&invocation, Instant::now() + TIMEOUT);
-    tokio::time::timeout(HANG, execution)
-        .await
-        .expect("an operation ends by its deadline")
+    tokio::time::timeout(HANG, execution).await.expect("an operation ends by its deadline")
 }
 
 #[track_caller]
@@ -221,22 +181,13 @@ fn assert_kind(outcome: &Outcome, expected: &str) {
 /// An address at which nobody listens.
 async fn nobody() -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    Endpoint {
-        address: listener.local_addr().unwrap().to_string(),
-        node: None,
-    }
+    Endpoint { address: listener.local_addr().unwrap().to_string(), node: None }
 }
 
 /// An address that accepts connections and never says a word.
 async fn mute() -> (Endpoint, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    (
-        Endpoint {
-            address: listener.local_addr().unwrap().to_string(),
-            node: None,
-        },
-        listener,
-    )
+    (Endpoint { address: listener.local_addr().unwrap().to_string(), node: None }, listener)
 }
 
 /// An address that carries one connection to the node, for as long as the task lives.
@@ -265,25 +216,14 @@ async fn answers_are_ok_with_value_and_position() {
     ];
     for (f, input, value) in operations {
         let outcome = ask(&mut client, f, input).await;
-        assert_eq!(
-            outcome,
-            Outcome::Ok {
-                value,
-                position: Some(7)
-            },
-            "{f}"
-        );
+        assert_eq!(outcome, Outcome::Ok { value, position: Some(7) }, "{f}");
     }
 }
 
 #[tokio::test]
 async fn nonsense_proves_nothing() {
     let node = start(1, Manner::Serve).await;
-    node.node
-        .values
-        .lock()
-        .unwrap()
-        .insert("k0".into(), "abc".into());
+    node.node.values.lock().unwrap().insert("k0".into(), "abc".into());
     let mut client = first(vec![node.endpoint()]);
     assert_kind(&ask(&mut client, "cas", json!([1, 2])).await, "info");
     assert_kind(&ask(&mut client, "read", Value::Null).await, "fail");
@@ -336,10 +276,7 @@ async fn a_node_that_falls_silent_leaves_it_unknown_and_a_read_failed() {
 
 #[tokio::test]
 async fn a_failure_without_the_marker_is_never_tried_again() {
-    let nodes = [
-        start(1, Manner::ApplyAndFail).await,
-        start(2, Manner::Serve).await,
-    ];
+    let nodes = [start(1, Manner::ApplyAndFail).await, start(2, Manner::Serve).await];
     let mut client = first(nodes.iter().map(Running::endpoint).collect());
     assert_kind(&ask(&mut client, "write", json!(5)).await, "info");
     assert_eq!((nodes[0].puts(), nodes[1].puts()), (1, 0));
@@ -364,10 +301,7 @@ async fn a_server_that_dies_in_mid_call_leaves_it_unknown() {
     };
     let (outcome, ()) = tokio::join!(execution, kill);
     assert_kind(&outcome, "info");
-    assert!(
-        start.elapsed() < HANG,
-        "the break is noticed, not waited out"
-    );
+    assert!(start.elapsed() < HANG, "the break is noticed, not waited out");
 }
 
 #[tokio::test]
@@ -413,9 +347,7 @@ async fn a_spent_connection_proves_that_nothing_was_sent() {
     // Until the break is seen the request may be lost on the way; from then on it is never sent.
     loop {
         let answer = call(Api::Register, connection.channel.clone(), &invocation).await;
-        let Err(Failure::Status(status)) = answer else {
-            panic!("{answer:?}")
-        };
+        let Err(Failure::Status(status)) = answer else { panic!("{answer:?}") };
         if let Refusal::Unsent(_) = Refusal::of(&status) {
             break;
         }
@@ -423,13 +355,8 @@ async fn a_spent_connection_proves_that_nothing_was_sent() {
     }
     let before = node.puts();
     let answer = call(Api::Register, connection.channel.clone(), &invocation).await;
-    let Err(Failure::Status(status)) = answer else {
-        panic!("{answer:?}")
-    };
-    assert!(
-        matches!(Refusal::of(&status), Refusal::Unsent(_)),
-        "{status:?}"
-    );
+    let Err(Failure::Status(status)) = answer else { panic!("{answer:?}") };
+    assert!(matches!(Refusal::of(&status), Refusal::Unsent(_)), "{status:?}");
     assert_eq!(node.puts(), before);
 }
 
@@ -448,10 +375,7 @@ async fn the_hint_is_followed_within_the_operation() {
 
 #[tokio::test]
 async fn without_a_leader_the_operation_fails_in_bounded_attempts() {
-    let nodes = [
-        start(1, Manner::NotLeader(None)).await,
-        start(2, Manner::NotLeader(None)).await,
-    ];
+    let nodes = [start(1, Manner::NotLeader(None)).await, start(2, Manner::NotLeader(None)).await];
     let mut client = first(nodes.iter().map(Running::endpoint).collect());
     let invocation = Invocation::new("write", "k0", json!(5));
     let outcome = client.execute(&invocation, Instant::now() + HANG).await;
@@ -462,10 +386,8 @@ async fn without_a_leader_the_operation_fails_in_bounded_attempts() {
 
 #[tokio::test]
 async fn two_nodes_that_name_each_other_are_left_alone_in_the_end() {
-    let nodes = [
-        start(1, Manner::NotLeader(Some(2))).await,
-        start(2, Manner::NotLeader(Some(1))).await,
-    ];
+    let nodes =
+        [start(1, Manner::NotLeader(Some(2))).await, start(2, Manner::NotLeader(Some(1))).await];
     let mut client = first(nodes.iter().map(Running::endpoint).collect());
     assert_kind(&ask(&mut client, "write", json!(5)).await, "fail");
     assert!(nodes.iter().map(Running::puts).sum::<u64>() <= ATTEMPTS_MAX as u64);
@@ -473,10 +395,7 @@ async fn two_nodes_that_name_each_other_are_left_alone_in_the_end() {
 
 #[tokio::test]
 async fn a_refusal_for_good_is_not_carried_elsewhere() {
-    let nodes = [
-        start(1, Manner::Invalid).await,
-        start(2, Manner::Serve).await,
-    ];
+    let nodes = [start(1, Manner::Invalid).await, start(2, Manner::Serve).await];
     let mut client = first(nodes.iter().map(Running::endpoint).collect());
     assert_kind(&ask(&mut client, "write", json!(5)).await, "fail");
     assert_eq!(nodes[1].puts(), 0);
@@ -491,10 +410,7 @@ async fn a_dead_node_is_passed_over() {
 
 #[tokio::test]
 async fn a_pinned_client_stays() {
-    let nodes = [
-        start(1, Manner::NotLeader(Some(2))).await,
-        start(2, Manner::Serve).await,
-    ];
+    let nodes = [start(1, Manner::NotLeader(Some(2))).await, start(2, Manner::Serve).await];
     let endpoints = nodes.iter().map(Running::endpoint).collect();
     let mut client = client(Api::Register, endpoints, Placement::Pinned(NodeId::new(1)));
     for value in 0..3 {

@@ -7,27 +7,19 @@ use super::*;
 fn storms() -> impl Strategy<Value = Storm> {
     let span = |max: u64| (0..max).prop_map(Duration::from_millis);
     let targets = proptest::sample::subsequence(Target::NAMED.to_vec(), 1..=Target::NAMED.len());
-    (
-        span(3_000),
-        span(1_000),
-        span(2_000),
-        1..3_000_u64,
-        span(4_000),
-        targets,
+    (span(3_000), span(1_000), span(2_000), 1..3_000_u64, span(4_000), targets).prop_map(
+        |(calm, gap_min, gap_more, duration_min, duration_more, targets)| {
+            let duration_min = Duration::from_millis(duration_min);
+            Storm {
+                calm,
+                gap_min,
+                gap_max: gap_min + gap_more,
+                duration_min,
+                duration_max: duration_min + duration_more,
+                targets,
+            }
+        },
     )
-        .prop_map(
-            |(calm, gap_min, gap_more, duration_min, duration_more, targets)| {
-                let duration_min = Duration::from_millis(duration_min);
-                Storm {
-                    calm,
-                    gap_min,
-                    gap_max: gap_min + gap_more,
-                    duration_min,
-                    duration_max: duration_min + duration_more,
-                    targets,
-                }
-            },
-        )
 }
 
 fn families() -> impl Strategy<Value = BTreeSet<Family>> {
@@ -90,10 +82,7 @@ fn a_default_run_sees_something_of_everything() {
         let seed = Seed::new(seed);
         let schedule = generate(&Storm::default(), &Family::ALL.into(), limit, seed);
         for family in Family::ALL {
-            let count = schedule
-                .iter()
-                .filter(|fault| fault.fault.family() == family)
-                .count();
+            let count = schedule.iter().filter(|fault| fault.fault.family() == family).count();
             assert!(count >= 1, "no {family} with seed {seed}: {schedule:?}");
         }
         assert!(schedule.len() >= 6, "{}", schedule.len());

@@ -16,13 +16,8 @@ fn check(topology: Topology, judge: impl Fn(&Census<'_>, &Cut, &Hearing)) {
     for size in SIZES {
         let nodes = NodeId::first(size);
         for draw in 0..40 {
-            let census = Census {
-                nodes: &nodes,
-                leader: Some(NodeId::new(draw % size + 1)),
-            };
-            let cut = topology
-                .cut(&census, &mut Seed::new(draw).generator())
-                .unwrap();
+            let census = Census { nodes: &nodes, leader: Some(NodeId::new(draw % size + 1)) };
+            let cut = topology.cut(&census, &mut Seed::new(draw).generator()).unwrap();
             let hearing = nodes
                 .iter()
                 .map(|&to| {
@@ -40,27 +35,18 @@ fn check(topology: Topology, judge: impl Fn(&Census<'_>, &Cut, &Hearing)) {
 }
 
 fn is_mutual(hearing: &Hearing) -> bool {
-    hearing
-        .iter()
-        .all(|(node, heard)| heard.iter().all(|other| hearing[other].contains(node)))
+    hearing.iter().all(|(node, heard)| heard.iter().all(|other| hearing[other].contains(node)))
 }
 
 #[test]
 fn the_isolated_hear_each_other_and_nobody_else() {
-    for target in [
-        Target::One,
-        Target::Minority,
-        Target::Leader,
-        Target::Follower,
-    ] {
+    for target in [Target::One, Target::Minority, Target::Leader, Target::Follower] {
         check(Topology::Isolate(target), |census, cut, hearing| {
             assert!(is_mutual(hearing));
             for (node, heard) in hearing {
                 let inside = cut.nodes.contains(node);
-                let expected = census
-                    .nodes
-                    .iter()
-                    .filter(|other| cut.nodes.contains(other) == inside);
+                let expected =
+                    census.nodes.iter().filter(|other| cut.nodes.contains(other) == inside);
                 assert!(heard.iter().eq(expected), "{node} hears {heard:?}");
             }
         });
@@ -95,11 +81,7 @@ fn one_way_partitions_cut_one_way() {
     check(Topology::Inbound(Target::Leader), |census, _, hearing| {
         let leader = census.leader.unwrap();
         for (&node, heard) in hearing {
-            let expected = if node == leader {
-                1
-            } else {
-                census.nodes.len()
-            };
+            let expected = if node == leader { 1 } else { census.nodes.len() };
             assert_eq!(heard.len(), expected);
         }
     });
@@ -117,10 +99,7 @@ fn a_bridge_joins_two_halves_that_do_not_meet() {
             .map(|(_, heard)| heard.clone())
             .collect();
         let [one, other] = Vec::from_iter(sides).try_into().unwrap();
-        assert_eq!(
-            BTreeSet::from_iter(one.intersection(&other)),
-            [&bridge].into()
-        );
+        assert_eq!(BTreeSet::from_iter(one.intersection(&other)), [&bridge].into());
         assert!(one.len().abs_diff(other.len()) <= 1);
     });
 }
@@ -151,10 +130,7 @@ fn what_cannot_be_cut_is_not() {
     ];
     for topology in topologies {
         for size in [1, 2] {
-            let census = Census {
-                nodes: &NodeId::first(size),
-                leader: None,
-            };
+            let census = Census { nodes: &NodeId::first(size), leader: None };
             let cut = topology.cut(&census, &mut Seed::new(1).generator());
             assert!(cut.is_err(), "{topology} of {size}: {cut:?}");
         }
@@ -164,15 +140,9 @@ fn what_cannot_be_cut_is_not() {
 #[test]
 fn a_draw_decides_everything() {
     let nodes = NodeId::first(5);
-    let census = Census {
-        nodes: &nodes,
-        leader: Some(NodeId::new(2)),
-    };
-    let cut = |draw| {
-        Topology::MajoritiesRing
-            .cut(&census, &mut Seed::new(draw).generator())
-            .unwrap()
-    };
+    let census = Census { nodes: &nodes, leader: Some(NodeId::new(2)) };
+    let cut =
+        |draw| Topology::MajoritiesRing.cut(&census, &mut Seed::new(draw).generator()).unwrap();
     assert_eq!(cut(9), cut(9));
     let distinct: BTreeSet<_> = (0..40).map(|draw| cut(draw).links).collect();
     assert!(distinct.len() > 5, "{}", distinct.len());

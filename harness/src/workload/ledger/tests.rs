@@ -26,27 +26,17 @@ fn trades_are_the_majority_and_everything_occurs() {
     assert!(counts["trade"] > 2500, "{counts:?}");
     let workload = Ledger::new(5, 5);
     let asked: Vec<&str> = counts.keys().copied().chain(["open"]).collect();
-    assert!(
-        workload.functions().iter().all(|f| asked.contains(f)),
-        "{counts:?}"
-    );
+    assert!(workload.functions().iter().all(|f| asked.contains(f)), "{counts:?}");
     assert_eq!(workload.functions().len(), asked.len(), "{counts:?}");
 }
 
 #[test]
 fn mistakes_are_made_but_few() {
-    let trades: Vec<Value> = run(3, 5000)
-        .into_iter()
-        .filter(|at| at.f == "trade")
-        .map(|at| at.value)
-        .collect();
+    let trades: Vec<Value> =
+        run(3, 5000).into_iter().filter(|at| at.f == "trade").map(|at| at.value).collect();
     let share = |is_wrong: &dyn Fn(&Value) -> bool| {
         let wrong = trades.iter().filter(|trade| is_wrong(trade)).count();
-        assert!(
-            wrong > 0 && wrong < trades.len() / 20,
-            "{wrong} of {}",
-            trades.len()
-        );
+        assert!(wrong > 0 && wrong < trades.len() / 20, "{wrong} of {}", trades.len());
     };
     share(&|trade| trade["quantity"] == 0);
     share(&|trade| trade["buyer"] == trade["seller"]);
@@ -58,11 +48,7 @@ fn the_set_up_opens_every_account_once_or_finds_it_open() {
     let workload = Ledger::new(2, 3);
     let opens = workload.set_up();
     assert_eq!(opens.len(), 6);
-    assert!(
-        opens
-            .iter()
-            .all(|open| open.f == "open" && open.value["cash"] == CASH)
-    );
+    assert!(opens.iter().all(|open| open.f == "open" && open.value["cash"] == CASH));
     assert!(workload.is_set_up(&json!({"cash": 1, "holdings": {}})));
     assert!(workload.is_set_up(&json!({"rejected": "account-exists"})));
     assert!(!workload.is_set_up(&json!({"rejected": "overflow"})));
@@ -75,10 +61,7 @@ fn the_final_reads_go_through_the_whole_history() {
     assert_eq!(reads.len(), 2);
     let book = json!({"accounts": {}, "trades": 3});
     let first = workload.final_read_after(&reads[0], &book).unwrap();
-    assert_eq!(
-        (first.f, &first.value),
-        ("history", &json!({"from": 1, "limit": 0}))
-    );
+    assert_eq!((first.f, &first.value), ("history", &json!({"from": 1, "limit": 0})));
     assert_eq!(first.key, reads[0].key);
     let page = json!({"trades": [{"trade": 1}, {"trade": 2}], "total": 3});
     let second = workload.final_read_after(&first, &page).unwrap();

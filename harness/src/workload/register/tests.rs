@@ -34,13 +34,7 @@ fn run(seed: u64, count: usize) -> Vec<(Invocation, Value)> {
     for _ in 0..count {
         let invocation = generator.next();
         let value = apply(&mut registers, &invocation);
-        generator.observe(
-            &invocation,
-            &Outcome::Ok {
-                value: value.clone(),
-                position: None,
-            },
-        );
+        generator.observe(&invocation, &Outcome::Ok { value: value.clone(), position: None });
         operations.push((invocation, value));
     }
     operations
@@ -68,22 +62,13 @@ fn no_value_is_written_twice() {
 #[test]
 fn all_kinds_occur_and_a_good_share_of_the_swaps_succeed_but_not_all() {
     let operations = run(4, 5000);
-    let count = |f: &str| {
-        operations
-            .iter()
-            .filter(|(invocation, _)| invocation.f == f)
-            .count()
-    };
+    let count = |f: &str| operations.iter().filter(|(invocation, _)| invocation.f == f).count();
     for (f, share) in [("read", 40), ("write", 30), ("cas", 30)] {
         let percent = count(f) * 100 / operations.len();
         assert!(percent.abs_diff(share) < 5, "{f}: {percent} %");
     }
-    let swaps = operations
-        .iter()
-        .filter(|(operation, value)| operation.f == "cas" && value.is_array());
+    let swaps =
+        operations.iter().filter(|(operation, value)| operation.f == "cas" && value.is_array());
     let percent = swaps.count() * 100 / count("cas");
-    assert!(
-        (60..98).contains(&percent),
-        "{percent} % of the swaps succeed"
-    );
+    assert!((60..98).contains(&percent), "{percent} % of the swaps succeed");
 }

@@ -8,12 +8,8 @@ fn some(text: &str) -> Option<String> {
 
 #[test]
 fn commands_do_what_they_say() {
-    let put = |value: &str| Operation::Put {
-        value: value.to_owned(),
-    };
-    let append = |value: &str| Operation::Append {
-        value: value.to_owned(),
-    };
+    let put = |value: &str| Operation::Put { value: value.to_owned() };
+    let append = |value: &str| Operation::Append { value: value.to_owned() };
     let cas = |expected: Option<String>, value: &str| Operation::CompareAndSet {
         expected,
         value: value.to_owned(),
@@ -35,41 +31,18 @@ fn commands_do_what_they_say() {
     let mut kv = Kv::default();
     let key = "k".to_owned();
     for (step, (operation, outcome, value)) in table.into_iter().enumerate() {
-        let command = Command {
-            key: key.clone(),
-            operation,
-        };
+        let command = Command { key: key.clone(), operation };
         assert_eq!(kv.apply(&command), outcome, "step {step}: {command:?}");
-        assert_eq!(
-            kv.query(&Query { key: key.clone() }).value,
-            value,
-            "step {step}: {command:?}"
-        );
-        assert_eq!(
-            kv.query(&Query {
-                key: "other".to_owned()
-            })
-            .value,
-            None
-        );
+        assert_eq!(kv.query(&Query { key: key.clone() }).value, value, "step {step}: {command:?}");
+        assert_eq!(kv.query(&Query { key: "other".to_owned() }).value, None);
     }
 }
 
 #[test]
 fn an_append_to_nothing_leaves_a_value_even_if_empty() {
     let mut kv = Kv::default();
-    let command = Command {
-        key: "k".to_owned(),
-        operation: Operation::Append {
-            value: String::new(),
-        },
-    };
+    let command =
+        Command { key: "k".to_owned(), operation: Operation::Append { value: String::new() } };
     assert_eq!(kv.apply(&command), Outcome::Append { length: 0 });
-    assert_eq!(
-        kv.query(&Query {
-            key: "k".to_owned()
-        })
-        .value,
-        some("")
-    );
+    assert_eq!(kv.query(&Query { key: "k".to_owned() }).value, some(""));
 }

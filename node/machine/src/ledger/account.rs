@@ -20,15 +20,9 @@ pub struct Account {
 impl Account {
     /// Returns an account with this endowment; listings of one symbol add up, empty ones are dropped.
     pub(super) fn endowed(cash: u64, holdings: &[(String, u64)]) -> Result<Self, Rejection> {
-        let mut account = Self {
-            cash,
-            holdings: BTreeMap::new(),
-        };
+        let mut account = Self { cash, holdings: BTreeMap::new() };
         for (symbol, quantity) in holdings {
-            let sum = account
-                .shares(symbol)
-                .checked_add(*quantity)
-                .ok_or(Rejection::Overflow)?;
+            let sum = account.shares(symbol).checked_add(*quantity).ok_or(Rejection::Overflow)?;
             account.settle(cash, symbol, sum);
         }
         Ok(account)

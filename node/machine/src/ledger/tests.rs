@@ -7,35 +7,23 @@ use super::*;
 const BOOK: &str = "book";
 
 fn command(operation: Operation) -> Command {
-    Command {
-        book: BOOK.to_owned(),
-        operation,
-    }
+    Command { book: BOOK.to_owned(), operation }
 }
 
 fn open(account: &str, cash: u64, holdings: &[(&str, u64)]) -> Operation {
     Operation::Open {
         account: account.to_owned(),
         cash,
-        holdings: holdings
-            .iter()
-            .map(|(symbol, n)| ((*symbol).to_owned(), *n))
-            .collect(),
+        holdings: holdings.iter().map(|(symbol, n)| ((*symbol).to_owned(), *n)).collect(),
     }
 }
 
 fn deposit(account: &str, amount: u64) -> Operation {
-    Operation::Deposit {
-        account: account.to_owned(),
-        amount,
-    }
+    Operation::Deposit { account: account.to_owned(), amount }
 }
 
 fn withdraw(account: &str, amount: u64) -> Operation {
-    Operation::Withdraw {
-        account: account.to_owned(),
-        amount,
-    }
+    Operation::Withdraw { account: account.to_owned(), amount }
 }
 
 fn trade(buyer: &str, seller: &str, symbol: &str, quantity: u64, price: u64) -> Operation {
@@ -49,20 +37,13 @@ fn trade(buyer: &str, seller: &str, symbol: &str, quantity: u64, price: u64) -> 
 }
 
 fn transfer(from: &str, to: &str, amount: u64) -> Operation {
-    Operation::Transfer {
-        from: from.to_owned(),
-        to: to.to_owned(),
-        amount,
-    }
+    Operation::Transfer { from: from.to_owned(), to: to.to_owned(), amount }
 }
 
 fn account(cash: u64, holdings: &[(&str, u64)]) -> Account {
     Account {
         cash,
-        holdings: holdings
-            .iter()
-            .map(|(symbol, n)| ((*symbol).to_owned(), *n))
-            .collect(),
+        holdings: holdings.iter().map(|(symbol, n)| ((*symbol).to_owned(), *n)).collect(),
     }
 }
 
@@ -122,10 +103,7 @@ fn rejections_come_in_their_order_and_change_nothing() {
         let before = ledger.clone();
         let outcome = ledger.apply(&command(operation.clone()));
         assert_eq!(outcome, Err(rejection), "{operation:?}");
-        assert_eq!(
-            ledger, before,
-            "{operation:?} was rejected but left a trace"
-        );
+        assert_eq!(ledger, before, "{operation:?} was rejected but left a trace");
     }
 }
 
@@ -133,65 +111,35 @@ fn rejections_come_in_their_order_and_change_nothing() {
 fn a_book_has_a_valid_name_or_does_not_begin() {
     for name in [String::new(), "x".repeat(NAME_MAX + 1)] {
         let mut ledger = Ledger::default();
-        let command = Command {
-            book: name,
-            operation: open("a", 1, &[]),
-        };
+        let command = Command { book: name, operation: open("a", 1, &[]) };
         assert_eq!(ledger.apply(&command), Err(Rejection::InvalidName));
         assert_eq!(ledger, Ledger::default());
     }
     let mut ledger = Ledger::default();
-    let longest = Command {
-        book: "x".repeat(NAME_MAX),
-        operation: open("a", 1, &[]),
-    };
-    assert_eq!(
-        ledger.apply(&longest),
-        Ok(Receipt::Account(account(1, &[])))
-    );
+    let longest = Command { book: "x".repeat(NAME_MAX), operation: open("a", 1, &[]) };
+    assert_eq!(ledger.apply(&longest), Ok(Receipt::Account(account(1, &[]))));
 }
 
 #[test]
 fn an_unknown_book_has_no_accounts_and_stays_unknown() {
     let mut ledger = Ledger::default();
-    for operation in [
-        deposit("a", 1),
-        withdraw("a", 1),
-        trade("a", "b", "A", 1, 1),
-        transfer("a", "b", 1),
-    ] {
-        assert_eq!(
-            ledger.apply(&command(operation)),
-            Err(Rejection::UnknownAccount)
-        );
+    for operation in
+        [deposit("a", 1), withdraw("a", 1), trade("a", "b", "A", 1, 1), transfer("a", "b", 1)]
+    {
+        assert_eq!(ledger.apply(&command(operation)), Err(Rejection::UnknownAccount));
     }
     assert_eq!(ledger, Ledger::default());
     assert_eq!(
-        ledger.query(&Query::Account {
-            book: BOOK.to_owned(),
-            account: "a".to_owned()
-        }),
+        ledger.query(&Query::Account { book: BOOK.to_owned(), account: "a".to_owned() }),
         Answer::Account(Err(Rejection::UnknownAccount))
     );
     assert_eq!(
-        ledger.query(&Query::Book {
-            book: BOOK.to_owned()
-        }),
-        Answer::Book {
-            accounts: Vec::new(),
-            trades: 0
-        }
+        ledger.query(&Query::Book { book: BOOK.to_owned() }),
+        Answer::Book { accounts: Vec::new(), trades: 0 }
     );
     assert_eq!(
-        ledger.query(&Query::History {
-            book: BOOK.to_owned(),
-            from: 1,
-            limit: 0
-        }),
-        Answer::History {
-            trades: Vec::new(),
-            total: 0
-        }
+        ledger.query(&Query::History { book: BOOK.to_owned(), from: 1, limit: 0 }),
+        Answer::History { trades: Vec::new(), total: 0 }
     );
 }
 
@@ -200,50 +148,23 @@ fn receipts_show_the_state_just_after() {
     let mut ledger = ledger();
     let holdings = [("B", 0), ("C", 2), ("C", 3)];
     for (operation, receipt) in [
-        (
-            open("new", 7, &holdings),
-            Receipt::Account(account(7, &[("C", 5)])),
-        ),
-        (
-            deposit("new", 3),
-            Receipt::Account(account(10, &[("C", 5)])),
-        ),
-        (
-            withdraw("new", 10),
-            Receipt::Account(account(0, &[("C", 5)])),
-        ),
-        (
-            trade("rich", "new", "C", 5, 100),
-            Receipt::Trade(TradeNumber(1)),
-        ),
-        (
-            trade("new", "poor", "A", 5, 0),
-            Receipt::Trade(TradeNumber(2)),
-        ),
-        (
-            transfer("new", "rich", 500),
-            Receipt::Transfer { from_cash: 0 },
-        ),
+        (open("new", 7, &holdings), Receipt::Account(account(7, &[("C", 5)]))),
+        (deposit("new", 3), Receipt::Account(account(10, &[("C", 5)]))),
+        (withdraw("new", 10), Receipt::Account(account(0, &[("C", 5)]))),
+        (trade("rich", "new", "C", 5, 100), Receipt::Trade(TradeNumber(1))),
+        (trade("new", "poor", "A", 5, 0), Receipt::Trade(TradeNumber(2))),
+        (transfer("new", "rich", 500), Receipt::Transfer { from_cash: 0 }),
     ] {
-        assert_eq!(
-            ledger.apply(&command(operation.clone())),
-            Ok(receipt),
-            "{operation:?}"
-        );
+        assert_eq!(ledger.apply(&command(operation.clone())), Ok(receipt), "{operation:?}");
     }
     assert_eq!(
-        ledger.query(&Query::Book {
-            book: BOOK.to_owned()
-        }),
+        ledger.query(&Query::Book { book: BOOK.to_owned() }),
         Answer::Book {
             accounts: vec![
                 ("full".to_owned(), account(u64::MAX, &[("A", u64::MAX)])),
                 ("new".to_owned(), account(0, &[("A", 5)])),
                 ("poor".to_owned(), account(10, &[])),
-                (
-                    "rich".to_owned(),
-                    account(1_000, &[("A", 100), ("B", 1), ("C", 5)])
-                ),
+                ("rich".to_owned(), account(1_000, &[("A", 100), ("B", 1), ("C", 5)])),
             ],
             trades: 2,
         }
@@ -255,25 +176,16 @@ fn history_is_read_from_a_number_with_a_bound() {
     let mut ledger = ledger();
     let count = HISTORY_MAX as u64 + 10;
     for _ in 0..count {
-        ledger
-            .apply(&command(trade("rich", "full", "A", 1, 0)))
-            .unwrap();
+        ledger.apply(&command(trade("rich", "full", "A", 1, 0))).unwrap();
     }
     let read = |from, limit| {
-        let query = Query::History {
-            book: BOOK.to_owned(),
-            from,
-            limit,
-        };
+        let query = Query::History { book: BOOK.to_owned(), from, limit };
         let Answer::History { trades, total } = ledger.query(&query) else {
             panic!("a history was asked for")
         };
         assert_eq!(total, count);
         let numbers: Vec<u64> = trades.iter().map(|trade| trade.number.0).collect();
-        assert!(
-            numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
-            "{numbers:?}"
-        );
+        assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{numbers:?}");
         (numbers.first().copied(), numbers.len())
     };
     for (from, limit, expected) in [
@@ -295,11 +207,7 @@ fn operations() -> impl Strategy<Value = Operation> {
     let symbol = || prop::sample::select(vec!["A", "B"]);
     let amount = || prop_oneof![8 => 0..50_u64, 1 => Just(u64::MAX), 1 => Just(u64::MAX / 2)];
     prop_oneof![
-        (
-            name(),
-            amount(),
-            prop::collection::vec((symbol(), amount()), 0..3)
-        )
+        (name(), amount(), prop::collection::vec((symbol(), amount()), 0..3))
             .prop_map(|(account, cash, holdings)| open(account, cash, &holdings)),
         (name(), amount()).prop_map(|(account, amount)| deposit(account, amount)),
         (name(), amount()).prop_map(|(account, amount)| withdraw(account, amount)),
@@ -313,11 +221,7 @@ fn operations() -> impl Strategy<Value = Operation> {
 fn sums(ledger: &Ledger) -> (u128, BTreeMap<String, u128>) {
     let mut cash = 0;
     let mut shares = BTreeMap::new();
-    for account in ledger
-        .books
-        .values()
-        .flat_map(|book| book.accounts.values())
-    {
+    for account in ledger.books.values().flat_map(|book| book.accounts.values()) {
         cash += u128::from(account.cash);
         for (symbol, quantity) in &account.holdings {
             assert_ne!(*quantity, 0, "L4: an empty holding of {symbol}");

@@ -18,10 +18,7 @@ impl Replica {
         leader: Option<NodeId>,
         draft: &mut Draft,
     ) {
-        assert!(
-            term >= self.term(),
-            "I1 Election Safety: a term never falls"
-        );
+        assert!(term >= self.term(), "I1 Election Safety: a term never falls");
         if term > self.term() {
             self.set_hard_state(HardState { term, vote: None }, draft);
         }
@@ -37,15 +34,10 @@ impl Replica {
 
     /// Begins a new term and asks for votes in it.
     pub(super) fn become_candidate(&mut self, draft: &mut Draft) {
-        let vote = HardState {
-            term: self.term().next(),
-            vote: Some(self.config.id),
-        };
+        let vote = HardState { term: self.term().next(), vote: Some(self.config.id) };
         self.set_hard_state(vote, draft);
         self.reset_election_timer();
-        self.state = State::Candidate {
-            votes: BTreeSet::from([self.config.id]),
-        };
+        self.state = State::Candidate { votes: BTreeSet::from([self.config.id]) };
         let request = RequestVote {
             term: self.term(),
             last_log_index: self.log.last_index(),
@@ -75,11 +67,7 @@ impl Replica {
             "I2 Durable Candidacy: elected before term, vote and log were durable"
         );
         let last = self.log.last_index();
-        let followers = self
-            .peers()
-            .into_iter()
-            .map(|peer| (peer, Progress::new(last)))
-            .collect();
+        let followers = self.peers().into_iter().map(|peer| (peer, Progress::new(last))).collect();
         self.state = State::Leader(Leadership {
             followers,
             first_index: last.next(),
@@ -101,19 +89,10 @@ impl Replica {
         let is_free = self.hard_state.vote.is_none_or(|vote| vote == from);
         let vote_granted = is_current && is_free && self.is_up_to_date(request);
         if vote_granted {
-            self.set_hard_state(
-                HardState {
-                    term: self.term(),
-                    vote: Some(from),
-                },
-                draft,
-            );
+            self.set_hard_state(HardState { term: self.term(), vote: Some(from) }, draft);
             self.reset_election_timer();
         }
-        let response = RequestVoteResponse {
-            term: self.term(),
-            vote_granted,
-        };
+        let response = RequestVoteResponse { term: self.term(), vote_granted };
         draft.send_when_durable(from, Message::RequestVoteResponse(response));
     }
 
@@ -144,14 +123,8 @@ impl Replica {
         if next == now {
             return;
         }
-        assert!(
-            next.term >= now.term,
-            "I1 Election Safety: a term never falls"
-        );
-        assert!(
-            next.term > now.term || now.vote.is_none(),
-            "I1 Election Safety: one vote a term"
-        );
+        assert!(next.term >= now.term, "I1 Election Safety: a term never falls");
+        assert!(next.term > now.term || now.vote.is_none(), "I1 Election Safety: one vote a term");
         self.hard_state = next;
         draft.persist_hard_state(next);
     }
@@ -176,11 +149,6 @@ impl Replica {
 
     /// Returns every other member.
     pub(super) fn peers(&self) -> Vec<NodeId> {
-        self.config
-            .members
-            .iter()
-            .copied()
-            .filter(|&member| member != self.config.id)
-            .collect()
+        self.config.members.iter().copied().filter(|&member| member != self.config.id).collect()
     }
 }

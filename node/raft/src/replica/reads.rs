@@ -33,10 +33,7 @@ struct Unconfirmed {
 impl Reads {
     pub(super) fn into_requests(self) -> impl Iterator<Item = RequestId> {
         let unconfirmed = self.unconfirmed.into_iter().map(|read| read.request);
-        self.confirmed
-            .into_iter()
-            .map(|(request, _)| request)
-            .chain(unconfirmed)
+        self.confirmed.into_iter().map(|(request, _)| request).chain(unconfirmed)
     }
 
     fn len(&self) -> usize {
@@ -51,21 +48,14 @@ impl Replica {
         };
         let reads = &mut leadership.reads;
         if reads.len() >= self.config.limits.reads_pending {
-            return draft.push(Output::Refused {
-                request,
-                refusal: Refusal::Overloaded,
-            });
+            return draft.push(Output::Refused { request, refusal: Refusal::Overloaded });
         }
         // Until an entry of the own term is committed, the commit index may lag behind what earlier
         // leaders had committed. All of that lies before this term's first entry, so the read waits
         // at least for that one (Raft §6.4, step 1).
         let index = self.commit_index.max(leadership.first_index);
         let is_idle = reads.unconfirmed.is_empty();
-        reads.unconfirmed.push_back(Unconfirmed {
-            request,
-            index,
-            round: leadership.round.next(),
-        });
+        reads.unconfirmed.push_back(Unconfirmed { request, index, round: leadership.round.next() });
         // While a round is under way, reads gather for the next one.
         if is_idle {
             self.begin_round(draft);
@@ -78,19 +68,14 @@ impl Replica {
         let State::Leader(leadership) = &mut self.state else {
             return;
         };
-        let acked = leadership
-            .followers
-            .values()
-            .map(|progress| progress.round_acked);
+        let acked = leadership.followers.values().map(|progress| progress.round_acked);
         let proven = reached_by_majority(acked.chain(iter::once(leadership.round)));
         let reads = &mut leadership.reads;
         while let Some(read) = reads.unconfirmed.pop_front_if(|read| read.round <= proven) {
             reads.confirmed.push_back((read.request, read.index));
         }
-        let is_next_due = reads
-            .unconfirmed
-            .front()
-            .is_some_and(|read| read.round > leadership.round);
+        let is_next_due =
+            reads.unconfirmed.front().is_some_and(|read| read.round > leadership.round);
         self.answer_reads(draft);
         if is_next_due {
             self.begin_round(draft);

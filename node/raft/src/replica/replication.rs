@@ -26,17 +26,10 @@ impl Replica {
         }
         let uncommitted = self.log.last_index().0 - self.commit_index.0;
         if uncommitted >= self.config.limits.entries_uncommitted {
-            return draft.push(Output::Refused {
-                request,
-                refusal: Refusal::Overloaded,
-            });
+            return draft.push(Output::Refused { request, refusal: Refusal::Overloaded });
         }
         let index = self.append_own(command, draft);
-        draft.push(Output::Appended {
-            request,
-            index,
-            term: self.term(),
-        });
+        draft.push(Output::Appended { request, index, term: self.term() });
         self.send_entries_to_all(draft);
     }
 
@@ -44,14 +37,7 @@ impl Replica {
     /// only once the entry is durable.
     pub(super) fn append_own(&mut self, command: Command, draft: &mut Draft) -> LogIndex {
         let index = self.log.last_index().next();
-        self.append(
-            Entry {
-                term: self.term(),
-                index,
-                command,
-            },
-            draft,
-        );
+        self.append(Entry { term: self.term(), index, command }, draft);
         index
     }
 
@@ -179,10 +165,7 @@ impl Replica {
         let State::Leader(leadership) = &self.state else {
             return;
         };
-        let followers = leadership
-            .followers
-            .values()
-            .map(|progress| progress.match_index);
+        let followers = leadership.followers.values().map(|progress| progress.match_index);
         let reached = reached_by_majority(followers.chain(iter::once(self.disk.durable_index())));
         if self.log.term_at(reached) == Some(self.term()) {
             self.commit(reached, draft);
@@ -208,11 +191,7 @@ impl Replica {
             self.follow(from, draft);
             self.append_matching(request, draft)
         };
-        let response = AppendEntriesResponse {
-            term: self.term(),
-            round,
-            outcome,
-        };
+        let response = AppendEntriesResponse { term: self.term(), round, outcome };
         draft.send_when_durable(from, Message::AppendEntriesResponse(response));
     }
 
@@ -261,10 +240,7 @@ impl Replica {
     }
 
     fn truncate(&mut self, from: LogIndex, draft: &mut Draft) {
-        assert!(
-            from > self.commit_index,
-            "I4 Leader Completeness: a committed entry is removed"
-        );
+        assert!(from > self.commit_index, "I4 Leader Completeness: a committed entry is removed");
         self.log.truncate(from);
         draft.persist_truncation(from);
     }
@@ -277,10 +253,6 @@ impl Replica {
             Some(term) => self.log.first_of_term(term, prev_log_index),
             None => self.log.last_index().next(),
         };
-        AppendOutcome::Conflict(Conflict {
-            prev_log_index,
-            conflict_term,
-            conflict_index,
-        })
+        AppendOutcome::Conflict(Conflict { prev_log_index, conflict_term, conflict_index })
     }
 }

@@ -54,10 +54,7 @@ pub(crate) struct Node {
 impl Cluster {
     /// Makes nodes n1 to n`size`, all up, with empty disks.
     pub(crate) fn new(size: u64, limits: Limits) -> Self {
-        let mut cluster = Self {
-            limits,
-            ..Self::default()
-        };
+        let mut cluster = Self { limits, ..Self::default() };
         for id in (1..=size).map(NodeId) {
             let node = Node {
                 replica: None,
@@ -115,10 +112,8 @@ impl Cluster {
     /// Feeds one input to a node, carries out what follows from it, and tells the story.
     pub(crate) fn feed(&mut self, id: NodeId, input: Input, story: &mut Vec<String>) {
         if let Input::Read { request } = input {
-            let committed = self
-                .committed
-                .last_key_value()
-                .map_or(LogIndex(0), |(&index, _)| index);
+            let committed =
+                self.committed.last_key_value().map_or(LogIndex(0), |(&index, _)| index);
             self.reads.insert(request, committed);
         }
         let mut inputs = VecDeque::from([input]);
@@ -161,10 +156,7 @@ impl Cluster {
                 for entry in entries {
                     assert_eq!(entry.index, node.applied.next(), "I6 Apply Order on {id}");
                     node.applied = entry.index;
-                    let known = self
-                        .committed
-                        .entry(entry.index)
-                        .or_insert_with(|| entry.clone());
+                    let known = self.committed.entry(entry.index).or_insert_with(|| entry.clone());
                     assert_eq!(*known, entry, "State Machine Safety at {}", entry.index);
                 }
                 if !node.stalls_machine {
@@ -173,11 +165,7 @@ impl Cluster {
             }
             Output::ReadReady { request } => {
                 let committed = self.reads[&request];
-                assert!(
-                    node.applied >= committed,
-                    "{id} answers read {} too early",
-                    request.0
-                );
+                assert!(node.applied >= committed, "{id} answers read {} too early", request.0);
                 self.reads_answered += 1;
             }
             Output::Appended { .. } | Output::Refused { .. } | Output::RoleChanged { .. } => {}
@@ -199,16 +187,10 @@ impl Cluster {
             node.sync_one();
         }
         let upto = node.persisted;
-        let open: Vec<_> = node
-            .gated
-            .extract_if(.., |(_, _, write)| *write <= upto)
-            .collect();
+        let open: Vec<_> = node.gated.extract_if(.., |(_, _, write)| *write <= upto).collect();
         story.push(format!("{id} has writes up to #{upto} on its disk"));
         for (to, message, _) in open {
-            story.push(format!(
-                "{id} → {to} {} (waited)",
-                describe::message(&message)
-            ));
+            story.push(format!("{id} → {to} {} (waited)", describe::message(&message)));
             self.send((id, to), message, story);
         }
         self.feed(id, Input::Persisted { upto }, story);
@@ -233,10 +215,7 @@ impl Cluster {
         for ((from, to), messages) in &batches {
             for message in messages {
                 if self.replica(*to).is_some() {
-                    let input = Input::Receive {
-                        from: *from,
-                        message: message.clone(),
-                    };
+                    let input = Input::Receive { from: *from, message: message.clone() };
                     self.feed(*to, input, story);
                 }
             }
@@ -256,26 +235,16 @@ impl Cluster {
             }
             let committed = replica.commit_index().0 as usize;
             for entry in &replica.log()[..committed] {
-                let known = self
-                    .committed
-                    .entry(entry.index)
-                    .or_insert_with(|| entry.clone());
-                assert_eq!(
-                    known, entry,
-                    "State Machine Safety at {} on {id}",
-                    entry.index
-                );
+                let known = self.committed.entry(entry.index).or_insert_with(|| entry.clone());
+                assert_eq!(known, entry, "State Machine Safety at {} on {id}", entry.index);
             }
         }
         self.check_log_matching();
     }
 
     fn check_log_matching(&self) {
-        let logs: Vec<&[Entry]> = self
-            .nodes
-            .values()
-            .filter_map(|node| Some(node.replica.as_ref()?.log()))
-            .collect();
+        let logs: Vec<&[Entry]> =
+            self.nodes.values().filter_map(|node| Some(node.replica.as_ref()?.log())).collect();
         for (nth, left) in logs.iter().enumerate() {
             for right in &logs[nth + 1..] {
                 let agree = left.iter().zip(*right).rposition_agreeing();
@@ -292,9 +261,7 @@ trait Agreement {
 
 impl<'a, I: Iterator<Item = (&'a Entry, &'a Entry)>> Agreement for I {
     fn rposition_agreeing(self) -> usize {
-        let agreeing = self
-            .enumerate()
-            .filter(|(_, (left, right))| left.term == right.term);
+        let agreeing = self.enumerate().filter(|(_, (left, right))| left.term == right.term);
         agreeing.map(|(place, _)| place + 1).last().unwrap_or(0)
     }
 }

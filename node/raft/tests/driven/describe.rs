@@ -8,9 +8,7 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
         Output::Persist(write) => {
             let mut parts = vec![];
             if let Some(state) = write.hard_state {
-                let vote = state
-                    .vote
-                    .map_or("no vote".into(), |vote| format!("vote {vote}"));
+                let vote = state.vote.map_or("no vote".into(), |vote| format!("vote {vote}"));
                 parts.push(format!("term {} {vote}", state.term));
             }
             if let Some(from) = write.truncate_from {
@@ -21,11 +19,7 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
             }
             format!("{id} writes #{}: {}", write.id, parts.join(", "))
         }
-        Output::Send {
-            to,
-            message: said,
-            after,
-        } => {
+        Output::Send { to, message: said, after } => {
             let gate = after.map_or(String::new(), |write| format!(" (after write #{write})"));
             format!("{id} → {to} {}{gate}", message(said))
         }
@@ -35,29 +29,18 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
                 .map(|entry| format!("{id} applies {}", describe_entry(entry)))
                 .collect();
         }
-        Output::Appended {
-            request,
-            index,
-            term,
-        } => {
+        Output::Appended { request, index, term } => {
             format!("{id} takes proposal {} as {index}@{term}", request.0)
         }
         Output::ReadReady { request } => format!("{id} answers read {}", request.0),
         Output::Refused { request, refusal } => match refusal {
             Refusal::NotLeader { leader } => {
                 let leader = leader.map_or("nobody known".into(), |leader| leader.to_string());
-                format!(
-                    "{id} refuses request {}: not the leader (leader: {leader})",
-                    request.0
-                )
+                format!("{id} refuses request {}: not the leader (leader: {leader})", request.0)
             }
             Refusal::Overloaded => format!("{id} refuses request {}: overloaded", request.0),
         },
-        Output::RoleChanged {
-            role: new,
-            term,
-            leader,
-        } => {
+        Output::RoleChanged { role: new, term, leader } => {
             let leader = leader.map_or("-".into(), |leader| leader.to_string());
             format!("{id} is {} in term {term}, leader {leader}", role(*new))
         }
@@ -68,10 +51,9 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
 /// Describes a message without its sender and recipient.
 pub(crate) fn message(message: &Message) -> String {
     match message {
-        Message::RequestVote(m) => format!(
-            "RequestVote term={} last={}@{}",
-            m.term, m.last_log_index, m.last_log_term
-        ),
+        Message::RequestVote(m) => {
+            format!("RequestVote term={} last={}@{}", m.term, m.last_log_index, m.last_log_term)
+        }
         Message::RequestVoteResponse(m) => {
             let verdict = if m.vote_granted { "granted" } else { "refused" };
             format!("RequestVoteResponse term={} {verdict}", m.term)
@@ -89,19 +71,14 @@ pub(crate) fn message(message: &Message) -> String {
             let outcome = match &m.outcome {
                 AppendOutcome::Matched { match_index } => format!("match={match_index}"),
                 AppendOutcome::Conflict(c) => {
-                    let term = c
-                        .conflict_term
-                        .map_or("none".into(), |term| term.to_string());
+                    let term = c.conflict_term.map_or("none".into(), |term| term.to_string());
                     format!(
                         "conflict prev={} term={term} from={}",
                         c.prev_log_index, c.conflict_index
                     )
                 }
             };
-            format!(
-                "AppendEntriesResponse term={} round={} {outcome}",
-                m.term, m.round
-            )
+            format!("AppendEntriesResponse term={} round={} {outcome}", m.term, m.round)
         }
     }
 }
@@ -116,20 +93,12 @@ pub(crate) fn role(role: Role) -> &'static str {
 
 /// Describes entries as `index@term:command`.
 pub(crate) fn entries(entries: &[Entry]) -> String {
-    entries
-        .iter()
-        .map(describe_entry)
-        .collect::<Vec<_>>()
-        .join(" ")
+    entries.iter().map(describe_entry).collect::<Vec<_>>().join(" ")
 }
 
 fn describe_entry(entry: &Entry) -> String {
     let command = String::from_utf8_lossy(&entry.command);
-    let command = if command.is_empty() {
-        "∅".into()
-    } else {
-        command
-    };
+    let command = if command.is_empty() { "∅".into() } else { command };
     format!("{}@{}:{command}", entry.index, entry.term)
 }
 

@@ -17,13 +17,9 @@ use std::path::{Path, PathBuf};
 
 /// Runs every script of a folder, and says which one differs.
 fn run_scripts(folder: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/scripts")
-        .join(folder);
-    let mut scripts: Vec<PathBuf> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts").join(folder);
+    let mut scripts: Vec<PathBuf> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     scripts.sort();
     assert!(!scripts.is_empty(), "no scripts in {}", folder.display());
     for path in scripts {

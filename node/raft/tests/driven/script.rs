@@ -99,10 +99,7 @@ impl goldenscript::Runner for Script {
                 let id = self.node(words.first())?;
                 for word in &words[1..] {
                     let request = self.next_request();
-                    let input = Input::Propose {
-                        request,
-                        command: word.as_bytes().into(),
-                    };
+                    let input = Input::Propose { request, command: word.as_bytes().into() };
                     self.cluster.feed(id, input, &mut story);
                 }
             }
@@ -247,25 +244,16 @@ impl Script {
 
     fn node(&self, word: Option<&String>) -> Outcome<NodeId> {
         let id = parse_node(word.ok_or("which node?")?)?;
-        self.cluster
-            .nodes
-            .get(&id)
-            .map(|_| id)
-            .ok_or_else(|| "no such node".into())
+        self.cluster.nodes.get(&id).map(|_| id).ok_or_else(|| "no such node".into())
     }
 
     fn node_mut(&mut self, word: Option<&String>) -> Outcome<&mut crate::cluster::Node> {
         let id = self.node(word)?;
-        self.cluster
-            .nodes
-            .get_mut(&id)
-            .ok_or_else(|| "no such node".into())
+        self.cluster.nodes.get_mut(&id).ok_or_else(|| "no such node".into())
     }
 
     fn up(&self, id: NodeId) -> Outcome<&raft::Replica> {
-        self.cluster
-            .replica(id)
-            .ok_or_else(|| format!("{id} is down").into())
+        self.cluster.replica(id).ok_or_else(|| format!("{id} is down").into())
     }
 }
 
@@ -274,9 +262,7 @@ fn number(word: Option<&String>) -> Outcome<u64> {
 }
 
 fn parse_node(word: &str) -> Outcome<NodeId> {
-    let digits = word
-        .strip_prefix('n')
-        .ok_or_else(|| format!("{word} is no node"))?;
+    let digits = word.strip_prefix('n').ok_or_else(|| format!("{word} is no node"))?;
     Ok(NodeId(digits.parse()?))
 }
 
@@ -288,11 +274,7 @@ fn parse_log(terms: &str) -> Outcome<Vec<Entry>> {
         .map(|(index, term)| {
             let term = Term(term.parse()?);
             let command = format!("c{index}").into_bytes().into();
-            Ok(Entry {
-                term,
-                index: LogIndex(index),
-                command,
-            })
+            Ok(Entry { term, index: LogIndex(index), command })
         })
         .collect()
 }
@@ -301,9 +283,5 @@ fn parse_log(terms: &str) -> Outcome<Vec<Entry>> {
 fn choose(from: Option<String>, to: Option<String>) -> Outcome<impl Fn(Link) -> bool> {
     let from = from.map(|word| parse_node(&word)).transpose()?;
     let to = to.map(|word| parse_node(&word)).transpose()?;
-    Ok(
-        move |link: Link| {
-            from.is_none_or(|from| from == link.0) && to.is_none_or(|to| to == link.1)
-        },
-    )
+    Ok(move |link: Link| from.is_none_or(|from| from == link.0) && to.is_none_or(|to| to == link.1))
 }

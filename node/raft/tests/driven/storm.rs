@@ -32,11 +32,7 @@ struct Achieved {
 fn storm(seed: u64) -> Achieved {
     let mut random = Random(seed);
     let size = [3, 3, 5][random.below(3) as usize];
-    let limits = Limits {
-        entries_per_message: 2,
-        entries_in_flight: 4,
-        ..Limits::default()
-    };
+    let limits = Limits { entries_per_message: 2, entries_in_flight: 4, ..Limits::default() };
     let mut cluster = Cluster::new(size, limits);
     // Each storm has its own temper: how likely messages are lost or doubled and nodes crash.
     let (loss, doubling, crashes) = (random.below(15), random.below(20), random.below(3));
@@ -54,19 +50,10 @@ fn storm(seed: u64) -> Achieved {
             25..72 => disturb_and_deliver(&mut cluster, id, (loss, doubling), &mut random),
             72..80 => {
                 let command = format!("c{step}").into_bytes().into();
-                let propose = Input::Propose {
-                    request: RequestId(step),
-                    command,
-                };
+                let propose = Input::Propose { request: RequestId(step), command };
                 cluster.feed(id, propose, &mut story);
             }
-            80..86 => cluster.feed(
-                id,
-                Input::Read {
-                    request: RequestId(step),
-                },
-                &mut story,
-            ),
+            80..86 => cluster.feed(id, Input::Read { request: RequestId(step) }, &mut story),
             86..90 => hold_or_sync(&mut cluster, id, true),
             90..95 => {
                 hold_or_sync(&mut cluster, id, false);
@@ -136,20 +123,9 @@ fn random_storms_break_nothing() {
         total.reads += achieved.reads;
         total.terms += achieved.terms;
     }
-    println!(
-        "{} entries, {} reads, {} terms",
-        total.entries, total.reads, total.terms
-    );
+    println!("{} entries, {} reads, {} terms", total.entries, total.reads, total.terms);
     // A storm in which nothing is ever committed or read proves nothing.
-    assert!(
-        total.entries > 10 * STORMS,
-        "only {} entries committed",
-        total.entries
-    );
-    assert!(
-        total.reads > 2 * STORMS,
-        "only {} reads answered",
-        total.reads
-    );
+    assert!(total.entries > 10 * STORMS, "only {} entries committed", total.entries);
+    assert!(total.reads > 2 * STORMS, "only {} reads answered", total.reads);
     assert!(total.terms > 5 * STORMS, "only {} terms", total.terms);
 }
