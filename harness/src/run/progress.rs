@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::ClusterStatus;
@@ -61,7 +61,7 @@ impl Progress {
     pub(super) async fn storm(&self, view: StormView, end: &CancellationToken) {
         let start = Instant::now();
         let pace = if self.bar.is_some() { TERMINAL_INTERVAL } else { LOG_INTERVAL };
-        let mut ticks = interval(pace);
+        let mut ticks = interval_at(start + pace, pace);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         while end.run_until_cancelled(ticks.tick()).await.is_some() {
             self.say(view.describe(start.elapsed()));
