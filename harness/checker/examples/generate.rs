@@ -61,12 +61,7 @@ impl Reference for Register {
             ("write", _) => json!(1 + random.below(5)),
             _ => json!([1 + random.below(5), 1 + random.below(5)]),
         };
-        Question {
-            key: None,
-            f,
-            value,
-            is_mutation: f != "read",
-        }
+        Question { key: None, f, value, is_mutation: f != "read" }
     }
 
     fn apply(&mut self, question: &Question) -> (EventType, Value) {
@@ -108,16 +103,11 @@ struct Ledger {
 
 impl Ledger {
     fn number(question: &Question, field: &str) -> u64 {
-        question.value[field]
-            .as_u64()
-            .expect("the question has this number")
+        question.value[field].as_u64().expect("the question has this number")
     }
 
     fn name(question: &Question, field: &str) -> String {
-        question.value[field]
-            .as_str()
-            .expect("the question has this name")
-            .to_owned()
+        question.value[field].as_str().expect("the question has this name").to_owned()
     }
 
     fn read(book: &Book, question: &Question) -> Value {
@@ -128,11 +118,8 @@ impl Ledger {
                 None => json!({ "rejected": "unknown-account" }),
             },
             "book" => {
-                let accounts: BTreeMap<_, _> = book
-                    .accounts
-                    .iter()
-                    .map(|(name, found)| (name, account(found)))
-                    .collect();
+                let accounts: BTreeMap<_, _> =
+                    book.accounts.iter().map(|(name, found)| (name, account(found))).collect();
                 json!({ "accounts": accounts, "trades": book.trades.len() })
             }
             _ => {
@@ -154,24 +141,15 @@ impl Ledger {
             "open" => {
                 let holdings = serde_json::from_value(question.value["holdings"].clone())
                     .expect("holdings were asked for");
-                book.accounts
-                    .insert(name("account"), (amount("cash"), holdings));
+                book.accounts.insert(name("account"), (amount("cash"), holdings));
             }
             "deposit" => {
-                book.accounts
-                    .get_mut(&name("account"))
-                    .ok_or("unknown-account")?
-                    .0 += amount("amount")
+                book.accounts.get_mut(&name("account")).ok_or("unknown-account")?.0 +=
+                    amount("amount")
             }
             "withdraw" => {
-                let cash = &mut book
-                    .accounts
-                    .get_mut(&name("account"))
-                    .ok_or("unknown-account")?
-                    .0;
-                *cash = cash
-                    .checked_sub(amount("amount"))
-                    .ok_or("insufficient-cash")?;
+                let cash = &mut book.accounts.get_mut(&name("account")).ok_or("unknown-account")?.0;
+                *cash = cash.checked_sub(amount("amount")).ok_or("insufficient-cash")?;
             }
             "transfer" => {
                 let (from, to) = (name("from"), name("to"));
@@ -179,9 +157,7 @@ impl Ledger {
                     return Err("unknown-account");
                 }
                 let cash = &mut book.accounts.get_mut(&from).ok_or("unknown-account")?.0;
-                *cash = cash
-                    .checked_sub(amount("amount"))
-                    .ok_or("insufficient-cash")?;
+                *cash = cash.checked_sub(amount("amount")).ok_or("insufficient-cash")?;
                 let left = *cash;
                 book.accounts.get_mut(&to).ok_or("unknown-account")?.0 += amount("amount");
                 return Ok(json!({ "cash": left }));
@@ -217,13 +193,8 @@ impl Ledger {
     }
 
     fn index(question: &Question) -> usize {
-        let digits = question
-            .key
-            .as_deref()
-            .and_then(|key| key.strip_prefix("book-"));
-        digits
-            .and_then(|digits| digits.parse().ok())
-            .expect("every question names a book")
+        let digits = question.key.as_deref().and_then(|key| key.strip_prefix("book-"));
+        digits.and_then(|digits| digits.parse().ok()).expect("every question names a book")
     }
 }
 
@@ -238,10 +209,7 @@ impl Reference for Ledger {
         let whole = json!({ "from": 1, "limit": 0 });
         (0..BOOKS)
             .flat_map(|book| {
-                [
-                    read(book, "book", Value::Null),
-                    read(book, "history", whole.clone()),
-                ]
+                [read(book, "book", Value::Null), read(book, "history", whole.clone())]
             })
             .collect()
     }
@@ -251,9 +219,8 @@ impl Reference for Ledger {
         if self.opened < BOOKS * ACCOUNTS {
             let (book, account) = (self.opened / ACCOUNTS, self.opened % ACCOUNTS);
             self.opened += 1;
-            let holdings: BTreeMap<String, u64> = (0..SYMBOLS)
-                .map(|symbol| (format!("S{symbol}"), 1000))
-                .collect();
+            let holdings: BTreeMap<String, u64> =
+                (0..SYMBOLS).map(|symbol| (format!("S{symbol}"), 1000)).collect();
             let value = json!({ "account": format!("a{account}"), "cash": 1_000_000, "holdings": holdings });
             return Question {
                 key: Some(format!("book-{book}")),
@@ -264,10 +231,7 @@ impl Reference for Ledger {
         }
         let book = random.below(BOOKS);
         let (first, step) = (random.below(ACCOUNTS), 1 + random.below(ACCOUNTS - 1));
-        let (from, to) = (
-            format!("a{first}"),
-            format!("a{}", (first + step) % ACCOUNTS),
-        );
+        let (from, to) = (format!("a{first}"), format!("a{}", (first + step) % ACCOUNTS));
         let amount = 1 + random.below(100);
         let (f, value) = match random.below(100) {
             0..55 => {
@@ -277,38 +241,19 @@ impl Reference for Ledger {
                     json!({ "buyer": from, "seller": to, "symbol": symbol, "quantity": 1 + random.below(20), "price": 10 * (1 + random.below(50)) }),
                 )
             }
-            55..60 => (
-                "deposit",
-                json!({ "account": account(random), "amount": amount }),
-            ),
-            60..65 => (
-                "withdraw",
-                json!({ "account": account(random), "amount": amount }),
-            ),
-            65..70 => (
-                "transfer",
-                json!({ "from": from, "to": to, "amount": amount }),
-            ),
+            55..60 => ("deposit", json!({ "account": account(random), "amount": amount })),
+            60..65 => ("withdraw", json!({ "account": account(random), "amount": amount })),
+            65..70 => ("transfer", json!({ "from": from, "to": to, "amount": amount })),
             70..85 => ("account", json!({ "account": account(random) })),
             85..95 => ("book", Value::Null),
             _ => {
-                let count = self
-                    .books
-                    .get(book as usize)
-                    .map_or(0, |book| book.trades.len() as u64);
-                (
-                    "history",
-                    json!({ "from": 1 + count.saturating_sub(10), "limit": 20 }),
-                )
+                let count =
+                    self.books.get(book as usize).map_or(0, |book| book.trades.len() as u64);
+                ("history", json!({ "from": 1 + count.saturating_sub(10), "limit": 20 }))
             }
         };
         let is_mutation = matches!(f, "trade" | "deposit" | "withdraw" | "transfer");
-        Question {
-            key: Some(format!("book-{book}")),
-            f,
-            value,
-            is_mutation,
-        }
+        Question { key: Some(format!("book-{book}")), f, value, is_mutation }
     }
 
     fn apply(&mut self, question: &Question) -> (EventType, Value) {
@@ -344,10 +289,7 @@ struct Client {
 fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let number = |index: usize, default: u64| {
-        words
-            .get(index)
-            .and_then(|word| word.parse().ok())
-            .unwrap_or(default)
+        words.get(index).and_then(|word| word.parse().ok()).unwrap_or(default)
     };
     let kind = words.first().cloned().unwrap_or("register".to_owned());
     let (clients, operations, info) = (number(1, 16), number(2, 10_000), number(3, 0));
@@ -355,18 +297,9 @@ fn main() -> io::Result<()> {
     let mut is_stale_due = words.get(5).is_some_and(|word| word == "stale");
     let mut reference: Box<dyn Reference> = match kind.as_str() {
         "ledger" => Box::new(Ledger::default()),
-        _ => Box::new(Register {
-            kind,
-            value: 0,
-            written: 0,
-        }),
+        _ => Box::new(Register { kind, value: 0, written: 0 }),
     };
-    let idle = |process| Client {
-        process,
-        question: None,
-        answer: None,
-        lost: None,
-    };
+    let idle = |process| Client { process, question: None, answer: None, lost: None };
     let mut slots: Vec<Client> = (0..clients).map(idle).collect();
     let mut out = BufWriter::new(io::stdout().lock());
     let (mut time, mut issued, mut completed) = (0, 0, 0);
@@ -393,12 +326,7 @@ fn main() -> io::Result<()> {
                 let question = reference.ask(&mut random);
                 slot.lost = (question.is_mutation && random.below(1000) < info)
                     .then(|| random.below(2) == 0);
-                emit(
-                    slot.process,
-                    &question,
-                    EventType::Invoke,
-                    question.value.clone(),
-                )?;
+                emit(slot.process, &question, EventType::Invoke, question.value.clone())?;
                 slot.question = Some(question);
             }
             continue;
@@ -421,20 +349,14 @@ fn main() -> io::Result<()> {
             emit(slot.process, question, event_type, value)?;
         }
         completed += 1;
-        *slot = Client {
-            process: slot.process,
-            question: None,
-            answer: None,
-            lost: None,
-        };
+        *slot = Client { process: slot.process, question: None, answer: None, lost: None };
     }
     // A run ends with reads of everything, made one after the other.
     for (process, question) in reference.ask_last().into_iter().enumerate() {
         let (event_type, answer) = reference.apply(&question);
-        for (event_type, value) in [
-            (EventType::Invoke, question.value.clone()),
-            (event_type, answer),
-        ] {
+        for (event_type, value) in
+            [(EventType::Invoke, question.value.clone()), (event_type, answer)]
+        {
             let event = Event {
                 index: Some(time),
                 time: Some(time),

@@ -72,18 +72,12 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
         options,
         deadline: started + options.time_limit,
     };
-    let reader = Reader {
-        nil_read: options.nil_read,
-        failed_cas: options.failed_cas,
-    };
+    let reader = Reader { nil_read: options.nil_read, failed_cas: options.failed_cas };
     let initial = initial_value(model.model, options)?;
     let partitions = match model.model {
         ModelName::Register | ModelName::CasRegister | ModelName::KvRegister => {
-            let keys = if model.model == ModelName::KvRegister {
-                Keys::Demanded
-            } else {
-                Keys::InEvent
-            };
+            let keys =
+                if model.model == ModelName::KvRegister { Keys::Demanded } else { Keys::InEvent };
             let has_cas = model.model != ModelName::Register;
             let initial = Register(scalar(model.model, &initial)?);
             judge(
@@ -94,11 +88,7 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
         }
         ModelName::MultiRegister => {
             let initial = registers(&initial)?;
-            judge(
-                &case,
-                |_| initial.clone(),
-                |operation| multi_register::read(operation, &reader),
-            )?
+            judge(&case, |_| initial.clone(), |operation| multi_register::read(operation, &reader))?
         }
         ModelName::Kv | ModelName::KvAppend => {
             let initial = match scalar(model.model, &initial)? {
@@ -111,11 +101,7 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
                     ));
                 }
             };
-            judge(
-                &case,
-                |_| initial.clone(),
-                |operation| kv::read(operation, &reader),
-            )?
+            judge(&case, |_| initial.clone(), |operation| kv::read(operation, &reader))?
         }
         ModelName::Mutex => {
             let initial = match &initial {
@@ -138,30 +124,21 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
                 "leave out --initial: a book begins empty",
             ));
         }
-        ModelName::Ledger => judge(
-            &case,
-            |key| Book::new(key.unwrap_or_default()),
-            ledger::read,
-        )?,
+        ModelName::Ledger => judge(&case, |key| Book::new(key.unwrap_or_default()), ledger::read)?,
     };
     let verdict = partitions
         .iter()
         .map(|partition| partition.verdict.clone())
         .fold(Verdict::Linearizable, Verdict::worst);
     let verdict = if recording.events.is_empty() {
-        Verdict::Unknown {
-            why: Unknown::Empty,
-        }
+        Verdict::Unknown { why: Unknown::Empty }
     } else {
         verdict
     };
     let mut warnings = recording.warnings.clone();
     warnings.extend(operations.warnings.iter().cloned());
     if !recording.events.is_empty() && !says_anything(&operations, options) {
-        warnings.push(Warning {
-            line: 1,
-            message: NOTHING_SAID.to_owned(),
-        });
+        warnings.push(Warning { line: 1, message: NOTHING_SAID.to_owned() });
     }
     Ok(Report {
         name: recording.name.clone(),
@@ -185,10 +162,7 @@ fn choose_model(
     options: &Options,
 ) -> Result<Guess, CheckError> {
     if let Some(model) = options.model {
-        return Ok(Guess {
-            model,
-            reason: "the caller said so".to_owned(),
-        });
+        return Ok(Guess { model, reason: "the caller said so".to_owned() });
     }
     guess(&operations.list).map_err(|no_guess| CheckError::NoModel {
         name: recording.name.clone(),
@@ -207,21 +181,12 @@ fn initial_value(model: ModelName, options: &Options) -> Result<Value, CheckErro
 }
 
 fn no_initial(model: ModelName, value: &Value, remedy: &'static str) -> CheckError {
-    CheckError::Initial {
-        model,
-        value: value.clone(),
-        remedy,
-    }
+    CheckError::Initial { model, value: value.clone(), remedy }
 }
 
 fn scalar(model: ModelName, value: &Value) -> Result<Scalar, CheckError> {
-    Scalar::read(value).ok_or_else(|| {
-        no_initial(
-            model,
-            value,
-            "give a string, an integer, true, false or nil",
-        )
-    })
+    Scalar::read(value)
+        .ok_or_else(|| no_initial(model, value, "give a string, an integer, true, false or nil"))
 }
 
 /// One value for all registers, or a map with those that differ from nil.
@@ -239,10 +204,7 @@ fn registers(value: &Value) -> Result<Registers, CheckError> {
             values.insert(key.as_str().into(), value);
         }
     }
-    Ok(Registers {
-        initial: Scalar::Nil,
-        values,
-    })
+    Ok(Registers { initial: Scalar::Nil, values })
 }
 
 /// The warning about a history that passes whatever the system did.
@@ -251,12 +213,9 @@ const NOTHING_SAID: &str =
 
 /// Whether there is any operation whose end constrains the others.
 fn says_anything(operations: &Operations, options: &Options) -> bool {
-    operations
-        .list
-        .iter()
-        .any(|operation| match operation.outcome {
-            Outcome::Ok(_) => true,
-            Outcome::Fail(_) => operation.f == "cas" && options.failed_cas == FailedCas::Observed,
-            Outcome::Info => false,
-        })
+    operations.list.iter().any(|operation| match operation.outcome {
+        Outcome::Ok(_) => true,
+        Outcome::Fail(_) => operation.f == "cas" && options.failed_cas == FailedCas::Observed,
+        Outcome::Info => false,
+    })
 }

@@ -35,6 +35,12 @@ pub(crate) trait Model:
     + Hash
     + Debug
 {
+    /// A weaker model that a history can be projected on; the model itself if there is none.
+    type Facet: Model;
+
+    /// Whether [`Model::project`] ever returns a projection.
+    const HAS_FACETS: bool = false;
+
     /// Whether [`Model::is_hopeless`] ever answers true.
     const HAS_HOPELESS: bool = false;
 
@@ -50,8 +56,7 @@ pub(crate) trait Model:
     fn step(&self, op: &Self::Op, seen: Option<&Self::Ret>) -> Option<Self> {
         let mut next = self.clone();
         let answer = next.invoke(op);
-        seen.is_none_or(|seen| Self::admits(seen, &answer))
-            .then_some(next)
+        seen.is_none_or(|seen| Self::admits(seen, &answer)).then_some(next)
     }
 
     /// Whether no operations whatsoever can lead from this state to one where this step is legal.
@@ -61,6 +66,12 @@ pub(crate) trait Model:
 
     /// Sharpens what is known of the steps of one partition by looking at all of them.
     fn sharpen(_steps: &mut [Step<Self>]) {}
+
+    /// Projects the steps of one partition on weaker models: if one projection has no order, the
+    /// partition has none. Worth a try where the search of the whole takes too long.
+    fn project(_steps: &[Step<Self>]) -> Vec<Projection<Self::Facet>> {
+        Vec::new()
+    }
 
     /// Describes the state for a human.
     fn describe(&self) -> String;
@@ -78,6 +89,15 @@ pub(crate) struct Step<M: Model> {
     pub(crate) seen: Option<M::Ret>,
     /// Whether the operation certainly happened.
     pub(crate) is_certain: bool,
+}
+
+/// The steps of a partition as a weaker model sees them.
+#[derive(Clone, Debug)]
+pub(crate) struct Projection<F: Model> {
+    /// The state before the first step.
+    pub(crate) initial: F,
+    /// For each step of the partition what is left of it, if anything.
+    pub(crate) steps: Vec<Option<Step<F>>>,
 }
 
 /// How one operation ended, as the model sees it.
@@ -122,33 +142,19 @@ pub(crate) struct Unreadable {
 
 impl Unreadable {
     fn input(operation: &Operation, expected: &str) -> Self {
-        let problem = format!(
-            "the value {} of {} is not {expected}",
-            operation.input, operation.f
-        );
-        Self {
-            is_completion: false,
-            problem,
-        }
+        let problem = format!("the value {} of {} is not {expected}", operation.input, operation.f);
+        Self { is_completion: false, problem }
     }
 
     fn output(operation: &Operation, value: &Value, expected: &str) -> Self {
         let problem = format!("the answer {value} of {} is not {expected}", operation.f);
-        Self {
-            is_completion: true,
-            problem,
-        }
+        Self { is_completion: true, problem }
     }
 
     fn function(operation: &Operation, expected: &str) -> Self {
-        let problem = format!(
-            "the model does not know the function `{}` (it knows {expected})",
-            operation.f
-        );
-        Self {
-            is_completion: false,
-            problem,
-        }
+        let problem =
+            format!("the model does not know the function `{}` (it knows {expected})", operation.f);
+        Self { is_completion: false, problem }
     }
 }
 

@@ -56,6 +56,14 @@ pub(crate) struct Entry<M: Model> {
     pub(crate) tie: u64,
 }
 
+impl<M: Model> Entry<M> {
+    /// The same operation as another model sees it.
+    pub(crate) fn with_step<F: Model>(&self, step: Step<F>) -> Entry<F> {
+        let Self { process, invoked, completed, tie, .. } = *self;
+        Entry { step, process, invoked, completed, tie }
+    }
+}
+
 /// When to stop searching.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
@@ -90,16 +98,9 @@ pub(crate) enum Found {
     /// An order that explains everything, verified.
     Order(Vec<usize>),
     /// There is none: `entry` is the first whose return no configuration passed.
-    NoOrder {
-        entry: usize,
-        dead: Vec<DeadConfiguration>,
-    },
+    NoOrder { entry: usize, dead: Vec<DeadConfiguration> },
     /// The budget is used up; `entry` as above, so far.
-    Stopped {
-        why: Stop,
-        entry: usize,
-        completions: usize,
-    },
+    Stopped { why: Stop, entry: usize, completions: usize },
     /// An order was found that its own replay refused.
     Unproven,
 }
@@ -145,8 +146,5 @@ fn search_with<M: Model, K: Mask>(
     {
         found = Found::Unproven;
     }
-    Searched {
-        found,
-        configurations: engine.configurations(),
-    }
+    Searched { found, configurations: engine.configurations() }
 }

@@ -35,11 +35,7 @@ impl Verdict {
             let line = |witness: &Witness| witness.end.completed_line.unwrap_or(usize::MAX);
             return if line(b) < line(a) { other } else { self };
         }
-        if other.rank() > self.rank() {
-            other
-        } else {
-            self
-        }
+        if other.rank() > self.rank() { other } else { self }
     }
 
     /// Returns the verdict's weight in a composition: the heavier wins.
@@ -150,9 +146,9 @@ pub enum Ended {
 /// in the order of their lines; or by lines.
 ///
 /// To find it takes searches of their own. If there was no time for them, the prefix ends with the
-/// first completion that no order explains which explains the *whole* recording up to there,
-/// answers included that were given later: no shorter prefix is bad, but a longer one may be
-/// needed to see it without looking ahead.
+/// first completion up to which no order was found that explains the *whole* recording, answers
+/// included that were given later: a longer prefix may be needed to see the violation without
+/// looking ahead.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Witness {
     /// The partition in which it happened; none if the history was judged whole.

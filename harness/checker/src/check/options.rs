@@ -83,24 +83,18 @@ pub(super) fn describe_assumptions(
 ) -> Vec<String> {
     let is_any = |test: &dyn Fn(&Operation) -> bool| operations.list.iter().any(test);
     let mut assumptions = Vec::new();
-    let initial = if initial.is_null() {
-        "nil".to_owned()
-    } else {
-        initial.to_string()
-    };
+    let initial = if initial.is_null() { "nil".to_owned() } else { initial.to_string() };
     match model {
         ModelName::Register
         | ModelName::CasRegister
         | ModelName::KvRegister
         | ModelName::MultiRegister => {
-            assumptions.push(format!(
-                "before the first operation a register holds {initial} (--initial)"
-            ));
+            assumptions
+                .push(format!("before the first operation a register holds {initial} (--initial)"));
         }
         ModelName::Kv | ModelName::KvAppend => {
-            assumptions.push(format!(
-                "before the first operation a key holds {initial} (--initial)"
-            ));
+            assumptions
+                .push(format!("before the first operation a key holds {initial} (--initial)"));
         }
         ModelName::Mutex => assumptions
             .push("the lock does not know its holder, and is free at first (--initial)".to_owned()),

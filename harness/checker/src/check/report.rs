@@ -138,20 +138,9 @@ fn describe_witness(out: &mut fmt::Formatter<'_>, witness: &Witness) -> fmt::Res
             "knowing all the later lines (there was no time to do without), the prefix that cannot be explained"
         }
     };
-    let of = witness
-        .key
-        .as_ref()
-        .map(|key| format!(" of {key:?}"))
-        .unwrap_or_default();
-    let line = witness
-        .end
-        .completed_line
-        .unwrap_or(witness.end.invoked_line);
-    writeln!(
-        out,
-        "  {which}{of} ends at line {line}, after {} completions:",
-        witness.completions
-    )?;
+    let of = witness.key.as_ref().map(|key| format!(" of {key:?}")).unwrap_or_default();
+    let line = witness.end.completed_line.unwrap_or(witness.end.invoked_line);
+    writeln!(out, "  {which}{of} ends at line {line}, after {} completions:", witness.completions)?;
     writeln!(out, "    {}", witness.end)?;
     if !witness.unordered.is_empty() {
         writeln!(out, "  operations that cannot be ordered:")?;
@@ -160,10 +149,7 @@ fn describe_witness(out: &mut fmt::Formatter<'_>, witness: &Witness) -> fmt::Res
         }
     }
     if !witness.maybe.is_empty() {
-        writeln!(
-            out,
-            "  whether or not any of these of unknown outcome took effect:"
-        )?;
+        writeln!(out, "  whether or not any of these of unknown outcome took effect:")?;
         for operation in &witness.maybe {
             writeln!(out, "    {operation}")?;
         }
@@ -171,11 +157,7 @@ fn describe_witness(out: &mut fmt::Formatter<'_>, witness: &Witness) -> fmt::Res
     for dead_end in &witness.dead_ends {
         writeln!(out, "  a legal order comes as far as: {}", dead_end.state)?;
     }
-    if let Some(dead_end) = witness
-        .dead_ends
-        .first()
-        .filter(|dead_end| !dead_end.last.is_empty())
-    {
+    if let Some(dead_end) = witness.dead_ends.first().filter(|dead_end| !dead_end.last.is_empty()) {
         writeln!(out, "  the first of these after, the latest last:")?;
         for operation in &dead_end.last {
             writeln!(out, "    {operation}")?;
@@ -186,10 +168,9 @@ fn describe_witness(out: &mut fmt::Formatter<'_>, witness: &Witness) -> fmt::Res
 
 fn describe_unknown(why: &Unknown) -> String {
     match why {
-        Unknown::Time { reached } => format!(
-            "the time limit was reached: {}; raise --time-limit",
-            describe_reached(reached)
-        ),
+        Unknown::Time { reached } => {
+            format!("the time limit was reached: {}; raise --time-limit", describe_reached(reached))
+        }
         Unknown::Memory { reached } => format!(
             "the memory limit was reached: {}; raise --memory-limit",
             describe_reached(reached)
@@ -210,10 +191,6 @@ fn describe_reached(reached: &Reached) -> String {
     if let Some(partition) = &reached.partition {
         _ = write!(text, " of {partition:?}");
     }
-    _ = write!(
-        text,
-        ", up to line {}, in {} configurations",
-        reached.line, reached.configurations
-    );
+    _ = write!(text, ", up to line {}, in {} configurations", reached.line, reached.configurations);
     text
 }

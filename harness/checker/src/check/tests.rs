@@ -6,9 +6,13 @@ mod large;
 mod oracle;
 mod random;
 
+use std::time::Instant;
+
+use crate::check::judge::{Case, entries_at, refute_by_facet, split};
 use crate::check::{Options, check};
 use crate::history::{Recording, operations};
-use crate::model::{Model, Reader, Reading};
+use crate::model::{Model, Reader, Reading, ledger};
+use crate::search::Budget;
 use crate::verdict::Verdict;
 
 use family::{Family, families};
@@ -37,13 +41,8 @@ fn check_family<M: Model>(family: &Family<M>) {
         let Ok(report) = check(&recording, &options) else {
             continue;
         };
-        let repeat = || {
-            format!(
-                "family {}, seed {seed}, {shape:?}:\n{}",
-                family.name,
-                describe(&recording)
-            )
-        };
+        let repeat =
+            || format!("family {}, seed {seed}, {shape:?}:\n{}", family.name, describe(&recording));
         let oracle = oracle_of(family, &recording);
         let expected = oracle.is_linearizable();
         match &report.verdict {
@@ -54,11 +53,7 @@ fn check_family<M: Model>(family: &Family<M>) {
             Verdict::Violation { witness } => {
                 bad += 1;
                 assert!(!expected, "a false alarm: {}", repeat());
-                assert!(
-                    witness.shortest,
-                    "the prefix was not narrowed down: {}",
-                    repeat()
-                );
+                assert!(witness.shortest, "the prefix was not narrowed down: {}", repeat());
                 let line = witness.end.completed_line;
                 assert_eq!(
                     line,
@@ -73,12 +68,7 @@ fn check_family<M: Model>(family: &Family<M>) {
         }
         if let Some(verdict) = oracle.ask_stateright() {
             by_stateright += 1;
-            assert_eq!(
-                verdict,
-                expected,
-                "stateright thinks otherwise: {}",
-                repeat()
-            );
+            assert_eq!(verdict, expected, "stateright thinks otherwise: {}", repeat());
         }
     }
     let judged = good + bad;
@@ -86,38 +76,52 @@ fn check_family<M: Model>(family: &Family<M>) {
         "{}: {judged} judged, {good} linearizable, {bad} not; {by_stateright} also by stateright",
         family.name
     );
-    assert!(
-        judged >= JUDGED,
-        "{}: too few histories could be read: {judged}",
-        family.name
-    );
+    assert!(judged >= JUDGED, "{}: too few histories could be read: {judged}", family.name);
     assert!(
         good.min(bad) > JUDGED / 20,
         "{}: the histories are one-sided: {good} good, {bad} bad",
         family.name
     );
-    assert!(
-        by_stateright > JUDGED / 10,
-        "{}: stateright judged only {by_stateright}",
-        family.name
-    );
+    assert!(by_stateright > JUDGED / 10, "{}: stateright judged only {by_stateright}", family.name);
+}
+
+#[test]
+fn no_facet_refutes_what_is_linearizable() {
+    let family = family::ledger("facets of a book");
+    let (mut refuted, mut violations) = (0, 0);
+    for seed in 0..CASES {
+        let shape = Shape::of(seed);
+        let recording = history(&family, seed, &shape);
+        let Ok(operations) = operations(&recording) else { continue };
+        let options = Options::default();
+        let deadline = Instant::now() + options.time_limit;
+        let case =
+            Case { recording: &recording, operations: &operations, options: &options, deadline };
+        let Ok(partitions) = split(&case, ledger::read) else { continue };
+        let budget = Budget { deadline, memory: options.memory_limit };
+        let found = refute_by_facet(&entries_at(&partitions[0].items, None).0, budget);
+        let is_linearizable = oracle_of(&family, &recording).is_linearizable();
+        violations += u64::from(!is_linearizable);
+        refuted += u64::from(found.is_some());
+        assert!(
+            !(is_linearizable && found.is_some()),
+            "a false alarm: seed {seed}, {shape:?}:\n{}",
+            describe(&recording)
+        );
+    }
+    println!("facets refute {refuted} of {violations} violations");
+    assert!(refuted * 4 > violations, "facets refute only {refuted} of {violations} violations");
 }
 
 fn oracle_of<M: Model>(family: &Family<M>, recording: &Recording) -> Oracle<M> {
     let operations = operations(recording).expect("the generator pairs its events");
-    let reader = Reader {
-        nil_read: Default::default(),
-        failed_cas: family.failed_cas,
-    };
+    let reader = Reader { nil_read: Default::default(), failed_cas: family.failed_cas };
     let read = |operation| {
         let reading: Reading<M> =
             (family.read)(operation, &reader).expect("the checker could read it");
         (operation.clone(), reading)
     };
-    Oracle::new(
-        family.initial.clone(),
-        operations.list.iter().map(read).collect(),
-    )
+    Oracle::new(family.initial.clone(), operations.list.iter().map(read).collect())
 }
 
 fn describe(recording: &Recording) -> String {

@@ -20,15 +20,11 @@ pub(super) fn describe<M: Model>(
     let items = &partition.items;
     let completions = || {
         items.iter().filter_map(|item| {
-            operations[item.source]
-                .completed
-                .map(|moment| (Cut::from(moment), item))
+            operations[item.source].completed.map(|moment| (Cut::from(moment), item))
         })
     };
     let within = || completions().filter(|(cut, _)| bad.cut.is_none_or(|bad| *cut <= bad));
-    let end = within()
-        .max_by_key(|(cut, _)| *cut)
-        .map_or(0, |(_, item)| item.source);
+    let end = within().max_by_key(|(cut, _)| *cut).map_or(0, |(_, item)| item.source);
     // What was found by looking ahead is shown with what was seen there.
     let known_until = bad.cut.filter(|_| is_shortest);
     let sight = |index: &usize| sighting(case, items[*index].source, known_until);
@@ -38,18 +34,9 @@ pub(super) fn describe<M: Model>(
         end: sighting(case, end, known_until),
         shortest: is_shortest,
         completions: within().count(),
-        unordered: dead
-            .map(|dead| dead.unordered.iter().map(sight).collect())
-            .unwrap_or_default(),
+        unordered: dead.map(|dead| dead.unordered.iter().map(sight).collect()).unwrap_or_default(),
         maybe: dead
-            .map(|dead| {
-                dead.maybe
-                    .iter()
-                    .rev()
-                    .take(MAYBE_SHOWN)
-                    .map(sight)
-                    .collect()
-            })
+            .map(|dead| dead.maybe.iter().rev().take(MAYBE_SHOWN).map(sight).collect())
             .unwrap_or_default(),
         dead_ends: bad
             .dead
@@ -65,9 +52,8 @@ pub(super) fn describe<M: Model>(
 /// Shows an operation as it was known at a cut.
 fn sighting(case: &Case<'_>, source: usize, cut: Option<Cut>) -> Sighting {
     let operation = &case.operations.list[source];
-    let completed = operation
-        .completed
-        .filter(|moment| cut.is_none_or(|cut| Cut::from(*moment) <= cut));
+    let completed =
+        operation.completed.filter(|moment| cut.is_none_or(|cut| Cut::from(*moment) <= cut));
     let (ended, output) = match (&operation.outcome, completed) {
         (Outcome::Ok(value), Some(_)) => (Ended::Ok, Some(value.clone())),
         (Outcome::Fail(_), Some(_)) => (Ended::Fail, None),

@@ -49,12 +49,7 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
             )
         }
     };
-    let mut lines = Lines {
-        text,
-        at: 0,
-        line: 1,
-        start: 0,
-    };
+    let mut lines = Lines { text, at: 0, line: 1, start: 0 };
     let mut reader = Reader { text, at: 0 };
     if let Err(wrong) = read_events(recording, &mut reader, &mut lines) {
         let (line, column) = lines.place(wrong.offset);
@@ -73,25 +68,14 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
     }
     if let Some(at) = invalid {
         let (line, column) = lines.place(at);
-        return Err(malformed(
-            recording,
-            line,
-            column,
-            "the text is not UTF-8".to_owned(),
-        ));
+        return Err(malformed(recording, line, column, "the text is not UTF-8".to_owned()));
     }
     Ok(())
 }
 
 fn malformed(recording: &Recording, line: usize, column: usize, problem: String) -> ReadError {
     let remedy = "mend the form, or name another --format";
-    ReadError::Malformed {
-        name: recording.name.clone(),
-        line,
-        column,
-        problem,
-        remedy,
-    }
+    ReadError::Malformed { name: recording.name.clone(), line, column, problem, remedy }
 }
 
 /// Reads the maps at the top and in the sequences at the top.
@@ -107,11 +91,7 @@ fn read_events(
             (None, None) => return Ok(()),
             (None, Some(_)) => return Err(reader.cut()),
             (Some(b'[' | b'('), None) => {
-                closer = if reader.peek() == Some(b'[') {
-                    Some(b']')
-                } else {
-                    Some(b')')
-                };
+                closer = if reader.peek() == Some(b'[') { Some(b']') } else { Some(b')') };
                 reader.at += 1;
             }
             (Some(byte), Some(expected)) if byte == expected => {
@@ -152,16 +132,8 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     fn place(&mut self, offset: usize) -> (usize, usize) {
-        let passed = self
-            .text
-            .as_bytes()
-            .get(self.at..offset)
-            .unwrap_or_default();
-        for (index, _) in passed
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'\n')
-        {
+        let passed = self.text.as_bytes().get(self.at..offset).unwrap_or_default();
+        for (index, _) in passed.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
             self.line += 1;
             self.start = self.at + index + 1;
         }
@@ -185,11 +157,7 @@ impl Reader<'_> {
     }
 
     fn wrong(&self, problem: &str) -> FormError {
-        FormError {
-            offset: self.at,
-            problem: problem.to_owned(),
-            is_cut: false,
-        }
+        FormError { offset: self.at, problem: problem.to_owned(), is_cut: false }
     }
 
     fn cut(&self) -> FormError {
@@ -236,10 +204,7 @@ impl Reader<'_> {
                 Some(byte) if byte.is_ascii_whitespace() || byte == b',' => self.at += 1,
                 Some(b';') => {
                     let rest = &self.text.as_bytes()[self.at..];
-                    self.at += rest
-                        .iter()
-                        .position(|byte| *byte == b'\n')
-                        .unwrap_or(rest.len());
+                    self.at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
                 }
                 _ => return Ok(()),
             }
@@ -336,9 +301,7 @@ impl Reader<'_> {
                             self.wrong("\\u takes four digits")
                         });
                     };
-                    let code = u32::from_str_radix(digits, 16)
-                        .ok()
-                        .and_then(char::from_u32);
+                    let code = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
                     self.at += 4;
                     code.ok_or_else(|| self.wrong("\\u takes the four digits of a character"))?
                 }
@@ -387,11 +350,9 @@ impl Reader<'_> {
         let is_cut = self.at == self.text.len();
         match token.as_str() {
             "" => Err(self.wrong("this is no form")),
-            _ => finish_atom(&token).map_err(|problem| FormError {
-                offset: start,
-                problem,
-                is_cut,
-            }),
+            _ => {
+                finish_atom(&token).map_err(|problem| FormError { offset: start, problem, is_cut })
+            }
         }
     }
 }
@@ -416,11 +377,8 @@ fn finish_atom(token: &str) -> Result<Value, String> {
 fn number(token: &str) -> Result<Value, String> {
     let plain = token.strip_suffix(['N', 'M']).unwrap_or(token);
     let plain = plain.strip_prefix('+').unwrap_or(plain);
-    let is_integer = plain
-        .strip_prefix('-')
-        .unwrap_or(plain)
-        .bytes()
-        .all(|byte| byte.is_ascii_digit());
+    let is_integer =
+        plain.strip_prefix('-').unwrap_or(plain).bytes().all(|byte| byte.is_ascii_digit());
     if let Ok(number) = plain.parse::<i64>() {
         return Ok(Value::Number(number.into()));
     }
@@ -431,7 +389,5 @@ fn number(token: &str) -> Result<Value, String> {
         return Ok(Value::String(token.to_owned()));
     }
     let float = plain.parse::<f64>().ok().and_then(Number::from_f64);
-    float
-        .map(Value::Number)
-        .ok_or_else(|| format!("`{token}` is no number"))
+    float.map(Value::Number).ok_or_else(|| format!("`{token}` is no number"))
 }

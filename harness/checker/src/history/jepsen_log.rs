@@ -12,10 +12,7 @@ use super::{Event, EventType, Process, ReadError, Recorded, Recording, Warning};
 /// Whether a line of a log is about an operation.
 pub(super) fn is_operation(line: &[u8]) -> bool {
     let mut fields = line.split(|byte| *byte == b'\t').skip(1);
-    fields
-        .next()
-        .is_some_and(|field| event_type(field).is_some())
-        && fields.next().is_some()
+    fields.next().is_some_and(|field| event_type(field).is_some()) && fields.next().is_some()
 }
 
 fn event_type(field: &[u8]) -> Option<EventType> {
@@ -97,15 +94,11 @@ fn parse_line(raw: &[u8]) -> Result<Event, (usize, String)> {
         Some((column, field)) => edn::parse_value(field)
             .map_err(|wrong: FormError| (column + wrong.offset, wrong.problem)),
     };
-    let (mut value, mut error) = (
-        form(3)?,
-        fields.get(4).map(|(_, field)| field.trim().to_owned()),
-    );
+    let (mut value, mut error) =
+        (form(3)?, fields.get(4).map(|(_, field)| field.trim().to_owned()));
     // `:info :write :timed-out` puts the reason where the value stands in other events.
     if event_type != EventType::Invoke
-        && fields
-            .get(3)
-            .is_some_and(|(_, field)| field.trim_start().starts_with(':'))
+        && fields.get(3).is_some_and(|(_, field)| field.trim_start().starts_with(':'))
     {
         error = error.or(value.as_str().map(str::to_owned));
         value = Value::Null;

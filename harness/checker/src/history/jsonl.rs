@@ -51,9 +51,8 @@ fn parse_line(text: &[u8]) -> Result<Map<String, Value>, (usize, String)> {
         .map_err(|error| (error.valid_up_to() + 1, "the line is not UTF-8".to_owned()))?;
     serde_json::from_str(text).map_err(|error| {
         let message = error.to_string();
-        let message = message
-            .rsplit_once(" at line ")
-            .map_or(message.as_str(), |(message, _)| message);
+        let message =
+            message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
         (error.column(), format!("this is no JSON object: {message}"))
     })
 }
@@ -95,20 +94,12 @@ impl WrongField {
 /// The column, from 1, where a field's name stands in a line; the first if it is not there.
 pub(super) fn column_of(raw: &[u8], field: &str) -> usize {
     let field = field.as_bytes();
-    raw.windows(field.len())
-        .position(|window| window == field)
-        .map_or(1, |at| at + 1)
+    raw.windows(field.len()).position(|window| window == field).map_or(1, |at| at + 1)
 }
 
 /// Makes an event of a map; EDN's maps come here as well, with their keywords as strings.
 pub(super) fn event_from(mut map: Map<String, Value>) -> Result<Event, WrongField> {
-    let wrong = |field, problem, remedy| {
-        Err(WrongField {
-            field,
-            problem,
-            remedy,
-        })
-    };
+    let wrong = |field, problem, remedy| Err(WrongField { field, problem, remedy });
     let process = match map.remove("process") {
         Some(Value::Number(number)) => match number.as_u64() {
             Some(number) => Process::Client(number),
@@ -137,11 +128,7 @@ pub(super) fn event_from(mut map: Map<String, Value>) -> Result<Event, WrongFiel
             "fail" => EventType::Fail,
             "info" => EventType::Info,
             _ => {
-                return wrong(
-                    "type",
-                    "is none of the four types",
-                    "use invoke, ok, fail or info",
-                );
+                return wrong("type", "is none of the four types", "use invoke, ok, fail or info");
             }
         },
         Some(_) => return wrong("type", "is not a string", "use invoke, ok, fail or info"),
@@ -158,11 +145,7 @@ pub(super) fn event_from(mut map: Map<String, Value>) -> Result<Event, WrongFiel
         Some(Value::String(key)) => Some(key),
         Some(Value::Number(key)) => Some(key.to_string()),
         Some(_) => {
-            return wrong(
-                "key",
-                "is neither a string nor a number",
-                "name the object as a string",
-            );
+            return wrong("key", "is neither a string nor a number", "name the object as a string");
         }
     };
     let mut whole = |field| match map.remove(field) {
@@ -183,15 +166,5 @@ pub(super) fn event_from(mut map: Map<String, Value>) -> Result<Event, WrongFiel
         Some(error) => Some(error.to_string()),
     };
     let value = map.remove("value").unwrap_or(Value::Null);
-    Ok(Event {
-        index,
-        time,
-        process,
-        event_type,
-        f,
-        key,
-        value,
-        position,
-        error,
-    })
+    Ok(Event { index, time, process, event_type, f, key, value, position, error })
 }

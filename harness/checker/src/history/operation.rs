@@ -101,11 +101,8 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
             line: recorded.line,
             event: index,
         };
-        let client = clients.entry(process).or_insert(Client {
-            open: None,
-            last: moment,
-            is_lost: false,
-        });
+        let client =
+            clients.entry(process).or_insert(Client { open: None, last: moment, is_lost: false });
         if moment.instant < client.last.instant {
             let problem = format!(
                 "the time of process {process} runs backwards from line {}",
@@ -133,10 +130,7 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
                 if std::mem::take(&mut client.is_lost)
                     && !warnings.iter().any(|warning| warning.message == REUSED)
                 {
-                    warnings.push(Warning {
-                        line: recorded.line,
-                        message: REUSED.to_owned(),
-                    });
+                    warnings.push(Warning { line: recorded.line, message: REUSED.to_owned() });
                 }
                 client.open = Some(list.len());
                 list.push(Operation {
@@ -151,10 +145,8 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
                 });
             }
             (_, None) => {
-                let problem = format!(
-                    "process {process} completes {}, but has invoked nothing",
-                    event.f
-                );
+                let problem =
+                    format!("process {process} completes {}, but has invoked nothing", event.f);
                 return wrong(problem, "is the beginning of the recording missing?");
             }
             (_, Some(open)) => {
@@ -182,11 +174,7 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
         }
     }
     warnings.sort_by_key(|warning: &Warning| warning.line);
-    Ok(Operations {
-        list,
-        order,
-        warnings,
-    })
+    Ok(Operations { list, order, warnings })
 }
 
 /// The warning about a process that goes on after `info`.
@@ -205,24 +193,14 @@ struct Client {
 
 /// Decides by what to order the events, and says what is odd about their times.
 fn order_of(recording: &Recording) -> (Order, Vec<Warning>) {
-    let clients = || {
-        recording
-            .events
-            .iter()
-            .filter(|recorded| recorded.event.process != Process::NEMESIS)
-    };
+    let clients =
+        || recording.events.iter().filter(|recorded| recorded.event.process != Process::NEMESIS);
     let untimed = clients().find(|recorded| recorded.event.time.is_none());
     let has_times = clients().any(|recorded| recorded.event.time.is_some());
     if let Some(untimed) = untimed {
         let message = "this event has no time while others have; the order of the lines decides what precedes what";
-        let warning = Warning {
-            line: untimed.line,
-            message: message.to_owned(),
-        };
-        return (
-            Order::Lines,
-            if has_times { vec![warning] } else { Vec::new() },
-        );
+        let warning = Warning { line: untimed.line, message: message.to_owned() };
+        return (Order::Lines, if has_times { vec![warning] } else { Vec::new() });
     }
     let mut latest = 0;
     let (mut first, mut count) = (0, 0);
@@ -237,15 +215,5 @@ fn order_of(recording: &Recording) -> (Order, Vec<Warning>) {
     let message = format!(
         "{count} events, of which this is the first, stand after later ones; their times were believed"
     );
-    (
-        Order::Time,
-        if count > 0 {
-            vec![Warning {
-                line: first,
-                message,
-            }]
-        } else {
-            Vec::new()
-        },
-    )
+    (Order::Time, if count > 0 { vec![Warning { line: first, message }] } else { Vec::new() })
 }

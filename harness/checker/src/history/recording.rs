@@ -65,10 +65,8 @@ pub struct Recording {
 
 /// Reads a file; without a format it is told from the content.
 pub fn read(path: &Path, format: Option<Format>) -> Result<Recording, ReadError> {
-    let content = fs::read(path).map_err(|source| ReadError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let content =
+        fs::read(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
     read_bytes(&path.display().to_string(), &content, format)
 }
 
@@ -109,9 +107,7 @@ fn detect(name: &str, content: &[u8]) -> Result<(Format, &'static str), ReadErro
         });
     };
     if jepsen_log::is_operation(first)
-        || content
-            .split(|byte| *byte == b'\n')
-            .any(jepsen_log::is_operation)
+        || content.split(|byte| *byte == b'\n').any(jepsen_log::is_operation)
     {
         return Ok((
             Format::JepsenLog,
@@ -128,8 +124,6 @@ fn detect(name: &str, content: &[u8]) -> Result<(Format, &'static str), ReadErro
             Ok((Format::Edn, "it begins with a map over several lines"))
         }
         (None, b'[' | b'(' | b'#') => Ok((Format::Edn, "it begins with a vector, a list or a tag")),
-        _ => Err(ReadError::UnknownFormat {
-            name: name.to_owned(),
-        }),
+        _ => Err(ReadError::UnknownFormat { name: name.to_owned() }),
     }
 }

@@ -33,13 +33,8 @@ fn shape(recording: &Recording) -> Vec<(usize, Option<u64>, EventType, String, V
 
 #[track_caller]
 fn check_error(content: &[u8], format: Option<Format>, expected: &str) {
-    let error = read_bytes("h", content, format)
-        .expect_err("this should be refused")
-        .to_string();
-    assert!(
-        error.starts_with(expected),
-        "{error}\nexpected to begin {expected}"
-    );
+    let error = read_bytes("h", content, format).expect_err("this should be refused").to_string();
+    assert!(error.starts_with(expected), "{error}\nexpected to begin {expected}");
     assert!(error.contains(';'), "no remedy: {error}");
 }
 
@@ -49,13 +44,7 @@ fn the_three_formats_say_the_same() {
         (1, Some(0), EventType::Invoke, "write".to_owned(), json!(5)),
         (2, None, EventType::Info, "kill".to_owned(), Value::Null),
         (3, Some(0), EventType::Ok, "write".to_owned(), json!(5)),
-        (
-            4,
-            Some(1),
-            EventType::Invoke,
-            "cas".to_owned(),
-            json!([1, 2]),
-        ),
+        (4, Some(1), EventType::Invoke, "cas".to_owned(), json!([1, 2])),
         (5, Some(1), EventType::Info, "cas".to_owned(), Value::Null),
     ];
     let jsonl = r#"{"process":0,"type":"invoke","f":"write","value":5}
@@ -76,24 +65,15 @@ INFO  jepsen.util - 0\t:ok\t:write\t5
 INFO  jepsen.util - 1\t:invoke\t:cas\t[1 2]
 INFO  jepsen.util - 1\t:info\t:cas\t:timed-out
 ";
-    for (content, format) in [
-        (jsonl, Format::Jsonl),
-        (edn, Format::Edn),
-        (log, Format::JepsenLog),
-    ] {
-        for content in [
-            content.to_owned(),
-            content.replace('\n', "\r\n"),
-            format!("\u{feff}{content}"),
-        ] {
+    for (content, format) in [(jsonl, Format::Jsonl), (edn, Format::Edn), (log, Format::JepsenLog)]
+    {
+        for content in
+            [content.to_owned(), content.replace('\n', "\r\n"), format!("\u{feff}{content}")]
+        {
             let recording = read(&content);
             assert_eq!(recording.format, format);
             assert_eq!(shape(&recording), expected, "{format}");
-            assert_eq!(
-                recording.events[4].event.error.as_deref(),
-                Some("timed-out"),
-                "{format}"
-            );
+            assert_eq!(recording.events[4].event.error.as_deref(), Some("timed-out"), "{format}");
             assert_eq!(recording.warnings, [], "{format}");
         }
     }
@@ -126,10 +106,7 @@ fn edn_values_become_json() {
         ("+5", json!(5)),
         ("18446744073709551615", json!(u64::MAX)),
         ("5N", json!(5)),
-        (
-            "123456789012345678901234567890N",
-            json!("123456789012345678901234567890N"),
-        ),
+        ("123456789012345678901234567890N", json!("123456789012345678901234567890N")),
         ("1/2", json!("1/2")),
         ("1.5M", json!(1.5)),
         (":a.b/c", json!("a.b/c")),
@@ -143,9 +120,7 @@ fn edn_values_become_json() {
         ("{:a {1 2}, \"b\" ()}", json!({ "a": { "1": 2 }, "b": [] })),
         ("##Inf", json!("#Inf")),
     ] {
-        let recording = read(&format!(
-            "{{:process 0, :type :invoke, :f :write, :value {form}}}\n"
-        ));
+        let recording = read(&format!("{{:process 0, :type :invoke, :f :write, :value {form}}}\n"));
         assert_eq!(recording.events[0].event.value, expected, "{form}");
     }
 }
@@ -154,16 +129,8 @@ fn edn_values_become_json() {
 fn errors_name_the_place() {
     let good = r#"{"process":0,"type":"invoke","f":"write","value":5}"#;
     let jsonl = |line: &str| format!("{good}\n{line}\n{good}\n").into_bytes();
-    check_error(
-        &jsonl("{\"process\":0,,}"),
-        None,
-        "h:2:14: this is no JSON object",
-    );
-    check_error(
-        &jsonl("   {\"process\":0,,}"),
-        None,
-        "h:2:17: this is no JSON object",
-    );
+    check_error(&jsonl("{\"process\":0,,}"), None, "h:2:14: this is no JSON object");
+    check_error(&jsonl("   {\"process\":0,,}"), None, "h:2:17: this is no JSON object");
     check_error(&jsonl("[1]"), None, "h:2:");
     check_error(
         &jsonl(r#"{"process":0,"type":"invoked","f":"w"}"#),
@@ -175,16 +142,8 @@ fn errors_name_the_place() {
         None,
         "h:2:3: `process` is not a whole number",
     );
-    check_error(
-        &jsonl(r#"{"type":"ok","f":"w"}"#),
-        None,
-        "h:2:1: `process` is missing",
-    );
-    check_error(
-        &jsonl(r#"{"process":0,"type":"ok","f":"w","time":-5}"#),
-        None,
-        "h:2:",
-    );
+    check_error(&jsonl(r#"{"type":"ok","f":"w"}"#), None, "h:2:1: `process` is missing");
+    check_error(&jsonl(r#"{"process":0,"type":"ok","f":"w","time":-5}"#), None, "h:2:");
     check_error(&jsonl(&"[".repeat(100_000)), None, "h:2:");
     let mut not_utf8 = jsonl(r#"{"process":0,"type":"ok","f":"w","value":"?"}"#);
     let at = not_utf8.iter().position(|byte| *byte == b'?').unwrap();
@@ -193,28 +152,12 @@ fn errors_name_the_place() {
 
     let edn =
         |form: &str| format!("[{{:process 0, :type :invoke, :f :read}}\n {form}]\n").into_bytes();
-    check_error(
-        &edn("{:process 0, :type :okay, :f :read}"),
-        None,
-        "h:2:16: `type` is none",
-    );
+    check_error(&edn("{:process 0, :type :okay, :f :read}"), None, "h:2:16: `type` is none");
     check_error(&edn("5"), None, "h:2:2: an event is a map");
     check_error(&edn("{:process 0 ]"), None, "h:2:14: a bracket closes");
-    check_error(
-        &edn(&format!("{{:value {}", "[".repeat(100_000))),
-        None,
-        "h:2:",
-    );
-    check_error(
-        &edn(&format!("{{:value {}", "#_".repeat(100_000))),
-        None,
-        "h:2:",
-    );
-    check_error(
-        &edn(&format!("{{:value {}", "#a ".repeat(100_000))),
-        None,
-        "h:2:",
-    );
+    check_error(&edn(&format!("{{:value {}", "[".repeat(100_000))), None, "h:2:");
+    check_error(&edn(&format!("{{:value {}", "#_".repeat(100_000))), None, "h:2:");
+    check_error(&edn(&format!("{{:value {}", "#a ".repeat(100_000))), None, "h:2:");
     check_error(&edn("{:process 0, :value \"\\q\"}"), None, "h:2:");
     check_error(b"[{:process 0 :f :\xff}]", None, "h:1:");
 
@@ -240,21 +183,13 @@ fn a_recording_cut_off_is_read_up_to_the_cut() {
             let part = read_bytes("h", &content.as_bytes()[..cut], Some(whole.format)).unwrap();
             let is_line_end = cut == first_line;
             let is_whole_object = part.events.len() == 2 && part.format != Format::JepsenLog;
-            assert!(
-                is_whole_object || part.events.len() == 1,
-                "{cut} of {content}"
-            );
+            assert!(is_whole_object || part.events.len() == 1, "{cut} of {content}");
             let expected = match whole.format {
                 // What stands between the brackets of EDN ends only with the closing one.
                 Format::Edn => 1,
                 Format::Jsonl | Format::JepsenLog => usize::from(!is_line_end && !is_whole_object),
             };
-            assert_eq!(
-                part.warnings.len(),
-                expected,
-                "{cut} of {content}: {:?}",
-                part.warnings
-            );
+            assert_eq!(part.warnings.len(), expected, "{cut} of {content}: {:?}", part.warnings);
         }
     }
 }
@@ -290,46 +225,21 @@ fn operations_are_paired() {
     let ends: Vec<_> = operations
         .list
         .iter()
-        .map(|operation| {
-            (
-                operation.outcome.clone(),
-                operation.completed.map(|end| end.line),
-            )
-        })
+        .map(|operation| (operation.outcome.clone(), operation.completed.map(|end| end.line)))
         .collect();
     assert_eq!(
         ends,
-        [
-            (Outcome::Ok(Value::Null), Some(3)),
-            (Outcome::Info, Some(4)),
-            (Outcome::Info, None)
-        ]
+        [(Outcome::Ok(Value::Null), Some(3)), (Outcome::Info, Some(4)), (Outcome::Info, None)]
     );
 }
 
 #[test]
 fn events_that_do_not_pair_are_refused() {
     for (events, line, problem) in [
-        (
-            &[(0, "ok", None)][..],
-            1,
-            "process 0 completes read, but has invoked nothing",
-        ),
-        (
-            &[(0, "invoke", None), (0, "invoke", None)],
-            2,
-            "its operation of line 1 is still open",
-        ),
-        (
-            &[(0, "invoke", None), (0, "ok", None), (0, "fail", None)],
-            3,
-            "has invoked nothing",
-        ),
-        (
-            &[(0, "invoke", Some(5)), (0, "ok", Some(4))],
-            2,
-            "runs backwards from line 1",
-        ),
+        (&[(0, "ok", None)][..], 1, "process 0 completes read, but has invoked nothing"),
+        (&[(0, "invoke", None), (0, "invoke", None)], 2, "its operation of line 1 is still open"),
+        (&[(0, "invoke", None), (0, "ok", None), (0, "fail", None)], 3, "has invoked nothing"),
+        (&[(0, "invoke", Some(5)), (0, "ok", Some(4))], 2, "runs backwards from line 1"),
     ] {
         let error = operations(&lines(events)).expect_err("this should be refused");
         assert_eq!(error.line, line);
@@ -343,25 +253,12 @@ fn odd_times_are_warned_of() {
         let operations = operations(&lines(events)).unwrap();
         (
             operations.order,
-            operations
-                .warnings
-                .into_iter()
-                .map(|warning| warning.line)
-                .collect::<Vec<_>>(),
+            operations.warnings.into_iter().map(|warning| warning.line).collect::<Vec<_>>(),
         )
     };
-    assert_eq!(
-        warned(&[(0, "invoke", Some(1)), (0, "ok", None)]),
-        (Order::Lines, vec![2])
-    );
-    assert_eq!(
-        warned(&[(0, "invoke", Some(5)), (1, "invoke", Some(4))]),
-        (Order::Time, vec![2])
-    );
-    assert_eq!(
-        warned(&[(0, "invoke", Some(5)), (1, "invoke", Some(5))]),
-        (Order::Time, vec![])
-    );
+    assert_eq!(warned(&[(0, "invoke", Some(1)), (0, "ok", None)]), (Order::Lines, vec![2]));
+    assert_eq!(warned(&[(0, "invoke", Some(5)), (1, "invoke", Some(4))]), (Order::Time, vec![2]));
+    assert_eq!(warned(&[(0, "invoke", Some(5)), (1, "invoke", Some(5))]), (Order::Time, vec![]));
     let reused = [(0, "invoke", None), (0, "info", None), (0, "invoke", None)];
     assert_eq!(warned(&reused), (Order::Lines, vec![3]));
 }

@@ -73,6 +73,8 @@ impl SequentialSpec for Key {
 }
 
 impl Model for Key {
+    type Facet = Self;
+
     fn admits(seen: &KvAnswer, answer: &KvAnswer) -> bool {
         match (seen, answer) {
             (KvAnswer::Mismatch(None), KvAnswer::Mismatch(_)) => true,
@@ -130,25 +132,18 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Key
         }
         "append" => {
             let suffix = text(input).ok_or_else(|| Unreadable::input(operation, TEXT))?;
-            (
-                KvOp::Append(suffix.to_owned()),
-                end_of(operation, |value| length(operation, value))?,
-            )
+            (KvOp::Append(suffix.to_owned()), end_of(operation, |value| length(operation, value))?)
         }
         "cas" => {
             let expectation = "{\"expected\": …, \"value\": …}";
-            let Some((expected, new)) = input
-                .get("value")
-                .map(|new| (input.get("expected").unwrap_or(&Value::Null), new))
+            let Some((expected, new)) =
+                input.get("value").map(|new| (input.get("expected").unwrap_or(&Value::Null), new))
             else {
                 return Err(Unreadable::input(operation, expectation));
             };
             let scalar =
                 |value| text_or_nil(value).ok_or_else(|| Unreadable::input(operation, expectation));
-            let op = KvOp::Cas {
-                expected: scalar(expected)?,
-                new: scalar(new)?,
-            };
+            let op = KvOp::Cas { expected: scalar(expected)?, new: scalar(new)? };
             (
                 op,
                 end_of_cas(operation, reader, KvAnswer::Mismatch(None), |value| {
@@ -156,22 +151,12 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Key
                 })?,
             )
         }
-        "delete" => (
-            KvOp::Delete,
-            end_of(operation, |value| existed(operation, value))?,
-        ),
+        "delete" => (KvOp::Delete, end_of(operation, |value| existed(operation, value))?),
         _ => {
-            return Err(Unreadable::function(
-                operation,
-                "put, get, append, cas and delete",
-            ));
+            return Err(Unreadable::function(operation, "put, get, append, cas and delete"));
         }
     };
-    Ok(Reading {
-        key: operation.key.clone(),
-        op,
-        end,
-    })
+    Ok(Reading { key: operation.key.clone(), op, end })
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -202,18 +187,13 @@ fn length(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unre
 }
 
 fn swap(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unreadable> {
-    let wrong = || {
-        Unreadable::output(
-            operation,
-            value,
-            "{\"swapped\": true} or {\"mismatch\": found}",
-        )
-    };
+    let wrong =
+        || Unreadable::output(operation, value, "{\"swapped\": true} or {\"mismatch\": found}");
     match (value.get("swapped"), value.get("mismatch")) {
         (Some(Value::Bool(true)), None) => Ok(Some(KvAnswer::Swapped)),
-        (None | Some(Value::Bool(false)), Some(found)) => Ok(Some(KvAnswer::Mismatch(Some(
-            text_or_nil(found).ok_or_else(wrong)?,
-        )))),
+        (None | Some(Value::Bool(false)), Some(found)) => {
+            Ok(Some(KvAnswer::Mismatch(Some(text_or_nil(found).ok_or_else(wrong)?))))
+        }
         (Some(Value::Bool(false)), None) => Ok(Some(KvAnswer::Mismatch(None))),
         _ => Err(wrong()),
     }
@@ -223,10 +203,6 @@ fn existed(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unr
     match (value, value.get("existed")) {
         (Value::Null, _) => Ok(None),
         (_, Some(Value::Bool(existed))) => Ok(Some(KvAnswer::Existed(*existed))),
-        _ => Err(Unreadable::output(
-            operation,
-            value,
-            "{\"existed\": true or false} or nil",
-        )),
+        _ => Err(Unreadable::output(operation, value, "{\"existed\": true or false} or nil")),
     }
 }

@@ -5,6 +5,7 @@
 //! came before it. What the answers say of trade numbers sharpens what is known of the trades
 //! whose outcome is unknown: see [`Model::sharpen`].
 
+mod facet;
 mod read;
 mod trades;
 
@@ -16,7 +17,8 @@ use stateright::semantics::SequentialSpec;
 pub(crate) use read::read;
 pub(crate) use trades::{Trade, Trades};
 
-use super::{Model, Step};
+use super::{Model, Projection, Step};
+use facet::Facet;
 
 /// The name of an account or a symbol.
 pub(crate) type Name = Arc<str>;
@@ -118,6 +120,26 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
+    fn of(steps: &[Step<Book>]) -> Self {
+        let mut numbers = Self::default();
+        for step in steps {
+            match &step.seen {
+                Some(LedgerAnswer::Traded(number)) => _ = numbers.answered.insert(*number),
+                Some(LedgerAnswer::History { trades, .. }) => {
+                    numbers.told.extend(trades.iter().cloned());
+                }
+                _ => {}
+            }
+        }
+        numbers
+    }
+
+    /// Whether a number may belong to an unanswered trade that does not touch an account.
+    fn allow_elsewhere(&self, number: u64, account: &Name) -> bool {
+        let is_elsewhere = |trade: &Trade| !trade.touches(account);
+        !self.answered.contains(&number) && self.told.get(&number).is_none_or(is_elsewhere)
+    }
+
     fn allow(&self, number: u64, trade: &Trade) -> bool {
         !self.answered.contains(&number) && self.told.get(&number).is_none_or(|told| told == trade)
     }
@@ -126,17 +148,11 @@ impl Numbers {
 impl Book {
     /// An empty book.
     pub(crate) fn new(name: &str) -> Self {
-        Self {
-            name: name.into(),
-            ..Self::default()
-        }
+        Self { name: name.into(), ..Self::default() }
     }
 
     fn account(&mut self, name: &Name) -> Result<&mut Account, Rejection> {
-        self.accounts
-            .get_mut(name)
-            .map(Arc::make_mut)
-            .ok_or(Rejection::UnknownAccount)
+        self.accounts.get_mut(name).map(Arc::make_mut).ok_or(Rejection::UnknownAccount)
     }
 
     fn open(
@@ -161,8 +177,7 @@ impl Book {
             *held = held.checked_add(*quantity).ok_or(Rejection::Overflow)?;
         }
         let account = Account { cash, holdings };
-        self.accounts
-            .insert(name.clone(), Arc::new(account.clone()));
+        self.accounts.insert(name.clone(), Arc::new(account.clone()));
         Ok(LedgerAnswer::Account(account))
     }
 
@@ -189,9 +204,7 @@ impl Book {
             return Err(Rejection::SelfTrade);
         }
         let (source, target) = (self.peek(from)?.cash, self.peek(to)?.cash);
-        let source = source
-            .checked_sub(amount)
-            .ok_or(Rejection::InsufficientCash)?;
+        let source = source.checked_sub(amount).ok_or(Rejection::InsufficientCash)?;
         let target = target.checked_add(amount).ok_or(Rejection::Overflow)?;
         self.account(from)?.cash = source;
         self.account(to)?.cash = target;
@@ -206,22 +219,13 @@ impl Book {
             return Err(Rejection::SelfTrade);
         }
         let (buyer, seller) = (self.peek(&trade.buyer)?, self.peek(&trade.seller)?);
-        let cost = trade
-            .quantity
-            .checked_mul(trade.price)
-            .ok_or(Rejection::Overflow)?;
-        let buyer_cash = buyer
-            .cash
-            .checked_sub(cost)
-            .ok_or(Rejection::InsufficientCash)?;
+        let cost = trade.quantity.checked_mul(trade.price).ok_or(Rejection::Overflow)?;
+        let buyer_cash = buyer.cash.checked_sub(cost).ok_or(Rejection::InsufficientCash)?;
         let held = |account: &Account| account.holdings.get(&trade.symbol).copied().unwrap_or(0);
-        let seller_held = held(seller)
-            .checked_sub(trade.quantity)
-            .ok_or(Rejection::InsufficientShares)?;
+        let seller_held =
+            held(seller).checked_sub(trade.quantity).ok_or(Rejection::InsufficientShares)?;
         let seller_cash = seller.cash.checked_add(cost).ok_or(Rejection::Overflow)?;
-        let buyer_held = held(buyer)
-            .checked_add(trade.quantity)
-            .ok_or(Rejection::Overflow)?;
+        let buyer_held = held(buyer).checked_add(trade.quantity).ok_or(Rejection::Overflow)?;
 
         let seller = self.account(&trade.seller)?;
         seller.cash = seller_cash;
@@ -238,19 +242,12 @@ impl Book {
     }
 
     fn peek(&self, name: &Name) -> Result<&Account, Rejection> {
-        self.accounts
-            .get(name)
-            .map(Arc::as_ref)
-            .ok_or(Rejection::UnknownAccount)
+        self.accounts.get(name).map(Arc::as_ref).ok_or(Rejection::UnknownAccount)
     }
 
     fn apply(&mut self, op: &LedgerOp) -> Result<LedgerAnswer, Rejection> {
         match op {
-            LedgerOp::Open {
-                account,
-                cash,
-                holdings,
-            } => self.open(account, *cash, holdings),
+            LedgerOp::Open { account, cash, holdings } => self.open(account, *cash, holdings),
             LedgerOp::Deposit { account, amount } => self.change_cash(account, *amount, |cash| {
                 cash.checked_add(*amount).ok_or(Rejection::Overflow)
             }),
@@ -266,10 +263,7 @@ impl Book {
             }),
             LedgerOp::History { from, limit } => {
                 let trades = self.trades.numbered(*from, *limit);
-                Ok(LedgerAnswer::History {
-                    trades,
-                    total: self.trades.count(),
-                })
+                Ok(LedgerAnswer::History { trades, total: self.trades.count() })
             }
         }
     }
@@ -312,13 +306,15 @@ impl SequentialSpec for Book {
 }
 
 impl Model for Book {
+    type Facet = Facet;
+
+    const HAS_FACETS: bool = true;
+
     const HAS_HOPELESS: bool = true;
 
     fn is_pure(op: &LedgerOp, seen: Option<&LedgerAnswer>) -> bool {
-        matches!(
-            op,
-            LedgerOp::Account { .. } | LedgerOp::Book | LedgerOp::History { .. }
-        ) || matches!(seen, Some(LedgerAnswer::Rejected(_)))
+        matches!(op, LedgerOp::Account { .. } | LedgerOp::Book | LedgerOp::History { .. })
+            || matches!(seen, Some(LedgerAnswer::Rejected(_)))
     }
 
     fn step(&self, op: &LedgerOp, seen: Option<&LedgerAnswer>) -> Option<Self> {
@@ -351,10 +347,7 @@ impl Model for Book {
             (LedgerOp::Trade(_), LedgerAnswer::Traded(number)) => self.trades.count() >= *number,
             (_, LedgerAnswer::Book { accounts, trades }) => {
                 self.trades.count() > *trades
-                    || self
-                        .accounts
-                        .keys()
-                        .any(|account| !accounts.contains_key(account))
+                    || self.accounts.keys().any(|account| !accounts.contains_key(account))
             }
             (_, LedgerAnswer::History { total, .. }) => self.trades.count() > *total,
             (LedgerOp::Open { account, .. }, LedgerAnswer::Account(_)) => {
@@ -371,17 +364,7 @@ impl Model for Book {
     }
 
     fn sharpen(steps: &mut [Step<Self>]) {
-        let mut numbers = Numbers::default();
-        for step in &*steps {
-            match &step.seen {
-                Some(LedgerAnswer::Traded(number)) => _ = numbers.answered.insert(*number),
-                Some(LedgerAnswer::History { trades, .. }) => {
-                    numbers.told.extend(trades.iter().cloned())
-                }
-                _ => {}
-            }
-        }
-        let numbers = Arc::new(numbers);
+        let numbers = Arc::new(Numbers::of(steps));
         for step in steps {
             if matches!(step.op, LedgerOp::Trade(_)) && step.seen.is_none() {
                 step.seen = Some(LedgerAnswer::TradedBeside(numbers.clone()));
@@ -389,17 +372,13 @@ impl Model for Book {
         }
     }
 
+    fn project(steps: &[Step<Self>]) -> Vec<Projection<Facet>> {
+        facet::project(steps)
+    }
+
     fn describe(&self) -> String {
         let describe = |(name, account): (&Name, &Arc<Account>)| {
-            let shares: Vec<String> = account
-                .holdings
-                .iter()
-                .map(|(symbol, held)| format!("{held} {symbol}"))
-                .collect();
-            match shares.is_empty() {
-                true => format!("{name}: cash {}", account.cash),
-                false => format!("{name}: cash {}, {}", account.cash, shares.join(", ")),
-            }
+            format!("{name}: {}", describe_account(account))
         };
         let accounts: Vec<String> = self.accounts.iter().map(describe).collect();
         format!("{} trades; {}", self.trades.count(), accounts.join("; "))
@@ -409,4 +388,9 @@ impl Model for Book {
     fn weight(&self) -> usize {
         320 + self.accounts.len() * 40
     }
+}
+
+fn describe_account(account: &Account) -> String {
+    let shares = account.holdings.iter().map(|(symbol, held)| format!(", {held} {symbol}"));
+    format!("cash {}{}", account.cash, shares.collect::<String>())
 }

@@ -49,12 +49,11 @@ impl SequentialSpec for Registers {
 }
 
 impl Model for Registers {
+    type Facet = Self;
+
     fn admits(seen: &Vec<Option<Scalar>>, answer: &Vec<Option<Scalar>>) -> bool {
         seen.len() == answer.len()
-            && seen
-                .iter()
-                .zip(answer)
-                .all(|(seen, answer)| seen.is_none() || seen == answer)
+            && seen.iter().zip(answer).all(|(seen, answer)| seen.is_none() || seen == answer)
     }
 
     fn is_pure(op: &Vec<Micro>, _seen: Option<&Vec<Option<Scalar>>>) -> bool {
@@ -62,18 +61,11 @@ impl Model for Registers {
     }
 
     fn describe(&self) -> String {
-        let values: Vec<String> = self
-            .values
-            .iter()
-            .map(|(key, value)| format!("{key} = {value}"))
-            .collect();
+        let values: Vec<String> =
+            self.values.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         match values.is_empty() {
             true => format!("every register holds {}", self.initial),
-            false => format!(
-                "{}, every other register {}",
-                values.join(", "),
-                self.initial
-            ),
+            false => format!("{}, every other register {}", values.join(", "), self.initial),
         }
     }
 
@@ -97,11 +89,7 @@ pub(crate) fn read(
     let input = match (&operation.input, &operation.outcome) {
         (Value::Null, Outcome::Ok(value)) if operation.f == "read" => value,
         (Value::Null, _) if operation.f == "read" => {
-            return Ok(Reading {
-                key: None,
-                op: Vec::new(),
-                end: End::Refused,
-            });
+            return Ok(Reading { key: None, op: Vec::new(), end: End::Refused });
         }
         (input, _) => input,
     };

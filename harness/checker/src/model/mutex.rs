@@ -36,17 +36,14 @@ impl SequentialSpec for Mutex {
 }
 
 impl Model for Mutex {
+    type Facet = Self;
+
     fn is_pure(_op: &MutexOp, seen: Option<&bool>) -> bool {
         seen == Some(&false)
     }
 
     fn describe(&self) -> String {
-        if self.is_held {
-            "the lock is held"
-        } else {
-            "the lock is free"
-        }
-        .to_owned()
+        if self.is_held { "the lock is held" } else { "the lock is free" }.to_owned()
     }
 
     fn weight(&self) -> usize {
@@ -62,9 +59,5 @@ pub(crate) fn read(operation: &Operation) -> Result<Reading<Mutex>, Unreadable> 
         _ => return Err(Unreadable::function(operation, "acquire and release")),
     };
     let end = end_of(operation, |value| Ok(Some(*value != Value::Bool(false))))?;
-    Ok(Reading {
-        key: operation.key.clone(),
-        op,
-        end,
-    })
+    Ok(Reading { key: operation.key.clone(), op, end })
 }

@@ -96,16 +96,13 @@ pub struct NoGuess {
     pub functions: String,
 }
 
-const LEDGER: [&str; 8] = [
-    "open", "deposit", "withdraw", "trade", "transfer", "account", "book", "history",
-];
+const LEDGER: [&str; 8] =
+    ["open", "deposit", "withdraw", "trade", "transfer", "account", "book", "history"];
 
 /// Tells the model from the functions that a history names, and from the shapes of its values.
 pub fn guess(operations: &[Operation]) -> Result<Guess, NoGuess> {
-    let functions: BTreeSet<&str> = operations
-        .iter()
-        .map(|operation| operation.f.as_str())
-        .collect();
+    let functions: BTreeSet<&str> =
+        operations.iter().map(|operation| operation.f.as_str()).collect();
     let named = functions.iter().copied().collect::<Vec<_>>().join(", ");
     let only = |known: &[&str]| functions.iter().all(|f| known.contains(f));
     let has = |f: &str| functions.contains(f);

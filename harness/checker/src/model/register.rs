@@ -54,6 +54,8 @@ impl SequentialSpec for Register {
 }
 
 impl Model for Register {
+    type Facet = Self;
+
     fn admits(seen: &RegisterAnswer, answer: &RegisterAnswer) -> bool {
         match (seen, answer) {
             (RegisterAnswer::Mismatch(None), RegisterAnswer::Mismatch(_)) => true,
@@ -113,37 +115,26 @@ pub(crate) fn read(
             let answer = |value: &Value| match (Scalar::read(value), reader.nil_read) {
                 (Some(Scalar::Nil), NilRead::Unknown) => Ok(None),
                 (Some(value), _) => Ok(Some(RegisterAnswer::Value(value))),
-                (None, _) => Err(Unreadable::output(
-                    &operation,
-                    value,
-                    "a string, an integer or nil",
-                )),
+                (None, _) => {
+                    Err(Unreadable::output(&operation, value, "a string, an integer or nil"))
+                }
             };
             (RegisterOp::Read, end_of(&operation, answer)?)
         }
         "write" => {
             let op = RegisterOp::Write(scalar(&operation.input)?);
-            (
-                op,
-                end_of(&operation, |_| Ok(Some(RegisterAnswer::Written)))?,
-            )
+            (op, end_of(&operation, |_| Ok(Some(RegisterAnswer::Written)))?)
         }
         "cas" if has_cas => {
             let Some([expected, new]) = operation.input.as_array().map(Vec::as_slice) else {
                 return Err(Unreadable::input(&operation, "a pair [old, new]"));
             };
-            let op = RegisterOp::Cas {
-                expected: scalar(expected)?,
-                new: scalar(new)?,
-            };
+            let op = RegisterOp::Cas { expected: scalar(expected)?, new: scalar(new)? };
             (
                 op,
-                end_of_cas(
-                    &operation,
-                    reader,
-                    RegisterAnswer::Mismatch(None),
-                    |value| swap(&operation, value),
-                )?,
+                end_of_cas(&operation, reader, RegisterAnswer::Mismatch(None), |value| {
+                    swap(&operation, value)
+                })?,
             )
         }
         _ if has_cas => return Err(Unreadable::function(&operation, "read, write and cas")),
@@ -190,10 +181,5 @@ fn untuple(operation: &Operation) -> Result<Operation, Unreadable> {
         },
         other => other.clone(),
     };
-    Ok(Operation {
-        key: Some(name(key)),
-        input: input.clone(),
-        outcome,
-        ..operation.clone()
-    })
+    Ok(Operation { key: Some(name(key)), input: input.clone(), outcome, ..operation.clone() })
 }

@@ -25,10 +25,7 @@ impl Scalar {
             Value::Null => Self::Nil,
             Value::Bool(bool) => Self::Bool(*bool),
             Value::Number(number) => Self::Int(
-                number
-                    .as_i64()
-                    .map(i128::from)
-                    .or_else(|| number.as_u64().map(i128::from))?,
+                number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))?,
             ),
             Value::String(text) => Self::Text(text.as_str().into()),
             Value::Array(_) | Value::Object(_) => return None,

@@ -13,22 +13,11 @@ use super::mutex::Mutex;
 use super::register::{self, Keys, RegisterAnswer};
 use super::{End, Model, ModelName, Reader, Scalar, guess};
 
-const READER: Reader = Reader {
-    nil_read: NilRead::Absent,
-    failed_cas: FailedCas::Dropped,
-};
+const READER: Reader = Reader { nil_read: NilRead::Absent, failed_cas: FailedCas::Dropped };
 
 fn operation(key: Option<&str>, f: &str, input: Value, outcome: Outcome) -> Operation {
-    let invoked = Moment {
-        instant: 0,
-        line: 1,
-        event: 0,
-    };
-    let completed = Some(Moment {
-        instant: 1,
-        line: 2,
-        event: 1,
-    });
+    let invoked = Moment { instant: 0, line: 1, event: 0 };
+    let completed = Some(Moment { instant: 1, line: 2, event: 1 });
     Operation {
         process: 0,
         f: f.to_owned(),
@@ -45,23 +34,14 @@ fn operation(key: Option<&str>, f: &str, input: Value, outcome: Outcome) -> Oper
 fn check_ledger(book: &str, script: &[(&str, Value, Value)]) {
     let mut state = Book::new(book);
     for (f, input, expected) in script {
-        let reading = ledger::read(&operation(
-            Some(book),
-            f,
-            input.clone(),
-            Outcome::Ok(expected.clone()),
-        ));
+        let reading =
+            ledger::read(&operation(Some(book), f, input.clone(), Outcome::Ok(expected.clone())));
         let reading =
             reading.unwrap_or_else(|unreadable| panic!("{f} {input}: {}", unreadable.problem));
-        let End::Answered(seen) = reading.end else {
-            panic!("{f} was answered")
-        };
+        let End::Answered(seen) = reading.end else { panic!("{f} was answered") };
         let next = state.step(&reading.op, seen.as_ref());
         state = next.unwrap_or_else(|| {
-            panic!(
-                "{f} {input} -> {expected}, but {:?}",
-                state.clone().invoke(&reading.op)
-            )
+            panic!("{f} {input} -> {expected}, but {:?}", state.clone().invoke(&reading.op))
         });
     }
 }
@@ -75,21 +55,9 @@ fn a_book_does_what_the_ledger_promises() {
         "b",
         &[
             ("book", Value::Null, json!({ "accounts": {}, "trades": 0 })),
-            (
-                "account",
-                json!({ "account": "a" }),
-                rejected("unknown-account"),
-            ),
-            (
-                "open",
-                json!({ "account": "", "cash": 1 }),
-                rejected("invalid-name"),
-            ),
-            (
-                "open",
-                json!({ "account": "a".repeat(65), "cash": 1 }),
-                rejected("invalid-name"),
-            ),
+            ("account", json!({ "account": "a" }), rejected("unknown-account")),
+            ("open", json!({ "account": "", "cash": 1 }), rejected("invalid-name")),
+            ("open", json!({ "account": "a".repeat(65), "cash": 1 }), rejected("invalid-name")),
             (
                 "open",
                 json!({ "account": "a", "cash": 1, "holdings": { "": 1 } }),
@@ -100,60 +68,24 @@ fn a_book_does_what_the_ledger_promises() {
                 json!({ "account": "a", "cash": 100, "holdings": { "X": 5, "Y": 0 } }),
                 account(100, json!({ "X": 5 })),
             ),
-            (
-                "open",
-                json!({ "account": "a", "cash": 7 }),
-                rejected("account-exists"),
-            ),
+            ("open", json!({ "account": "a", "cash": 7 }), rejected("account-exists")),
             (
                 "open",
                 json!({ "account": "b", "cash": u64::MAX - 1, "holdings": { "X": u64::MAX } }),
                 account(u64::MAX - 1, json!({ "X": u64::MAX })),
             ),
-            (
-                "deposit",
-                json!({ "account": "z", "amount": 0 }),
-                rejected("zero-quantity"),
-            ),
-            (
-                "deposit",
-                json!({ "account": "z", "amount": 1 }),
-                rejected("unknown-account"),
-            ),
-            (
-                "deposit",
-                json!({ "account": "b", "amount": 2 }),
-                rejected("overflow"),
-            ),
-            (
-                "deposit",
-                json!({ "account": "a", "amount": 5 }),
-                account(105, json!({ "X": 5 })),
-            ),
-            (
-                "withdraw",
-                json!({ "account": "a", "amount": 106 }),
-                rejected("insufficient-cash"),
-            ),
-            (
-                "withdraw",
-                json!({ "account": "a", "amount": 5 }),
-                account(100, json!({ "X": 5 })),
-            ),
+            ("deposit", json!({ "account": "z", "amount": 0 }), rejected("zero-quantity")),
+            ("deposit", json!({ "account": "z", "amount": 1 }), rejected("unknown-account")),
+            ("deposit", json!({ "account": "b", "amount": 2 }), rejected("overflow")),
+            ("deposit", json!({ "account": "a", "amount": 5 }), account(105, json!({ "X": 5 }))),
+            ("withdraw", json!({ "account": "a", "amount": 106 }), rejected("insufficient-cash")),
+            ("withdraw", json!({ "account": "a", "amount": 5 }), account(100, json!({ "X": 5 }))),
             ("trade", trade("a", "a", 0, 1), rejected("zero-quantity")),
             ("trade", trade("z", "z", 1, 1), rejected("self-trade")),
             ("trade", trade("a", "z", 1, 1), rejected("unknown-account")),
             ("trade", trade("a", "b", 2, u64::MAX), rejected("overflow")),
-            (
-                "trade",
-                trade("a", "b", 1, 101),
-                rejected("insufficient-cash"),
-            ),
-            (
-                "trade",
-                trade("b", "a", 6, 1),
-                rejected("insufficient-shares"),
-            ),
+            ("trade", trade("a", "b", 1, 101), rejected("insufficient-cash")),
+            ("trade", trade("b", "a", 6, 1), rejected("insufficient-shares")),
             ("trade", trade("a", "b", 1, 2), rejected("overflow")),
             ("trade", trade("b", "a", 1, 1), rejected("overflow")),
             (
@@ -163,29 +95,13 @@ fn a_book_does_what_the_ledger_promises() {
             ),
             ("trade", trade("a", "b", 3, 2), json!({ "trade": 1 })),
             ("trade", trade("a", "b", 1, 0), json!({ "trade": 2 })),
-            (
-                "account",
-                json!({ "account": "a" }),
-                account(94, json!({ "X": 9 })),
-            ),
-            (
-                "open",
-                json!({ "account": "c", "cash": 1 }),
-                account(1, json!({})),
-            ),
+            ("account", json!({ "account": "a" }), account(94, json!({ "X": 9 }))),
+            ("open", json!({ "account": "c", "cash": 1 }), account(1, json!({}))),
             ("trade", trade("b", "a", 9, 0), rejected("overflow")),
             ("trade", trade("c", "a", 9, 0), json!({ "trade": 3 })),
             ("account", json!({ "account": "a" }), account(94, json!({}))),
-            (
-                "transfer",
-                json!({ "from": "a", "to": "a", "amount": 0 }),
-                rejected("zero-quantity"),
-            ),
-            (
-                "transfer",
-                json!({ "from": "z", "to": "z", "amount": 1 }),
-                rejected("self-trade"),
-            ),
+            ("transfer", json!({ "from": "a", "to": "a", "amount": 0 }), rejected("zero-quantity")),
+            ("transfer", json!({ "from": "z", "to": "z", "amount": 1 }), rejected("self-trade")),
             (
                 "transfer",
                 json!({ "from": "a", "to": "z", "amount": 1 }),
@@ -196,31 +112,16 @@ fn a_book_does_what_the_ledger_promises() {
                 json!({ "from": "a", "to": "b", "amount": 95 }),
                 rejected("insufficient-cash"),
             ),
-            (
-                "transfer",
-                json!({ "from": "a", "to": "b", "amount": 4 }),
-                json!({ "cash": 90 }),
-            ),
+            ("transfer", json!({ "from": "a", "to": "b", "amount": 4 }), json!({ "cash": 90 })),
             (
                 "history",
                 json!({ "from": 2, "limit": 1 }),
                 json!({ "trades": [{ "trade": 2, "buyer": "a", "seller": "b", "symbol": "X", "quantity": 1, "price": 0 }], "total": 3 }),
             ),
-            (
-                "history",
-                json!({ "from": 4, "limit": 0 }),
-                json!({ "trades": [], "total": 3 }),
-            ),
+            ("history", json!({ "from": 4, "limit": 0 }), json!({ "trades": [], "total": 3 })),
         ],
     );
-    check_ledger(
-        "",
-        &[(
-            "open",
-            json!({ "account": "a", "cash": 1 }),
-            rejected("invalid-name"),
-        )],
-    );
+    check_ledger("", &[("open", json!({ "account": "a", "cash": 1 }), rejected("invalid-name"))]);
 }
 
 #[test]
@@ -228,20 +129,14 @@ fn a_wrong_history_of_trades_is_not_admitted() {
     let mut book = Book::new("b");
     for account in ["a", "b"] {
         let open = json!({ "account": account, "cash": 9, "holdings": { "X": 9 } });
-        book.invoke(
-            &ledger::read(&operation(Some("b"), "open", open, Outcome::Info))
-                .unwrap()
-                .op,
-        );
+        book.invoke(&ledger::read(&operation(Some("b"), "open", open, Outcome::Info)).unwrap().op);
     }
     let told = |number: u64, price: u64| json!({ "trade": number, "buyer": "a", "seller": "b", "symbol": "X", "quantity": 1, "price": price });
     for price in [0, 1, 2] {
         let mut trade = told(0, price);
         trade.as_object_mut().unwrap().remove("trade");
         book.invoke(
-            &ledger::read(&operation(Some("b"), "trade", trade, Outcome::Info))
-                .unwrap()
-                .op,
+            &ledger::read(&operation(Some("b"), "trade", trade, Outcome::Info)).unwrap().op,
         );
     }
     for (from, limit, trades, total, is_legal) in [
@@ -256,20 +151,12 @@ fn a_wrong_history_of_trades_is_not_admitted() {
         (1, 0, vec![told(1, 1)], 3, false),
         (1, 0, vec![told(1, 0)], 2, false),
     ] {
-        let (input, answer) = (
-            json!({ "from": from, "limit": limit }),
-            json!({ "trades": trades, "total": total }),
-        );
-        let reading = ledger::read(&operation(
-            Some("b"),
-            "history",
-            input,
-            Outcome::Ok(answer.clone()),
-        ))
-        .unwrap();
-        let End::Answered(seen) = reading.end else {
-            panic!("it was answered")
-        };
+        let (input, answer) =
+            (json!({ "from": from, "limit": limit }), json!({ "trades": trades, "total": total }));
+        let reading =
+            ledger::read(&operation(Some("b"), "history", input, Outcome::Ok(answer.clone())))
+                .unwrap();
+        let End::Answered(seen) = reading.end else { panic!("it was answered") };
         assert_eq!(
             book.step(&reading.op, seen.as_ref()).is_some(),
             is_legal,
@@ -286,33 +173,19 @@ fn a_key_does_what_the_store_promises() {
         ("delete", Value::Null, json!({ "existed": false })),
         ("append", json!("ab"), json!({ "length": 2 })),
         ("append", json!("é"), json!({ "length": 4 })),
-        (
-            "cas",
-            json!({ "expected": null, "value": "z" }),
-            json!({ "mismatch": "abé" }),
-        ),
-        (
-            "cas",
-            json!({ "expected": "abé", "value": "z" }),
-            json!({ "swapped": true }),
-        ),
+        ("cas", json!({ "expected": null, "value": "z" }), json!({ "mismatch": "abé" })),
+        ("cas", json!({ "expected": "abé", "value": "z" }), json!({ "swapped": true })),
         ("get", Value::Null, json!("z")),
         ("put", json!("y"), json!("y")),
         ("delete", Value::Null, json!({ "existed": true })),
-        (
-            "cas",
-            json!({ "expected": null, "value": "x" }),
-            json!({ "swapped": true }),
-        ),
+        ("cas", json!({ "expected": null, "value": "x" }), json!({ "swapped": true })),
     ] {
         let reading = kv::read(
             &operation(Some("k"), f, input.clone(), Outcome::Ok(expected.clone())),
             &READER,
         )
         .unwrap();
-        let End::Answered(Some(seen)) = reading.end else {
-            panic!("{f} says something")
-        };
+        let End::Answered(Some(seen)) = reading.end else { panic!("{f} says something") };
         state = state
             .step(&reading.op, Some(&seen))
             .unwrap_or_else(|| panic!("{f} {input} -> {expected}"));
@@ -340,28 +213,14 @@ fn parameters_decide_what_nil_and_a_failed_cas_say() {
     let nil_read = operation(None, "read", Value::Null, Outcome::Ok(Value::Null));
     let failed = operation(None, "cas", json!([1, 2]), Outcome::Fail(json!([1, 2])));
     let end = |operation: &Operation, nil_read, failed_cas| {
-        register::read(
-            operation,
-            &Reader {
-                nil_read,
-                failed_cas,
-            },
-            Keys::InEvent,
-            true,
-        )
-        .unwrap()
-        .end
+        register::read(operation, &Reader { nil_read, failed_cas }, Keys::InEvent, true)
+            .unwrap()
+            .end
     };
     let absent = End::Answered(Some(RegisterAnswer::Value(Scalar::Nil)));
     assert_eq!(end(&nil_read, NilRead::Absent, FailedCas::Dropped), absent);
-    assert_eq!(
-        end(&nil_read, NilRead::Unknown, FailedCas::Dropped),
-        End::Answered(None)
-    );
-    assert_eq!(
-        end(&failed, NilRead::Absent, FailedCas::Dropped),
-        End::Refused
-    );
+    assert_eq!(end(&nil_read, NilRead::Unknown, FailedCas::Dropped), End::Answered(None));
+    assert_eq!(end(&failed, NilRead::Absent, FailedCas::Dropped), End::Refused);
     assert_eq!(
         end(&failed, NilRead::Absent, FailedCas::Observed),
         End::Answered(Some(RegisterAnswer::Mismatch(None)))
@@ -405,11 +264,7 @@ fn what_the_models_cannot_read_is_refused() {
     assert!(register("append", json!(1), Value::Null));
     assert!(register("write", json!(1.5), Value::Null));
     assert!(register("cas", json!([1]), Value::Null));
-    assert!(register(
-        "cas",
-        json!([1, 2]),
-        json!({ "mismatch": 1, "more": 2 })
-    ));
+    assert!(register("cas", json!([1, 2]), json!({ "mismatch": 1, "more": 2 })));
     assert!(register("read", Value::Null, json!([1])));
     let ledger = |f: &str, input: Value, answer: Value| {
         ledger::read(&operation(Some("b"), f, input, Outcome::Ok(answer))).is_err()
@@ -419,11 +274,7 @@ fn what_the_models_cannot_read_is_refused() {
         json!({ "account": "a", "amount": -1 }),
         json!({ "rejected": "overflow" })
     ));
-    assert!(ledger(
-        "deposit",
-        json!({ "account": "a" }),
-        json!({ "rejected": "overflow" })
-    ));
+    assert!(ledger("deposit", json!({ "account": "a" }), json!({ "rejected": "overflow" })));
     assert!(ledger(
         "deposit",
         json!({ "account": "a", "amount": 1 }),
@@ -449,32 +300,14 @@ fn models_are_guessed_from_functions() {
         guess(&list).ok().map(|guess| guess.model)
     };
     for (functions, expected) in [
-        (
-            &[("read", Value::Null), ("write", json!(1))][..],
-            Some(ModelName::Register),
-        ),
-        (
-            &[("read", Value::Null), ("cas", json!([1, 2]))],
-            Some(ModelName::CasRegister),
-        ),
-        (
-            &[("read", json!([1, null])), ("write", json!([1, 2]))],
-            Some(ModelName::KvRegister),
-        ),
-        (
-            &[("read", Value::Null), ("write", json!({ "x": 1 }))],
-            Some(ModelName::MultiRegister),
-        ),
+        (&[("read", Value::Null), ("write", json!(1))][..], Some(ModelName::Register)),
+        (&[("read", Value::Null), ("cas", json!([1, 2]))], Some(ModelName::CasRegister)),
+        (&[("read", json!([1, null])), ("write", json!([1, 2]))], Some(ModelName::KvRegister)),
+        (&[("read", Value::Null), ("write", json!({ "x": 1 }))], Some(ModelName::MultiRegister)),
         (&[("txn", json!([]))], Some(ModelName::MultiRegister)),
-        (
-            &[("get", Value::Null), ("append", json!("x"))],
-            Some(ModelName::Kv),
-        ),
+        (&[("get", Value::Null), ("append", json!("x"))], Some(ModelName::Kv)),
         (&[("acquire", Value::Null)], Some(ModelName::Mutex)),
-        (
-            &[("trade", Value::Null), ("book", Value::Null)],
-            Some(ModelName::Ledger),
-        ),
+        (&[("trade", Value::Null), ("book", Value::Null)], Some(ModelName::Ledger)),
         (&[("cas", json!({}))], None),
         (&[("enqueue", json!(1))], None),
         (&[("read", Value::Null), ("trade", json!(1))], None),

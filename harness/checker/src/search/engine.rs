@@ -130,16 +130,9 @@ impl<M: Model, K: Mask> Engine<M, K> {
                 Task::Resort(configuration) => self.resort(&configuration),
             }
         }
-        let dead = self
-            .dead
-            .clone()
-            .iter()
-            .map(|configuration| self.describe(configuration))
-            .collect();
-        Found::NoOrder {
-            entry: self.entry_at(self.furthest),
-            dead,
-        }
+        let dead =
+            self.dead.clone().iter().map(|configuration| self.describe(configuration)).collect();
+        Found::NoOrder { entry: self.entry_at(self.furthest), dead }
     }
 
     /// Takes the latest task of the lowest rung.
@@ -157,8 +150,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
     /// Goes on from a configuration as far as there is nothing to choose, and puts the choices
     /// there on the ladder. Returns the order if the end is reached.
     fn enter(&mut self, mut configuration: Configuration<K>) -> Option<Vec<usize>> {
-        self.window
-            .seek(&self.timeline, configuration.position as usize);
+        self.window.seek(&self.timeline, configuration.position as usize);
         self.linearize_pure(&mut configuration);
         let is_at_end = self.advance(&mut configuration);
         if is_at_end {
@@ -169,10 +161,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
             state: configuration.state,
             mask: configuration.mask.clone(),
         };
-        if !self
-            .visited
-            .visit(place, configuration.used, &self.used_sets)
-        {
+        if !self.visited.visit(place, configuration.used, &self.used_sets) {
             return None;
         }
         self.configurations += 1;
@@ -199,8 +188,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
 
     /// Lets each unknown that changes something take effect.
     fn resort(&mut self, configuration: &Configuration<K>) {
-        self.window
-            .seek(&self.timeline, configuration.position as usize);
+        self.window.seek(&self.timeline, configuration.position as usize);
         let used = self.used_sets.count(configuration.used);
         let fewest = self.fewest_used[configuration.position as usize];
         // The latest invoked is pushed last and so tried first: most take effect soon or never.
@@ -214,9 +202,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
             {
                 continue;
             }
-            let Some(next) = self
-                .states
-                .step(configuration.state, self.kind_of[entry as usize])
+            let Some(next) = self.states.step(configuration.state, self.kind_of[entry as usize])
             else {
                 continue;
             };
@@ -292,9 +278,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
         if before == VACANT || self.timeline.returns_at[before as usize] < configuration.position {
             return true;
         }
-        configuration
-            .mask
-            .has(self.timeline.slot[before as usize] as usize)
+        configuration.mask.has(self.timeline.slot[before as usize] as usize)
     }
 
     /// The open entries that can be linearized now with the states after them, the best last:
@@ -332,16 +316,12 @@ impl<M: Model, K: Mask> Engine<M, K> {
             && self.window.open.iter().enumerate().any(|(slot, entry)| {
                 *entry != VACANT
                     && !configuration.mask.has(slot)
-                    && self
-                        .states
-                        .is_hopeless(configuration.state, self.kind_of[*entry as usize])
+                    && self.states.is_hopeless(configuration.state, self.kind_of[*entry as usize])
             })
     }
 
     fn linearize(&mut self, configuration: &mut Configuration<K>, entry: u32) {
-        configuration
-            .mask
-            .set(self.timeline.slot[entry as usize] as usize);
+        configuration.mask.set(self.timeline.slot[entry as usize] as usize);
         configuration.last = self.link(configuration.last, entry);
     }
 
@@ -387,15 +367,9 @@ impl<M: Model, K: Mask> Engine<M, K> {
 
     fn stopped(&self, why: Stop) -> Found {
         let passed = &self.timeline.passages[..self.furthest as usize];
-        let completions = passed
-            .iter()
-            .filter(|passage| matches!(passage, Passage::Return(_)))
-            .count();
-        Found::Stopped {
-            why,
-            entry: self.entry_at(self.furthest),
-            completions,
-        }
+        let completions =
+            passed.iter().filter(|passage| matches!(passage, Passage::Return(_))).count();
+        Found::Stopped { why, entry: self.entry_at(self.furthest), completions }
     }
 
     /// The certain entry whose return is the next at or after a position.
@@ -422,8 +396,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
     }
 
     fn describe(&mut self, configuration: &Configuration<K>) -> DeadConfiguration {
-        self.window
-            .seek(&self.timeline, configuration.position as usize);
+        self.window.seek(&self.timeline, configuration.position as usize);
         let open = self.window.open.iter().enumerate();
         let mut unordered: Vec<usize> = open
             .filter(|(slot, entry)| **entry != VACANT && !configuration.mask.has(*slot))
@@ -436,9 +409,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
             state: self.states.get(configuration.state).describe(),
             last: self.last(configuration, LAST_SHOWN),
             unordered,
-            maybe: unknowns
-                .map(|rank| self.timeline.unknowns[rank] as usize)
-                .collect(),
+            maybe: unknowns.map(|rank| self.timeline.unknowns[rank] as usize).collect(),
         }
     }
 }

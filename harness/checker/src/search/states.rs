@@ -43,10 +43,7 @@ impl<M: Model> States<M> {
                 })
             })
             .collect();
-        let is_pure = kinds
-            .iter()
-            .map(|step| M::is_pure(&step.op, step.seen.as_ref()))
-            .collect();
+        let is_pure = kinds.iter().map(|step| M::is_pure(&step.op, step.seen.as_ref())).collect();
         let mut states = Self {
             states: Vec::new(),
             ids: FxHashMap::default(),

@@ -19,12 +19,8 @@ pub(super) struct UsedSets {
 impl UsedSets {
     /// Begins with the empty set of this many unknowns.
     pub(super) fn new(unknowns: usize) -> Self {
-        let mut sets = Self {
-            sets: Vec::new(),
-            ids: FxHashMap::default(),
-            counts: Vec::new(),
-            bytes: 0,
-        };
+        let mut sets =
+            Self { sets: Vec::new(), ids: FxHashMap::default(), counts: Vec::new(), bytes: 0 };
         sets.intern(vec![0; unknowns.div_ceil(64)].into());
         sets
     }
@@ -63,8 +59,7 @@ impl UsedSets {
         let id = UsedId::try_from(self.sets.len())
             .expect("the memory limit is reached before four billion sets");
         self.bytes += 2 * (8 * set.len() as u64 + 32);
-        self.counts
-            .push(set.iter().map(|word| word.count_ones()).sum());
+        self.counts.push(set.iter().map(|word| word.count_ones()).sum());
         self.sets.push(set.clone());
         self.ids.insert(set, id);
         id

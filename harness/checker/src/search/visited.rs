@@ -28,10 +28,7 @@ pub(super) struct Visited<K: Mask> {
 
 impl<K: Mask> Visited<K> {
     pub(super) fn new() -> Self {
-        Self {
-            places: FxHashMap::default(),
-            bytes: 0,
-        }
+        Self { places: FxHashMap::default(), bytes: 0 }
     }
 
     /// Notes a visit; false if an earlier one used up no more than a subset.

@@ -58,15 +58,7 @@ impl Timeline {
                 Passage::Unknown(entry) => unknowns.push(entry),
             }
         }
-        Self {
-            passages,
-            slot,
-            returns_at,
-            after,
-            has_successor,
-            slots: slots as usize,
-            unknowns,
-        }
+        Self { passages, slot, returns_at, after, has_successor, slots: slots as usize, unknowns }
     }
 }
 
@@ -85,10 +77,7 @@ fn sorted_passages<M: Model>(entries: &[Entry<M>]) -> Vec<Passage> {
         }
     }
     points.sort_by_key(|(instant, is_return, tie, _)| (*instant, *is_return, *tie));
-    points
-        .into_iter()
-        .map(|(_, _, _, passage)| passage)
-        .collect()
+    points.into_iter().map(|(_, _, _, passage)| passage).collect()
 }
 
 /// Finds, for every entry, the one of its process that returned at the instant of its call.
@@ -124,11 +113,7 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn new(timeline: &Timeline) -> Self {
-        Self {
-            position: 0,
-            open: vec![VACANT; timeline.slots],
-            unknowns_called: 0,
-        }
+        Self { position: 0, open: vec![VACANT; timeline.slots], unknowns_called: 0 }
     }
 
     /// Moves to a position: as far as it is away, so that jumps far back cost, steps do not.

@@ -75,10 +75,9 @@ pub(super) fn register(name: &'static str) -> Family<Register> {
 fn render_register(op: &RegisterOp, answer: &RegisterAnswer, input: &Value) -> (EventType, Value) {
     match (op, answer) {
         (_, RegisterAnswer::Value(value)) => (EventType::Ok, value_of(value)),
-        (_, RegisterAnswer::Mismatch(found)) => (
-            EventType::Ok,
-            json!({ "mismatch": found.as_ref().map(value_of) }),
-        ),
+        (_, RegisterAnswer::Mismatch(found)) => {
+            (EventType::Ok, json!({ "mismatch": found.as_ref().map(value_of) }))
+        }
         _ => (EventType::Ok, input.clone()),
     }
 }
@@ -170,10 +169,7 @@ pub(super) fn multi_register(name: &'static str) -> Family<Registers> {
         model: ModelName::MultiRegister,
         key: None,
         prelude: Vec::new(),
-        initial: Registers {
-            initial: Scalar::Int(0),
-            values: Default::default(),
-        },
+        initial: Registers { initial: Scalar::Int(0), values: Default::default() },
         initial_value: json!(0),
         failed_cas: FailedCas::Dropped,
         propose: |random| {
@@ -191,15 +187,12 @@ pub(super) fn multi_register(name: &'static str) -> Family<Registers> {
         render: |op, answer, input| {
             let mut found = answer.iter();
             let mut micros = input.clone();
-            for (micro, written) in op
-                .iter()
-                .zip(micros.as_array_mut().expect("a transaction is a list"))
+            for (micro, written) in
+                op.iter().zip(micros.as_array_mut().expect("a transaction is a list"))
             {
                 if let Micro::Read(_) = micro {
-                    let value = found
-                        .next()
-                        .and_then(Option::as_ref)
-                        .expect("every read has an answer");
+                    let value =
+                        found.next().and_then(Option::as_ref).expect("every read has an answer");
                     written[2] = value_of(value);
                 }
             }
@@ -214,14 +207,8 @@ pub(super) fn ledger(name: &'static str) -> Family<Book> {
         model: ModelName::Ledger,
         key: Some("bk"),
         prelude: vec![
-            (
-                "open",
-                json!({ "account": "a", "cash": 3, "holdings": { "X": 2 } }),
-            ),
-            (
-                "open",
-                json!({ "account": "b", "cash": 2, "holdings": { "X": 3 } }),
-            ),
+            ("open", json!({ "account": "a", "cash": 3, "holdings": { "X": 2 } })),
+            ("open", json!({ "account": "b", "cash": 2, "holdings": { "X": 3 } })),
         ],
         initial: Book::new("bk"),
         initial_value: Value::Null,
@@ -240,28 +227,16 @@ pub(super) fn propose_ledger(random: &mut Random) -> (&'static str, Value) {
             "open",
             json!({ "account": account, "cash": random.below(3), "holdings": { "X": random.below(3) } }),
         ),
-        3 => (
-            "deposit",
-            json!({ "account": account, "amount": random.below(3) }),
-        ),
-        4 => (
-            "withdraw",
-            json!({ "account": account, "amount": random.below(3) }),
-        ),
+        3 => ("deposit", json!({ "account": account, "amount": random.below(3) })),
+        4 => ("withdraw", json!({ "account": account, "amount": random.below(3) })),
         5..=7 => (
             "trade",
             json!({ "buyer": account, "seller": other, "symbol": "X", "quantity": random.below(3), "price": random.below(2) }),
         ),
-        8 => (
-            "transfer",
-            json!({ "from": account, "to": other, "amount": random.below(3) }),
-        ),
+        8 => ("transfer", json!({ "from": account, "to": other, "amount": random.below(3) })),
         9 => ("account", json!({ "account": account })),
         10 => ("book", Value::Null),
-        _ => (
-            "history",
-            json!({ "from": random.below(3), "limit": random.below(3) }),
-        ),
+        _ => ("history", json!({ "from": random.below(3), "limit": random.below(3) })),
     }
 }
 
@@ -280,21 +255,13 @@ pub(super) fn render_ledger(answer: &LedgerAnswer) -> Value {
         LedgerAnswer::Traded(number) => json!({ "trade": number }),
         LedgerAnswer::Transferred(cash) => json!({ "cash": cash }),
         LedgerAnswer::Book { accounts, trades } => {
-            let accounts: serde_json::Map<String, Value> = accounts
-                .iter()
-                .map(|(name, found)| (name.to_string(), account(found)))
-                .collect();
+            let accounts: serde_json::Map<String, Value> =
+                accounts.iter().map(|(name, found)| (name.to_string(), account(found))).collect();
             json!({ "accounts": accounts, "trades": trades })
         }
         LedgerAnswer::History { trades, total } => {
             let trade = |(number, trade): &(u64, Trade)| {
-                let Trade {
-                    buyer,
-                    seller,
-                    symbol,
-                    quantity,
-                    price,
-                } = trade;
+                let Trade { buyer, seller, symbol, quantity, price } = trade;
                 json!({ "trade": number, "buyer": buyer.as_ref(), "seller": seller.as_ref(), "symbol": symbol.as_ref(), "quantity": quantity, "price": price })
             };
             json!({ "trades": trades.iter().map(trade).collect::<Vec<_>>(), "total": total })

@@ -26,22 +26,9 @@ fn check_large<M: Model>(family: &Family<M>, seeds: u64, shape: &Shape) {
     }
 }
 
-const BUSY: Shape = Shape {
-    clients: 8,
-    operations: 400,
-    info: 0,
-    fail: 5,
-    ties: 20,
-    distorted: 0,
-};
-const LOSSY: Shape = Shape {
-    clients: 5,
-    operations: 300,
-    info: 5,
-    fail: 5,
-    ties: 20,
-    distorted: 0,
-};
+const BUSY: Shape = Shape { clients: 8, operations: 400, info: 0, fail: 5, ties: 20, distorted: 0 };
+const LOSSY: Shape =
+    Shape { clients: 5, operations: 300, info: 5, fail: 5, ties: 20, distorted: 0 };
 
 #[test]
 fn registers_are_judged_at_length() {
@@ -68,27 +55,13 @@ fn locks_are_judged_at_length() {
 #[test]
 fn keys_are_judged_at_length() {
     check_large(&family::key("key"), 100, &BUSY);
-    check_large(
-        &family::key("key"),
-        100,
-        &Shape {
-            operations: 100,
-            ..LOSSY
-        },
-    );
+    check_large(&family::key("key"), 100, &Shape { operations: 100, ..LOSSY });
 }
 
 #[test]
 fn a_window_of_more_than_128_operations_is_judged() {
     for clients in [65, 100, 150, 300] {
-        let shape = Shape {
-            clients,
-            operations: 1000,
-            info: 0,
-            fail: 0,
-            ties: 20,
-            distorted: 0,
-        };
+        let shape = Shape { clients, operations: 1000, info: 0, fail: 0, ties: 20, distorted: 0 };
         check_large(&family::register("register"), 2, &shape);
     }
 }

@@ -28,10 +28,7 @@ struct Feed<'a, M: Model> {
 
 impl<M: Model> Oracle<M> {
     pub(super) fn new(initial: M, operations: Vec<(Operation, Reading<M>)>) -> Self {
-        Self {
-            initial,
-            operations,
-        }
+        Self { initial, operations }
     }
 
     pub(super) fn is_linearizable(&self) -> bool {
@@ -56,20 +53,15 @@ impl<M: Model> Oracle<M> {
     fn is_prefix_linearizable(&self, end: (u64, usize)) -> bool {
         let mut candidates = Vec::new();
         for (operation, reading) in &self.operations {
-            let completed = operation
-                .completed
-                .filter(|moment| (moment.instant, moment.event) <= end);
+            let completed =
+                operation.completed.filter(|moment| (moment.instant, moment.event) <= end);
             let answered = match (&reading.end, completed) {
                 _ if operation.invoked.instant > end.0 => continue,
                 (End::Refused, Some(_)) => continue,
                 (End::Answered(seen), Some(completed)) => Some((completed, seen)),
                 _ => None,
             };
-            candidates.push(Candidate {
-                operation,
-                op: &reading.op,
-                answered,
-            });
+            candidates.push(Candidate { operation, op: &reading.op, answered });
         }
         can_finish(&self.initial, &mut candidates)
     }
@@ -78,12 +70,8 @@ impl<M: Model> Oracle<M> {
     pub(super) fn ask_stateright(&self) -> Option<bool> {
         let mut fed: Vec<Feed<'_, M>> = Vec::new();
         for (operation, reading) in &self.operations {
-            let feed = |moment, seen| Feed {
-                moment,
-                process: operation.process,
-                op: &reading.op,
-                seen,
-            };
+            let feed =
+                |moment, seen| Feed { moment, process: operation.process, op: &reading.op, seen };
             match (&reading.end, operation.completed) {
                 (End::Refused, _) => continue,
                 (End::Answered(Some(seen)), Some(completed)) => {
@@ -95,17 +83,11 @@ impl<M: Model> Oracle<M> {
             fed.push(feed(operation.invoked, None));
         }
         fed.sort_unstable_by_key(|feed| feed.moment.event);
-        if fed
-            .windows(2)
-            .any(|pair| pair[0].moment.instant == pair[1].moment.instant)
-        {
+        if fed.windows(2).any(|pair| pair[0].moment.instant == pair[1].moment.instant) {
             return None;
         }
         let mut tester = LinearizabilityTester::new(self.initial.clone());
-        for Feed {
-            process, op, seen, ..
-        } in fed
-        {
+        for Feed { process, op, seen, .. } in fed {
             let fed = match seen {
                 None => tester.on_invoke(process, op.clone()).map(|_| ()),
                 // It compares answers for equality; one that leaves something open is not for it.

@@ -91,22 +91,13 @@ enum Fate {
 pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) -> Recording {
     let mut random = Random::new(seed);
     let mut state = family.initial.clone();
-    let mut clients: Vec<Client<M>> = (0..shape.clients)
-        .map(|process| Client {
-            process,
-            open: None,
-            fate: Fate::Ok,
-        })
-        .collect();
-    let reader = Reader {
-        nil_read: Default::default(),
-        failed_cas: family.failed_cas,
-    };
+    let mut clients: Vec<Client<M>> =
+        (0..shape.clients).map(|process| Client { process, open: None, fate: Fate::Ok }).collect();
+    let reader = Reader { nil_read: Default::default(), failed_cas: family.failed_cas };
     let (mut events, mut time, mut issued) = (Vec::new(), 0, 0);
     for (f, input) in &family.prelude {
-        let op = (family.read)(&operation(f, input), &reader)
-            .expect("what is proposed can be read")
-            .op;
+        let op =
+            (family.read)(&operation(f, input), &reader).expect("what is proposed can be read").op;
         let (event_type, value) = (family.render)(&op, &state.invoke(&op), input);
         for (event_type, value) in [(EventType::Invoke, input.clone()), (event_type, value)] {
             time += 1;
@@ -125,42 +116,21 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
             time += u64::from(!random.is(shape.ties));
             events.push(event(family.key, time, process, event_type, f, value));
         };
-        let Some(Open {
-            f,
-            input,
-            op,
-            answer,
-        }) = &mut client.open
-        else {
+        let Some(Open { f, input, op, answer }) = &mut client.open else {
             if issued == shape.operations {
                 continue;
             }
             issued += 1;
             let (f, input) = (family.propose)(&mut random);
             let operation = operation(f, &input);
-            let op = (family.read)(&operation, &reader)
-                .expect("what is proposed can be read")
-                .op;
+            let op = (family.read)(&operation, &reader).expect("what is proposed can be read").op;
             client.fate = match random.below(100) {
-                roll if roll < shape.info => Fate::Info {
-                    is_applied: random.is(50),
-                },
+                roll if roll < shape.info => Fate::Info { is_applied: random.is(50) },
                 roll if roll < shape.info + shape.fail => Fate::Fail,
                 _ => Fate::Ok,
             };
-            emit(
-                client.process,
-                EventType::Invoke,
-                f,
-                input.clone(),
-                &mut random,
-            );
-            client.open = Some(Open {
-                f: f.to_owned(),
-                input,
-                op,
-                answer: None,
-            });
+            emit(client.process, EventType::Invoke, f, input.clone(), &mut random);
+            client.open = Some(Open { f: f.to_owned(), input, op, answer: None });
             continue;
         };
         let will_apply = matches!(client.fate, Fate::Ok | Fate::Info { is_applied: true });
@@ -174,13 +144,7 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
                 let (event_type, value) = (family.render)(op, answer, input);
                 emit(client.process, event_type, f, value, &mut random);
             }
-            Fate::Fail => emit(
-                client.process,
-                EventType::Fail,
-                f,
-                input.clone(),
-                &mut random,
-            ),
+            Fate::Fail => emit(client.process, EventType::Fail, f, input.clone(), &mut random),
             Fate::Info { .. } => {
                 // Some simply never complete.
                 if random.is(70) {
@@ -192,9 +156,8 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
         client.open = None;
     }
     if random.is(shape.distorted) {
-        let answered: Vec<usize> = (0..events.len())
-            .filter(|index| events[*index].event_type == EventType::Ok)
-            .collect();
+        let answered: Vec<usize> =
+            (0..events.len()).filter(|index| events[*index].event_type == EventType::Ok).collect();
         for _ in 0..=random.below(2) {
             if !answered.is_empty() {
                 let index = answered[random.below(answered.len() as u64) as usize];
@@ -202,13 +165,8 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
             }
         }
     }
-    let events = events
-        .into_iter()
-        .enumerate()
-        .map(|(index, event)| Recorded {
-            line: index + 1,
-            event,
-        });
+    let events =
+        events.into_iter().enumerate().map(|(index, event)| Recorded { line: index + 1, event });
     Recording {
         name: "random".to_owned(),
         format: Format::Jsonl,
@@ -249,11 +207,8 @@ fn distort(value: &mut Value, random: &mut Random) {
         Value::Bool(bool) => *bool = !*bool,
         Value::Number(number) => {
             let near = number.as_u64().unwrap_or(0) + 2 - random.below(3);
-            *value = if random.is(50) {
-                json!(random.below(4))
-            } else {
-                json!(near.saturating_sub(1))
-            };
+            *value =
+                if random.is(50) { json!(random.below(4)) } else { json!(near.saturating_sub(1)) };
         }
         Value::String(text) if text.len() < 3 => {
             *text = ["", "a", "b", "ab", "ba"][random.below(5) as usize].to_owned()
@@ -278,11 +233,7 @@ fn distort(value: &mut Value, random: &mut Random) {
 
 /// An operation with nothing but a question, to read it.
 fn operation(f: &str, input: &Value) -> Operation {
-    let moment = Moment {
-        instant: 0,
-        line: 0,
-        event: 0,
-    };
+    let moment = Moment { instant: 0, line: 0, event: 0 };
     Operation {
         process: 0,
         f: f.to_owned(),

@@ -87,10 +87,7 @@ struct HistoryAnswer {
 
 impl From<AccountAnswer> for Account {
     fn from(answer: AccountAnswer) -> Self {
-        Self {
-            cash: answer.cash,
-            holdings: names(answer.holdings).collect(),
-        }
+        Self { cash: answer.cash, holdings: names(answer.holdings).collect() }
     }
 }
 
@@ -130,23 +127,15 @@ pub(crate) fn read(operation: &Operation) -> Result<Reading<Book>, Unreadable> {
         }
         "deposit" => {
             let value: CashValue = input(operation, "{\"account\", \"amount\"}")?;
-            LedgerOp::Deposit {
-                account: value.account.into(),
-                amount: value.amount,
-            }
+            LedgerOp::Deposit { account: value.account.into(), amount: value.amount }
         }
         "withdraw" => {
             let value: CashValue = input(operation, "{\"account\", \"amount\"}")?;
-            LedgerOp::Withdraw {
-                account: value.account.into(),
-                amount: value.amount,
-            }
+            LedgerOp::Withdraw { account: value.account.into(), amount: value.amount }
         }
         "trade" => {
-            let value: TradeValue = input(
-                operation,
-                "{\"buyer\", \"seller\", \"symbol\", \"quantity\", \"price\"}",
-            )?;
+            let value: TradeValue =
+                input(operation, "{\"buyer\", \"seller\", \"symbol\", \"quantity\", \"price\"}")?;
             LedgerOp::Trade(value.into())
         }
         "transfer" => {
@@ -159,17 +148,12 @@ pub(crate) fn read(operation: &Operation) -> Result<Reading<Book>, Unreadable> {
         }
         "account" => {
             let value: AccountName = input(operation, "{\"account\"}")?;
-            LedgerOp::Account {
-                account: value.account.into(),
-            }
+            LedgerOp::Account { account: value.account.into() }
         }
         "book" => LedgerOp::Book,
         "history" => {
             let value: HistoryRange = input(operation, "{\"from\", \"limit\"}")?;
-            LedgerOp::History {
-                from: value.from,
-                limit: value.limit,
-            }
+            LedgerOp::History { from: value.from, limit: value.limit }
         }
         _ => {
             let known = "open, deposit, withdraw, trade, transfer, account, book and history";
@@ -177,11 +161,7 @@ pub(crate) fn read(operation: &Operation) -> Result<Reading<Book>, Unreadable> {
         }
     };
     let end = end_of(operation, |value| answer(operation, &op, value).map(Some))?;
-    Ok(Reading {
-        key: operation.key.clone(),
-        op,
-        end,
-    })
+    Ok(Reading { key: operation.key.clone(), op, end })
 }
 
 fn input<T: DeserializeOwned>(operation: &Operation, shape: &str) -> Result<T, Unreadable> {
@@ -207,9 +187,9 @@ fn answer(operation: &Operation, op: &LedgerOp, value: &Value) -> Result<LedgerA
                 .map_err(|_| expect("{\"cash\", \"holdings\"}"))?;
             Ok(LedgerAnswer::Account(answer.into()))
         }
-        LedgerOp::Trade(_) => Ok(LedgerAnswer::Traded(
-            whole("trade").ok_or_else(|| expect("{\"trade\": number}"))?,
-        )),
+        LedgerOp::Trade(_) => {
+            Ok(LedgerAnswer::Traded(whole("trade").ok_or_else(|| expect("{\"trade\": number}"))?))
+        }
         LedgerOp::Transfer { .. } => Ok(LedgerAnswer::Transferred(
             whole("cash").ok_or_else(|| expect("{\"cash\": amount}"))?,
         )),
@@ -220,10 +200,7 @@ fn answer(operation: &Operation, op: &LedgerOp, value: &Value) -> Result<LedgerA
                 .accounts
                 .into_iter()
                 .map(|(name, account)| (name.into(), Arc::new(account.into())));
-            Ok(LedgerAnswer::Book {
-                accounts: accounts.collect(),
-                trades: answer.trades,
-            })
+            Ok(LedgerAnswer::Book { accounts: accounts.collect(), trades: answer.trades })
         }
         LedgerOp::History { .. } => {
             let answer =
@@ -232,10 +209,7 @@ fn answer(operation: &Operation, op: &LedgerOp, value: &Value) -> Result<LedgerA
             let trades: Option<Vec<(u64, Trade)>> =
                 answer.trades.into_iter().map(numbered).collect();
             let trades = trades.ok_or_else(|| expect("a history of numbered trades"))?;
-            Ok(LedgerAnswer::History {
-                trades,
-                total: answer.total,
-            })
+            Ok(LedgerAnswer::History { trades, total: answer.total })
         }
     }
 }

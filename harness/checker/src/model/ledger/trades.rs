@@ -16,6 +16,13 @@ pub(crate) struct Trade {
     pub(crate) price: u64,
 }
 
+impl Trade {
+    /// Whether an account buys or sells.
+    pub(crate) fn touches(&self, account: &Name) -> bool {
+        self.buyer == *account || self.seller == *account
+    }
+}
+
 /// All trades of a book. Thousands of states differ by a trade or two, so a list is its last
 /// trade and the list before it.
 #[derive(Clone, Default)]
@@ -40,22 +47,13 @@ impl Trades {
         let mut hasher = std::hash::DefaultHasher::new();
         (self.digest(), &trade).hash(&mut hasher);
         let (number, digest, before) = (self.count() + 1, hasher.finish(), self.clone());
-        Self(Some(Arc::new(Node {
-            trade,
-            number,
-            digest,
-            before,
-        })))
+        Self(Some(Arc::new(Node { trade, number, digest, before })))
     }
 
     /// The trades from a number on (0 and 1 are the first), at most `limit` of them (0: all).
     pub(crate) fn numbered(&self, from: u64, limit: u64) -> Vec<(u64, Trade)> {
         let from = from.max(1);
-        let end = if limit == 0 {
-            u64::MAX
-        } else {
-            from.saturating_add(limit)
-        };
+        let end = if limit == 0 { u64::MAX } else { from.saturating_add(limit) };
         let (mut list, mut rest) = (Vec::new(), self);
         while let Some(node) = rest.0.as_ref().filter(|node| node.number >= from) {
             if node.number < end {
