@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
-// mod corpus;
+mod corpus;
 mod faults;
 mod orphans;
 mod run;
