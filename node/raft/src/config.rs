@@ -17,6 +17,12 @@ pub struct Config {
     pub election_timeout: u32,
     /// Ticks between a leader's heartbeats; far fewer than `election_timeout`.
     pub heartbeat_interval: u32,
+    /// Whether a node asks for pre-votes before it begins a term, so that one that cannot win disturbs
+    /// nobody (dissertation §9.6).
+    pub pre_vote: bool,
+    /// Whether a leader that hears no majority for an election timeout steps down, and followers that
+    /// hear a leader ignore candidates (dissertation §6.2 and §4.2.3).
+    pub check_quorum: bool,
     /// Where the random election timeouts come from. Nodes of a cluster need different seeds.
     pub seed: u64,
     /// How much may be under way.

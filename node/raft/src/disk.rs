@@ -14,6 +14,8 @@ pub(crate) struct Disk {
     under_way: VecDeque<(WriteId, LogIndex)>,
     /// Every entry of the log up to here is durable.
     durable_index: LogIndex,
+    /// Ticks since the oldest write under way began, or since the last one became durable.
+    stalled: u32,
 }
 
 impl Disk {
@@ -24,11 +26,21 @@ impl Disk {
             persisted: WriteId(0),
             under_way: VecDeque::new(),
             durable_index: last_log_index,
+            stalled: 0,
         }
     }
 
     pub(crate) fn durable_index(&self) -> LogIndex {
         self.durable_index
+    }
+
+    /// Returns for how many ticks writes have been under way and none became durable.
+    pub(crate) fn stalled(&self) -> u32 {
+        self.stalled
+    }
+
+    pub(crate) fn tick(&mut self) {
+        self.stalled = if self.under_way.is_empty() { 0 } else { self.stalled + 1 };
     }
 
     /// Returns the number that the next write will have.
@@ -58,7 +70,10 @@ impl Disk {
     /// Notes that every write up to `upto` is durable.
     pub(crate) fn complete(&mut self, upto: WriteId) {
         assert!(upto <= self.last_write, "I7 Write Order: durable before it was written");
-        self.persisted = self.persisted.max(upto);
+        if upto > self.persisted {
+            self.persisted = upto;
+            self.stalled = 0;
+        }
         while let Some(&(id, index)) = self.under_way.front()
             && id <= upto
         {

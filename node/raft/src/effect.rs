@@ -45,6 +45,14 @@ pub enum Input {
         /// The driver's name for the request.
         request: RequestId,
     },
+    /// The leader is asked to hand its leadership to another member (dissertation §3.10). Answered by
+    /// [`Output::TransferEnded`] or [`Output::Refused`].
+    TransferLeadership {
+        /// The driver's name for the request.
+        request: RequestId,
+        /// Who is to lead.
+        to: NodeId,
+    },
     /// Every write up to this one is durable.
     Persisted {
         /// The last durable write.
@@ -92,6 +100,13 @@ pub enum Output {
         /// The read.
         request: RequestId,
     },
+    /// A transfer of leadership has ended.
+    TransferEnded {
+        /// The transfer.
+        request: RequestId,
+        /// How.
+        end: TransferEnd,
+    },
     /// A proposal or read was not taken up: it has no effect and never will.
     Refused {
         /// The request.
@@ -123,6 +138,15 @@ pub struct Write {
     pub entries: Vec<Entry>,
 }
 
+/// How a transfer of leadership ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TransferEnd {
+    /// This node leads no more; who does, its role tells once it knows.
+    LeftOffice,
+    /// The other did not take over within an election timeout; this node leads on.
+    TimedOut,
+}
+
 /// Why a request was not taken up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
@@ -133,4 +157,11 @@ pub enum Refusal {
     },
     /// Too much is under way already.
     Overloaded,
+    /// The leader is about to hand over, and takes nothing on.
+    Transferring {
+        /// Who is to lead.
+        to: NodeId,
+    },
+    /// There is nobody of that name to hand over to, or it is the leader itself.
+    NoSuccessor,
 }

@@ -62,10 +62,10 @@ mod replica;
 mod types;
 
 pub use config::{Config, Limits, StartError};
-pub use effect::{Input, Output, Refusal, Write};
+pub use effect::{Input, Output, Refusal, TransferEnd, Write};
 pub use message::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Conflict, Message, RequestVote,
-    RequestVoteResponse,
+    RequestVoteResponse, TimeoutNow,
 };
 pub use replica::Replica;
 pub use types::{

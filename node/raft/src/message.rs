@@ -6,6 +6,10 @@ use crate::types::{Entry, LogIndex, Round, Term};
 /// One message from one replica to another. Sender and recipient travel beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
+    /// A node asks whether it would get a vote, before it begins a term.
+    PreVote(RequestVote),
+    /// The answer to it.
+    PreVoteResponse(RequestVoteResponse),
     /// A candidate asks for a vote.
     RequestVote(RequestVote),
     /// The answer to it.
@@ -14,17 +18,21 @@ pub enum Message {
     AppendEntries(AppendEntries),
     /// The answer to it.
     AppendEntriesResponse(AppendEntriesResponse),
+    /// A leader that hands over its leadership asks the recipient to campaign at once.
+    TimeoutNow(TimeoutNow),
 }
 
 impl Message {
-    /// Returns the sender's term.
+    /// Returns the term that the message speaks of: the sender's, but for a pre-vote and a granted
+    /// answer to one, which speak of the term that has not begun.
     #[must_use]
     pub fn term(&self) -> Term {
         match self {
-            Self::RequestVote(m) => m.term,
-            Self::RequestVoteResponse(m) => m.term,
+            Self::PreVote(m) | Self::RequestVote(m) => m.term,
+            Self::PreVoteResponse(m) | Self::RequestVoteResponse(m) => m.term,
             Self::AppendEntries(m) => m.term,
             Self::AppendEntriesResponse(m) => m.term,
+            Self::TimeoutNow(m) => m.term,
         }
     }
 }
@@ -38,6 +46,8 @@ pub struct RequestVote {
     pub last_log_index: LogIndex,
     /// Term of the candidate's last log entry.
     pub last_log_term: Term,
+    /// The leader wants it so: voters do not stand by it (dissertation §4.2.3).
+    pub is_transfer: bool,
 }
 
 /// The answer to a [`RequestVote`].
@@ -47,6 +57,13 @@ pub struct RequestVoteResponse {
     pub term: Term,
     /// Whether the candidate has the vote.
     pub vote_granted: bool,
+}
+
+/// A leader hands over its leadership (dissertation §3.10); the leader is the sender.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TimeoutNow {
+    /// The leader's term.
+    pub term: Term,
 }
 
 /// A leader replicates entries (Raft §5.3), or with none of them says that it is alive; the leader

@@ -13,6 +13,8 @@ pub(crate) struct Progress {
     pub(crate) mode: Mode,
     /// The latest round that the follower has answered.
     pub(crate) round_acked: Round,
+    /// Whether it has been heard since the leader last counted.
+    pub(crate) is_heard: bool,
 }
 
 /// How to feed a follower.
@@ -35,6 +37,7 @@ impl Progress {
             next_index: last_log_index.next(),
             mode: Mode::Probe { awaiting: false },
             round_acked: Round(0),
+            is_heard: false,
         }
     }
 

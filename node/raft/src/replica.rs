@@ -3,6 +3,7 @@
 mod election;
 mod reads;
 mod replication;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,7 @@ use crate::message::Message;
 use crate::progress::Progress;
 use crate::types::{Entry, HardState, LogIndex, NodeId, RequestId, Role, Round, Term};
 use reads::Reads;
+use transfer::Transfer;
 
 /// One member of the cluster. It has no clock, no socket and no disk: it turns each [`Input`] into
 /// [`Output`]s, and the same inputs always into the same outputs. The contract with whoever drives
@@ -44,6 +46,7 @@ pub struct Replica {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
     Follower { leader: Option<NodeId> },
+    PreCandidate { votes: BTreeSet<NodeId> },
     Candidate { votes: BTreeSet<NodeId> },
     Leader(Leadership),
 }
@@ -58,6 +61,9 @@ struct Leadership {
     /// The latest round begun.
     round: Round,
     reads: Reads,
+    /// Ticks since the leader last counted who hears it.
+    since_count: u32,
+    transfer: Option<Transfer>,
 }
 
 impl Replica {
@@ -115,6 +121,9 @@ impl Replica {
                 self.handle_propose(request, command, &mut draft);
             }
             Input::Read { request } => self.handle_read(request, &mut draft),
+            Input::TransferLeadership { request, to } => {
+                self.handle_transfer(request, to, &mut draft);
+            }
             Input::Persisted { upto } => {
                 self.disk.complete(upto);
                 self.advance_commit(&mut draft);
@@ -144,6 +153,7 @@ impl Replica {
     pub fn role(&self) -> Role {
         match self.state {
             State::Follower { .. } => Role::Follower,
+            State::PreCandidate { .. } => Role::PreCandidate,
             State::Candidate { .. } => Role::Candidate,
             State::Leader(_) => Role::Leader,
         }
@@ -166,7 +176,7 @@ impl Replica {
     pub fn leader(&self) -> Option<NodeId> {
         match self.state {
             State::Follower { leader } => leader,
-            State::Candidate { .. } => None,
+            State::PreCandidate { .. } | State::Candidate { .. } => None,
             State::Leader(_) => Some(self.config.id),
         }
     }
@@ -196,18 +206,26 @@ impl Replica {
     }
 
     fn handle_tick(&mut self, draft: &mut Draft) {
+        self.disk.tick();
         self.elapsed += 1;
         match self.state {
-            State::Leader(_) if self.elapsed >= self.config.heartbeat_interval => {
-                self.elapsed = 0;
-                self.begin_round(draft);
-            }
-            State::Leader(_) => {}
-            State::Follower { .. } | State::Candidate { .. } => {
+            State::Leader(_) => self.handle_leader_tick(draft),
+            State::Follower { .. } | State::PreCandidate { .. } | State::Candidate { .. } => {
                 if self.elapsed >= self.election_deadline {
-                    self.become_candidate(draft);
+                    self.campaign(draft);
                 }
             }
+        }
+    }
+
+    fn handle_leader_tick(&mut self, draft: &mut Draft) {
+        self.tick_transfer(draft);
+        if self.is_unfit_to_lead() {
+            return self.become_follower(self.term(), None, draft);
+        }
+        if self.elapsed >= self.config.heartbeat_interval {
+            self.elapsed = 0;
+            self.begin_round(draft);
         }
     }
 
@@ -217,14 +235,29 @@ impl Replica {
         if from == self.config.id || !self.config.members.contains(&from) {
             return;
         }
+        if let State::Leader(leadership) = &mut self.state
+            && let Some(progress) = leadership.followers.get_mut(&from)
+        {
+            progress.is_heard = true;
+        }
         if message.term() > self.term() {
-            self.become_follower(message.term(), None, draft);
+            match &message {
+                // A term that has not begun, and perhaps never will.
+                Message::PreVote(_) => {}
+                Message::PreVoteResponse(m) if m.vote_granted => {}
+                // Who hears its leader does not let others begin a new term (dissertation §4.2.3).
+                Message::RequestVote(m) if !m.is_transfer && self.stands_by_its_leader() => return,
+                _ => self.become_follower(message.term(), None, draft),
+            }
         }
         match message {
+            Message::PreVote(m) => self.handle_pre_vote(from, &m, draft),
+            Message::PreVoteResponse(m) => self.handle_pre_vote_response(from, &m, draft),
             Message::RequestVote(m) => self.handle_request_vote(from, &m, draft),
             Message::RequestVoteResponse(m) => self.handle_vote_response(from, &m, draft),
             Message::AppendEntries(m) => self.handle_append_entries(from, m, draft),
             Message::AppendEntriesResponse(m) => self.handle_append_response(from, &m, draft),
+            Message::TimeoutNow(m) => self.handle_timeout_now(&m, draft),
         }
     }
 

@@ -4,11 +4,21 @@ use std::collections::BTreeSet;
 
 use super::{Leadership, Replica, State};
 use crate::draft::Draft;
+use crate::effect::TransferEnd;
 use crate::message::{Message, RequestVote, RequestVoteResponse};
 use crate::progress::Progress;
 use crate::quorum::majority;
 use crate::replica::reads::Reads;
 use crate::types::{HardState, NodeId, Round, Term};
+
+/// Why a node campaigns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Campaign {
+    /// It misses a leader.
+    Own,
+    /// Its leader hands over to it.
+    Transfer,
+}
 
 impl Replica {
     /// Follows in `term`. A vote given in that term is kept: it must not be given twice.
@@ -26,27 +36,60 @@ impl Replica {
         if let State::Leader(leadership) = former {
             // A leader had no election timer; a follower does.
             self.reset_election_timer();
+            self.end_transfer(leadership.transfer.as_ref(), TransferEnd::LeftOffice, draft);
             for request in leadership.reads.into_requests() {
                 self.refuse_not_leader(request, draft);
             }
         }
     }
 
+    /// Wants to lead: asks for pre-votes first, if the cluster does that.
+    pub(super) fn campaign(&mut self, draft: &mut Draft) {
+        if self.config.pre_vote {
+            self.become_pre_candidate(draft);
+        } else {
+            self.become_candidate(Campaign::Own, draft);
+        }
+    }
+
+    /// Asks whether it would get votes in the next term, without beginning it (dissertation §9.6).
+    fn become_pre_candidate(&mut self, draft: &mut Draft) {
+        self.reset_election_timer();
+        self.state = State::PreCandidate { votes: BTreeSet::from([self.config.id]) };
+        let request = self.request_vote(self.term().next(), Campaign::Own);
+        for peer in self.peers() {
+            draft.send_when_durable(peer, Message::PreVote(request.clone()));
+        }
+        self.run_if_welcome(draft);
+    }
+
     /// Begins a new term and asks for votes in it.
-    pub(super) fn become_candidate(&mut self, draft: &mut Draft) {
+    pub(super) fn become_candidate(&mut self, campaign: Campaign, draft: &mut Draft) {
         let vote = HardState { term: self.term().next(), vote: Some(self.config.id) };
         self.set_hard_state(vote, draft);
         self.reset_election_timer();
         self.state = State::Candidate { votes: BTreeSet::from([self.config.id]) };
-        let request = RequestVote {
-            term: self.term(),
-            last_log_index: self.log.last_index(),
-            last_log_term: self.log.last_term(),
-        };
+        let request = self.request_vote(self.term(), campaign);
         for peer in self.peers() {
             draft.send_when_durable(peer, Message::RequestVote(request.clone()));
         }
         self.lead_if_elected(draft);
+    }
+
+    fn request_vote(&self, term: Term, campaign: Campaign) -> RequestVote {
+        RequestVote {
+            term,
+            last_log_index: self.log.last_index(),
+            last_log_term: self.log.last_term(),
+            is_transfer: campaign == Campaign::Transfer,
+        }
+    }
+
+    fn run_if_welcome(&mut self, draft: &mut Draft) {
+        let State::PreCandidate { votes } = &self.state else { return };
+        if votes.len() >= majority(self.config.members.len()) {
+            self.become_candidate(Campaign::Own, draft);
+        }
     }
 
     fn lead_if_elected(&mut self, draft: &mut Draft) {
@@ -73,10 +116,82 @@ impl Replica {
             first_index: last.next(),
             round: Round(1),
             reads: Reads::default(),
+            since_count: 0,
+            transfer: None,
         });
         self.elapsed = 0;
         self.append_own([].into(), draft);
         self.send_entries_to_all(draft);
+    }
+
+    /// Returns whether the node has heard from its leader within the shortest election timeout, so
+    /// that there is no reason for another.
+    pub(super) fn stands_by_its_leader(&self) -> bool {
+        match self.state {
+            State::Leader(_) => self.config.check_quorum,
+            State::Follower { leader: Some(_) } => {
+                let heeds = self.config.check_quorum || self.config.pre_vote;
+                heeds && self.elapsed < self.config.election_timeout
+            }
+            State::Follower { leader: None }
+            | State::PreCandidate { .. }
+            | State::Candidate { .. } => false,
+        }
+    }
+
+    /// Returns whether the leader should step down: it has heard no majority for an election timeout,
+    /// so nothing that it takes on will be committed soon, or its disk has been stuck for as long, so
+    /// that it hinders a cluster whose other disks are well.
+    pub(super) fn is_unfit_to_lead(&mut self) -> bool {
+        let State::Leader(leadership) = &mut self.state else { return false };
+        if !self.config.check_quorum {
+            return false;
+        }
+        if self.disk.stalled() >= self.config.election_timeout {
+            return true;
+        }
+        leadership.since_count += 1;
+        if leadership.since_count < self.config.election_timeout {
+            return false;
+        }
+        leadership.since_count = 0;
+        let heard = leadership.followers.values().filter(|progress| progress.is_heard).count();
+        for progress in leadership.followers.values_mut() {
+            progress.is_heard = false;
+        }
+        heard + 1 < majority(self.config.members.len())
+    }
+
+    /// Says whether it would vote for the candidate in a term that has not begun; changes nothing.
+    pub(super) fn handle_pre_vote(
+        &mut self,
+        from: NodeId,
+        request: &RequestVote,
+        draft: &mut Draft,
+    ) {
+        let is_ahead = request.term > self.term();
+        let is_content = matches!(self.state, State::Leader(_)) || self.stands_by_its_leader();
+        let vote_granted = is_ahead && !is_content && self.is_up_to_date(request);
+        // A refusal tells the present term, by which a candidate that is behind catches up.
+        let term = if vote_granted { request.term } else { self.term() };
+        let response = RequestVoteResponse { term, vote_granted };
+        draft.send_when_durable(from, Message::PreVoteResponse(response));
+    }
+
+    pub(super) fn handle_pre_vote_response(
+        &mut self,
+        from: NodeId,
+        response: &RequestVoteResponse,
+        draft: &mut Draft,
+    ) {
+        // An answer to an earlier question names an earlier term.
+        if !response.vote_granted || response.term != self.term().next() {
+            return;
+        }
+        if let State::PreCandidate { votes } = &mut self.state {
+            votes.insert(from);
+            self.run_if_welcome(draft);
+        }
     }
 
     pub(super) fn handle_request_vote(

@@ -21,8 +21,12 @@ impl Replica {
         command: Command,
         draft: &mut Draft,
     ) {
-        if !matches!(self.state, State::Leader(_)) {
+        let State::Leader(leadership) = &self.state else {
             return self.refuse_not_leader(request, draft);
+        };
+        if let Some(transfer) = &leadership.transfer {
+            let refusal = Refusal::Transferring { to: transfer.to };
+            return draft.push(Output::Refused { request, refusal });
         }
         let uncommitted = self.log.last_index().0 - self.commit_index.0;
         if uncommitted >= self.config.limits.entries_uncommitted {
@@ -156,6 +160,7 @@ impl Replica {
         }
         self.advance_commit(draft);
         self.send_entries(from, draft);
+        self.hand_over(from, draft);
         self.confirm_reads(draft);
     }
 

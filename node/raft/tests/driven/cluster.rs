@@ -17,10 +17,18 @@ const HEARTBEAT_INTERVAL: u32 = 3;
 /// A directed link.
 pub(crate) type Link = (NodeId, NodeId);
 
+/// What the nodes of a cluster are told.
+#[derive(Default)]
+pub(crate) struct Settings {
+    pub(crate) limits: Limits,
+    pub(crate) pre_vote: bool,
+    pub(crate) check_quorum: bool,
+}
+
 #[derive(Default)]
 pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
-    pub(crate) limits: Limits,
+    settings: Settings,
     /// Messages on their way.
     pub(crate) links: BTreeMap<Link, VecDeque<Message>>,
     /// Links that lose whatever is sent.
@@ -53,8 +61,8 @@ pub(crate) struct Node {
 
 impl Cluster {
     /// Makes nodes n1 to n`size`, all up, with empty disks.
-    pub(crate) fn new(size: u64, limits: Limits) -> Self {
-        let mut cluster = Self { limits, ..Self::default() };
+    pub(crate) fn new(size: u64, settings: Settings) -> Self {
+        let mut cluster = Self { settings, ..Self::default() };
         for id in (1..=size).map(NodeId) {
             let node = Node {
                 replica: None,
@@ -86,8 +94,10 @@ impl Cluster {
             members: self.nodes.keys().copied().collect(),
             election_timeout: ELECTION_TIMEOUT,
             heartbeat_interval: HEARTBEAT_INTERVAL,
+            pre_vote: self.settings.pre_vote,
+            check_quorum: self.settings.check_quorum,
             seed: id.0,
-            limits: self.limits.clone(),
+            limits: self.settings.limits.clone(),
         };
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         assert!(node.replica.is_none(), "{id} is up already");
@@ -168,7 +178,10 @@ impl Cluster {
                 assert!(node.applied >= committed, "{id} answers read {} too early", request.0);
                 self.reads_answered += 1;
             }
-            Output::Appended { .. } | Output::Refused { .. } | Output::RoleChanged { .. } => {}
+            Output::Appended { .. }
+            | Output::Refused { .. }
+            | Output::TransferEnded { .. }
+            | Output::RoleChanged { .. } => {}
         }
     }
 

@@ -1,6 +1,9 @@
 //! How the scripts show what nodes do and say.
 
-use raft::{AppendOutcome, Entry, Message, NodeId, Output, Refusal, Replica, Role};
+use raft::{
+    AppendOutcome, Entry, Message, NodeId, Output, Refusal, Replica, RequestVote,
+    RequestVoteResponse, Role, TransferEnd,
+};
 
 /// Describes an output in a line; an application of entries in one line each.
 pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
@@ -33,11 +36,19 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
             format!("{id} takes proposal {} as {index}@{term}", request.0)
         }
         Output::ReadReady { request } => format!("{id} answers read {}", request.0),
+        Output::TransferEnded { request, end } => match end {
+            TransferEnd::LeftOffice => format!("{id} has handed over (request {})", request.0),
+            TransferEnd::TimedOut => format!("{id} leads on: transfer {} timed out", request.0),
+        },
         Output::Refused { request, refusal } => match refusal {
             Refusal::NotLeader { leader } => {
                 let leader = leader.map_or("nobody known".into(), |leader| leader.to_string());
                 format!("{id} refuses request {}: not the leader (leader: {leader})", request.0)
             }
+            Refusal::Transferring { to } => {
+                format!("{id} refuses request {}: hands over to {to}", request.0)
+            }
+            Refusal::NoSuccessor => format!("{id} refuses request {}: no successor", request.0),
             Refusal::Overloaded => format!("{id} refuses request {}: overloaded", request.0),
         },
         Output::RoleChanged { role: new, term, leader } => {
@@ -51,13 +62,11 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
 /// Describes a message without its sender and recipient.
 pub(crate) fn message(message: &Message) -> String {
     match message {
-        Message::RequestVote(m) => {
-            format!("RequestVote term={} last={}@{}", m.term, m.last_log_index, m.last_log_term)
-        }
-        Message::RequestVoteResponse(m) => {
-            let verdict = if m.vote_granted { "granted" } else { "refused" };
-            format!("RequestVoteResponse term={} {verdict}", m.term)
-        }
+        Message::PreVote(m) => format!("PreVote {}", request_vote(m)),
+        Message::PreVoteResponse(m) => format!("PreVoteResponse {}", vote_response(m)),
+        Message::RequestVote(m) => format!("RequestVote {}", request_vote(m)),
+        Message::RequestVoteResponse(m) => format!("RequestVoteResponse {}", vote_response(m)),
+        Message::TimeoutNow(m) => format!("TimeoutNow term={}", m.term),
         Message::AppendEntries(m) => format!(
             "AppendEntries term={} prev={}@{} [{}] commit={} round={}",
             m.term,
@@ -83,9 +92,20 @@ pub(crate) fn message(message: &Message) -> String {
     }
 }
 
+fn request_vote(m: &RequestVote) -> String {
+    let transfer = if m.is_transfer { " transfer" } else { "" };
+    format!("term={} last={}@{}{transfer}", m.term, m.last_log_index, m.last_log_term)
+}
+
+fn vote_response(m: &RequestVoteResponse) -> String {
+    let verdict = if m.vote_granted { "granted" } else { "refused" };
+    format!("term={} {verdict}", m.term)
+}
+
 pub(crate) fn role(role: Role) -> &'static str {
     match role {
         Role::Follower => "follower",
+        Role::PreCandidate => "pre-candidate",
         Role::Candidate => "candidate",
         Role::Leader => "leader",
     }

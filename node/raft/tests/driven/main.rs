@@ -40,6 +40,11 @@ fn replication() {
 }
 
 #[test]
+fn transfer() {
+    run_scripts("transfer");
+}
+
+#[test]
 fn read() {
     run_scripts("read");
 }

@@ -3,9 +3,9 @@
 use std::error::Error;
 
 use goldenscript::{Command, Context};
-use raft::{Entry, HardState, Input, Limits, LogIndex, NodeId, RequestId, Role, Term};
+use raft::{Entry, HardState, Input, LogIndex, NodeId, RequestId, Role, Term};
 
-use crate::cluster::{Cluster, ELECTION_TIMEOUT, Link};
+use crate::cluster::{Cluster, ELECTION_TIMEOUT, Link, Settings};
 use crate::describe;
 
 /// Rounds after which a cluster that is left to itself must have gone quiet.
@@ -40,19 +40,24 @@ impl goldenscript::Runner for Script {
 
         let mut story = vec![];
         match command.name.as_str() {
-            // cluster SIZE [per_message=N] [in_flight=N] [uncommitted=N]: begins anew.
+            // cluster SIZE [per_message=N] [in_flight=N] [uncommitted=N] [pre_vote] [check_quorum]:
+            // begins anew.
             "cluster" => {
-                let mut limits = Limits::default();
+                let mut settings = Settings {
+                    pre_vote: words.iter().any(|word| word == "pre_vote"),
+                    check_quorum: words.iter().any(|word| word == "check_quorum"),
+                    ..Settings::default()
+                };
                 if let Some(count) = per_message {
-                    limits.entries_per_message = count.parse()?;
+                    settings.limits.entries_per_message = count.parse()?;
                 }
                 if let Some(count) = in_flight {
-                    limits.entries_in_flight = count.parse()?;
+                    settings.limits.entries_in_flight = count.parse()?;
                 }
                 if let Some(count) = uncommitted {
-                    limits.entries_uncommitted = count.parse()?;
+                    settings.limits.entries_uncommitted = count.parse()?;
                 }
-                self.cluster = Cluster::new(number(words.first())?, limits);
+                self.cluster = Cluster::new(number(words.first())?, settings);
             }
             // disk NODE term=T [vote=NODE] [log=T,T,…]: restarts a node with this on its disk; the
             // numbers are the terms of its entries.
@@ -77,9 +82,13 @@ impl goldenscript::Runner for Script {
             // campaign NODE: lets its election timer run out.
             "campaign" => {
                 let id = self.node(words.first())?;
-                let term = self.up(id)?.term();
+                let sent = |story: &Vec<String>| {
+                    story
+                        .iter()
+                        .any(|line| line.contains("Vote term") || line.contains("is leader"))
+                };
                 for _ in 0..2 * ELECTION_TIMEOUT {
-                    if self.up(id)?.term() == term {
+                    if !sent(&story) {
                         self.cluster.feed(id, Input::Tick, &mut story);
                     }
                 }
@@ -108,6 +117,14 @@ impl goldenscript::Runner for Script {
                 let id = self.node(words.first())?;
                 let request = self.next_request();
                 self.cluster.feed(id, Input::Read { request }, &mut story);
+            }
+            // transfer NODE NODE: the first is asked to hand its leadership to the second.
+            "transfer" => {
+                let id = self.node(words.first())?;
+                let to = self.node(words.get(1))?;
+                let request = self.next_request();
+                let input = Input::TransferLeadership { request, to };
+                self.cluster.feed(id, input, &mut story);
             }
             // deliver [from=NODE] [to=NODE] [count=N]: what is under way arrives, at most N messages a
             // link; the answers stay under way.

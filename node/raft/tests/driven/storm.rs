@@ -2,7 +2,7 @@
 //! crash and lose what was not durable. After every step the cluster checks what must hold across
 //! nodes, and that no read is answered before everything committed at its arrival is applied.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Settings};
 use raft::{Input, Limits, NodeId, RequestId};
 
 const STORMS: u64 = 600;
@@ -33,7 +33,9 @@ fn storm(seed: u64) -> Achieved {
     let mut random = Random(seed);
     let size = [3, 3, 5][random.below(3) as usize];
     let limits = Limits { entries_per_message: 2, entries_in_flight: 4, ..Limits::default() };
-    let mut cluster = Cluster::new(size, limits);
+    let settings =
+        Settings { limits, pre_vote: random.below(2) == 0, check_quorum: random.below(2) == 0 };
+    let mut cluster = Cluster::new(size, settings);
     // Each storm has its own temper: how likely messages are lost or doubled and nodes crash.
     let (loss, doubling, crashes) = (random.below(15), random.below(20), random.below(3));
     // How much faster time passes than messages travel.
@@ -54,7 +56,12 @@ fn storm(seed: u64) -> Achieved {
                 cluster.feed(id, propose, &mut story);
             }
             80..86 => cluster.feed(id, Input::Read { request: RequestId(step) }, &mut story),
-            86..90 => hold_or_sync(&mut cluster, id, true),
+            86 => {
+                let to = NodeId(1 + random.below(size));
+                let transfer = Input::TransferLeadership { request: RequestId(step), to };
+                cluster.feed(id, transfer, &mut story);
+            }
+            87..90 => hold_or_sync(&mut cluster, id, true),
             90..95 => {
                 hold_or_sync(&mut cluster, id, false);
                 cluster.sync(id, 1 + random.below(3) as usize, &mut story);
