@@ -265,6 +265,8 @@ impl<C: Core> Driver<C> {
                 }
             }
             Output::Refused { request, refusal } => self.refuse(request, refusal),
+            // Only a request of ours begins a transfer, and no service asks for one yet.
+            Output::TransferEnded { .. } => {}
             Output::RoleChanged { role, term, leader } => {
                 let (node, leader_id) = (self.options.id.0, leader.map(|id| id.0));
                 info!(node, ?role, term = term.0, leader = leader_id, "role");
@@ -306,7 +308,10 @@ impl<C: Core> Driver<C> {
     fn refuse(&mut self, request: RequestId, refusal: Refusal) {
         let failure = match refusal {
             Refusal::NotLeader { leader } => Failure::NotLeader(leader),
-            Refusal::Overloaded => Failure::Overloaded,
+            // Either passes soon: the leader is busy, or about to be another.
+            Refusal::Overloaded | Refusal::Transferring { .. } | Refusal::NoSuccessor => {
+                Failure::Overloaded
+            }
         };
         if let Some(reply) = self.proposed.remove(&request) {
             reply.send(Err(failure)).ok();

@@ -196,6 +196,9 @@ fn core_config(config: &Config) -> raft::Config {
         members: config.peers.keys().copied().collect(),
         election_timeout: config.timings.ticks(config.timings.election),
         heartbeat_interval: config.timings.ticks(config.timings.heartbeat),
+        // A storm of returning nodes and deaf leaders is what these are for.
+        pre_vote: true,
+        check_quorum: true,
         seed,
         limits: Limits::default(),
     }

@@ -123,6 +123,7 @@ pub async fn ask_status(address: &str, deadline: Instant) -> Result<NodeReport, 
     let (_, status) = status.unwrap_or(Err(ConnectError::Time))?;
     let role = match status.role() {
         Role::Follower => "follower",
+        Role::PreCandidate => "pre-candidate",
         Role::Candidate => "candidate",
         Role::Leader => "leader",
         Role::Unspecified => "unknown",

@@ -170,7 +170,7 @@ async fn connect(address: SocketAddr) -> Result<AdminClient<Channel>, ProbeError
 fn understand(answer: StatusResponse) -> Result<NodeStatus, ProbeError> {
     let role = match answer.role() {
         WireRole::Follower => Role::Follower,
-        WireRole::Candidate => Role::Candidate,
+        WireRole::PreCandidate | WireRole::Candidate => Role::Candidate,
         WireRole::Leader => Role::Leader,
         WireRole::Unspecified => {
             return Err(ProbeError::Nonsense { what: "it has no role" });

@@ -198,7 +198,12 @@ fn a_flawed_node_answers_reads_without_asking_the_core() {
 fn messages_leave_when_their_write_is_durable_and_not_before() {
     let message = |term| {
         let (last_log_index, last_log_term) = (LogIndex(0), Term(0));
-        Message::RequestVote(RequestVote { term: Term(term), last_log_index, last_log_term })
+        Message::RequestVote(RequestVote {
+            term: Term(term),
+            last_log_index,
+            last_log_term,
+            is_transfer: false,
+        })
     };
     let send = |term, after: Option<u64>| Output::Send {
         to: NodeId(2),
@@ -243,6 +248,8 @@ fn a_single_node_elects_itself_applies_and_reads() {
         members: [NodeId(1)].into(),
         election_timeout: 10,
         heartbeat_interval: 2,
+        pre_vote: true,
+        check_quorum: true,
         seed: 1,
         limits: Limits::default(),
     };

@@ -12,6 +12,7 @@ impl Admin for ClientServices {
         let standing = self.standing().await?;
         let role = match standing.role {
             raft::Role::Follower => Role::Follower,
+            raft::Role::PreCandidate => Role::PreCandidate,
             raft::Role::Candidate => Role::Candidate,
             raft::Role::Leader => Role::Leader,
         };

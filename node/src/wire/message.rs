@@ -6,21 +6,17 @@ use proto::raft::append_entries_response::Outcome;
 use proto::raft::raft_message::Message as Body;
 use raft::{
     AppendEntries, AppendEntriesResponse, AppendOutcome, Conflict, Entry, LogIndex, Message,
-    RequestVote, RequestVoteResponse, Round, Term,
+    RequestVote, RequestVoteResponse, Round, Term, TimeoutNow,
 };
 
 /// Puts a message into its wire form.
 pub(crate) fn encode(message: Message) -> Body {
     match message {
-        Message::RequestVote(m) => Body::RequestVote(wire::RequestVote {
-            term: m.term.0,
-            last_log_index: m.last_log_index.0,
-            last_log_term: m.last_log_term.0,
-        }),
-        Message::RequestVoteResponse(m) => Body::RequestVoteResponse(wire::RequestVoteResponse {
-            term: m.term.0,
-            vote_granted: m.vote_granted,
-        }),
+        Message::PreVote(m) => Body::PreVote(encode_vote(&m)),
+        Message::PreVoteResponse(m) => Body::PreVoteResponse(encode_vote_response(&m)),
+        Message::RequestVote(m) => Body::RequestVote(encode_vote(&m)),
+        Message::RequestVoteResponse(m) => Body::RequestVoteResponse(encode_vote_response(&m)),
+        Message::TimeoutNow(m) => Body::TimeoutNow(wire::TimeoutNow { term: m.term.0 }),
         Message::AppendEntries(m) => Body::AppendEntries(wire::AppendEntries {
             term: m.term.0,
             prev_log_index: m.prev_log_index.0,
@@ -49,15 +45,11 @@ pub(crate) fn encode(message: Message) -> Body {
 /// Reads a message from its wire form; `None` if an answer lacks its outcome.
 pub(crate) fn decode(body: Body) -> Option<Message> {
     Some(match body {
-        Body::RequestVote(m) => Message::RequestVote(RequestVote {
-            term: Term(m.term),
-            last_log_index: LogIndex(m.last_log_index),
-            last_log_term: Term(m.last_log_term),
-        }),
-        Body::RequestVoteResponse(m) => Message::RequestVoteResponse(RequestVoteResponse {
-            term: Term(m.term),
-            vote_granted: m.vote_granted,
-        }),
+        Body::PreVote(m) => Message::PreVote(decode_vote(&m)),
+        Body::PreVoteResponse(m) => Message::PreVoteResponse(decode_vote_response(&m)),
+        Body::RequestVote(m) => Message::RequestVote(decode_vote(&m)),
+        Body::RequestVoteResponse(m) => Message::RequestVoteResponse(decode_vote_response(&m)),
+        Body::TimeoutNow(m) => Message::TimeoutNow(TimeoutNow { term: Term(m.term) }),
         Body::AppendEntries(m) => Message::AppendEntries(AppendEntries {
             term: Term(m.term),
             prev_log_index: LogIndex(m.prev_log_index),
@@ -81,6 +73,32 @@ pub(crate) fn decode(body: Body) -> Option<Message> {
             },
         }),
     })
+}
+
+fn encode_vote(m: &RequestVote) -> wire::RequestVote {
+    wire::RequestVote {
+        term: m.term.0,
+        last_log_index: m.last_log_index.0,
+        last_log_term: m.last_log_term.0,
+        is_transfer: m.is_transfer,
+    }
+}
+
+fn decode_vote(m: &wire::RequestVote) -> RequestVote {
+    RequestVote {
+        term: Term(m.term),
+        last_log_index: LogIndex(m.last_log_index),
+        last_log_term: Term(m.last_log_term),
+        is_transfer: m.is_transfer,
+    }
+}
+
+fn encode_vote_response(m: &RequestVoteResponse) -> wire::RequestVoteResponse {
+    wire::RequestVoteResponse { term: m.term.0, vote_granted: m.vote_granted }
+}
+
+fn decode_vote_response(m: &wire::RequestVoteResponse) -> RequestVoteResponse {
+    RequestVoteResponse { term: Term(m.term), vote_granted: m.vote_granted }
 }
 
 fn encode_entry(entry: Entry) -> wire::Entry {
@@ -134,12 +152,17 @@ mod tests {
                 conflict_index: LogIndex(7),
             }))
         };
+        let vote = RequestVote {
+            term: Term(1),
+            last_log_index: LogIndex(2),
+            last_log_term: Term(3),
+            is_transfer: true,
+        };
         for message in [
-            Message::RequestVote(RequestVote {
-                term: Term(1),
-                last_log_index: LogIndex(2),
-                last_log_term: Term(3),
-            }),
+            Message::RequestVote(vote.clone()),
+            Message::PreVote(RequestVote { is_transfer: false, ..vote }),
+            Message::PreVoteResponse(RequestVoteResponse { term: Term(9), vote_granted: true }),
+            Message::TimeoutNow(TimeoutNow { term: Term(7) }),
             Message::RequestVoteResponse(RequestVoteResponse { term: Term(1), vote_granted: true }),
             Message::RequestVoteResponse(RequestVoteResponse {
                 term: Term(0),
