@@ -5,23 +5,27 @@
 //! or an operation that never once did what it is for, make it unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::fmt::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use checker::check::{CheckError, Options, Report, check};
-use checker::history::{self, ReadError, StructureError};
+use checker::check::{Options, Report, check};
+use checker::history::{self, Format};
 use checker::verdict::{RANK_HARNESS_FAILURE, Verdict};
+use nix::sys::signal::Signal;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cluster::Rivals;
 use crate::conservation::Finding;
+use crate::describe_error;
 use crate::fault::Family;
 use crate::load::Tally;
 use crate::nemesis::Counts;
-use crate::plan::Plan;
-use crate::process::UnexpectedExit;
+use crate::plan::{Plan, span};
+use crate::process::{Exit, UnexpectedExit};
 use crate::workload::Workload;
 
 /// The verdict on a run, from the best to the worst.
@@ -75,22 +79,60 @@ impl fmt::Display for RunVerdict {
 /// What was seen of the system during a run, besides the history.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Observed {
-    /// How many operations ended how, by function.
+    /// How many operations ended how, by function, in the whole run.
     pub operations: BTreeMap<&'static str, Tally>,
+    /// The same of the storm alone: what is done before and read after it succeeds without it.
+    pub storm_operations: BTreeMap<&'static str, Tally>,
     /// How many faults were brought, by family.
     pub faults: BTreeMap<Family, Counts>,
+    /// How many faults hit the node that led.
+    pub leader_hits: usize,
+    /// Why it is not certain that a fault was undone.
+    pub fault_troubles: Vec<String>,
     /// How many terms had a leader.
     pub elections: usize,
-    /// How long after the end of the last fault the cluster answered everything again; none if it
-    /// did not within the deadline.
+    /// How long after the end of the storm every node was back and every read was answered.
+    #[serde(serialize_with = "span::serialize_option")]
     pub recovered_after: Option<Duration>,
-    /// Why it did not.
+    /// Why the cluster did not serve though nothing hindered it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_recovered: Option<String>,
     /// Nodes that ended without our doing.
     pub unexpected_exits: Vec<UnexpectedExit>,
     /// Terms that had more than one leader.
     pub rivals: Vec<Rivals>,
+    /// What went wrong with the harness itself.
+    pub harness_failures: Vec<String>,
+}
+
+impl Observed {
+    /// Notes what the storm added to the counts.
+    pub fn note_storm(&mut self, before: &BTreeMap<&'static str, Tally>) {
+        self.storm_operations = self.operations.clone();
+        for (f, tally) in &mut self.storm_operations {
+            let before = before.get(f).copied().unwrap_or_default();
+            tally.ok -= before.ok;
+            tally.refused -= before.refused;
+            tally.fail -= before.fail;
+            tally.info -= before.info;
+        }
+    }
+}
+
+/// What a judgement is made from.
+pub struct Evidence {
+    /// The settled plan.
+    pub plan: Plan,
+    /// The workload.
+    pub workload: Arc<dyn Workload>,
+    /// The history's file.
+    pub history: PathBuf,
+    /// How many events were recorded; none if the recording failed.
+    pub events: Option<u64>,
+    /// A tighter bound on the search than usual, if somebody waits.
+    pub time_limit_max: Option<Duration>,
+    /// What was seen of the system.
+    pub observed: Observed,
 }
 
 /// What one checker found.
@@ -121,41 +163,56 @@ pub struct Judgement {
     pub observed: Observed,
 }
 
-/// The history could not be judged.
-#[derive(Debug, thiserror::Error)]
-pub enum JudgeError {
-    /// It could not be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// Its events make no sense together.
-    #[error(transparent)]
-    Structure(#[from] StructureError),
-    /// The model could not make sense of it.
-    #[error(transparent)]
-    Check(#[from] CheckError),
-}
-
-/// Judges a run by its history and by what was seen of the system.
-pub fn judge(
-    plan: &Plan,
-    workload: &dyn Workload,
-    history: &Path,
-    observed: Observed,
-) -> Result<Judgement, JudgeError> {
-    let recording = history::read(history, None)?;
-    let operations = history::operations(&recording)?;
-    let options = Options { model: Some(workload.model()), ..Options::default() };
-    let report = check(&recording, &options)?;
-
-    let mut checks = vec![describe_linearizability(&report)];
-    let findings = workload.judge(&operations).into_iter();
-    checks.extend(findings.map(|(name, finding)| describe_finding(name, &finding)));
+/// Judges a run by its history and by what was seen of the system. What cannot be judged is a failure
+/// of the harness, and does not hide what the other checks found.
+#[must_use]
+pub fn judge(evidence: Evidence) -> Judgement {
+    let Evidence { plan, workload, history, events, time_limit_max, observed } = evidence;
+    let mut checks = match judge_history(&*workload, &history, events, time_limit_max) {
+        Ok(checks) => checks,
+        Err(error) => vec![Check {
+            name: "linearizability",
+            verdict: RunVerdict::HarnessFailure,
+            summary: describe_error(&*error),
+            details: Value::Null,
+        }],
+    };
     checks.push(check_recovery(&observed));
     checks.push(check_nodes(&observed));
-    checks.push(check_coverage(plan, workload, &observed));
-
+    checks.push(check_coverage(&plan, &*workload, &observed));
+    if !observed.harness_failures.is_empty() {
+        checks.push(Check {
+            name: "harness",
+            verdict: RunVerdict::HarnessFailure,
+            summary: observed.harness_failures.join("; "),
+            details: Value::Null,
+        });
+    }
     let verdict = checks.iter().map(|check| check.verdict).max().unwrap_or(RunVerdict::Unknown);
-    Ok(Judgement { verdict, seed: plan.seed.number(), checks, observed })
+    Judgement { verdict, seed: plan.seed.number(), checks, observed }
+}
+
+/// Judges what the clients saw, by the workload's model and by its own rules.
+fn judge_history(
+    workload: &dyn Workload,
+    history: &Path,
+    events: Option<u64>,
+    time_limit_max: Option<Duration>,
+) -> Result<Vec<Check>, Box<dyn Error>> {
+    let recording = history::read(history, Some(Format::Jsonl))?;
+    let read = recording.events.len() as u64;
+    if events.is_some_and(|written| written != read) || !recording.warnings.is_empty() {
+        let written = events.map_or("unknown".into(), |events| events.to_string());
+        return Err(format!("the history holds {read} events, written: {written}").into());
+    }
+    let operations = history::operations(&recording)?;
+    let mut options = Options { model: Some(workload.model()), ..Options::default() };
+    options.time_limit = options.time_limit.min(time_limit_max.unwrap_or(Duration::MAX));
+    let report = check(&recording, &options)?;
+    let findings = workload.judge(&operations).into_iter();
+    let mut checks = vec![describe_linearizability(&report)];
+    checks.extend(findings.map(|(name, finding)| describe_finding(name, &finding)));
+    Ok(checks)
 }
 
 fn describe_linearizability(report: &Report) -> Check {
@@ -192,50 +249,68 @@ fn describe_finding(name: &'static str, finding: &Finding) -> Check {
 /// A cluster that stays away when nothing hinders it any more has broken its promise.
 fn check_recovery(observed: &Observed) -> Check {
     let (verdict, summary) = match (&observed.not_recovered, observed.recovered_after) {
+        (Some(why), _) => (RunVerdict::Violation, why.clone()),
         (None, Some(after)) => {
             let after = after.as_secs_f64();
-            (RunVerdict::Pass, format!("everything answered {after:.1} s after the storm"))
+            let summary = format!("every node was back, every read answered in {after:.1} s");
+            (RunVerdict::Pass, summary)
         }
-        (Some(why), _) => (RunVerdict::Violation, why.clone()),
-        (None, None) => (RunVerdict::Unknown, "the run ended before its storm did".into()),
+        (None, None) => (RunVerdict::Unknown, "the run ended before that".into()),
     };
     Check { name: "recovery", verdict, summary, details: Value::Null }
 }
 
-/// A node never ends by itself, and no term has two leaders.
+/// A node never ends by itself, no term has two leaders, and every answer makes sense.
 fn check_nodes(observed: &Observed) -> Check {
-    let exits = observed.unexpected_exits.iter();
-    let exits = exits.map(|it| format!("{} ended by itself ({})", it.node, it.exit));
-    let rivals = observed.rivals.iter();
-    let rivals = rivals.map(|it| format!("term {} had {} leaders", it.term, it.nodes.len()));
-    let findings: Vec<String> = exits.chain(rivals).collect();
-    let (verdict, summary) = match findings.as_slice() {
-        [] => (RunVerdict::Pass, "none ended by itself, no term had two leaders".into()),
-        findings => (RunVerdict::Violation, findings.join("; ")),
+    let exits = observed.unexpected_exits.iter().map(|it| match it.exit {
+        // A node cannot do that to itself by accident; the kernel does it when memory is short.
+        Exit::Signal(signal) if signal == Signal::SIGKILL as i32 => {
+            let why = format!("{} was killed by somebody else, or for want of memory", it.node);
+            (RunVerdict::HarnessFailure, why)
+        }
+        exit => (RunVerdict::Violation, format!("{} ended by itself ({exit})", it.node)),
+    });
+    let rivals = observed.rivals.iter().map(|it| {
+        (RunVerdict::Violation, format!("term {} had {} leaders", it.term, it.nodes.len()))
+    });
+    let findings: Vec<_> = exits.chain(rivals).collect();
+    let verdict = findings.iter().map(|(verdict, _)| *verdict).max().unwrap_or(RunVerdict::Pass);
+    let summary = match findings.as_slice() {
+        [] => "none ended by itself, no term had two leaders".into(),
+        findings => findings.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; "),
     };
     Check { name: "nodes", verdict, summary, details: Value::Null }
 }
 
-/// A storm that did not bite, or a load that did nothing, proves nothing.
+/// A storm that did not bite, or a load that did nothing in it, proves nothing.
 fn check_coverage(plan: &Plan, workload: &dyn Workload, observed: &Observed) -> Check {
     let mut gaps = vec![];
-    let asked = plan.schedule.iter().flatten().map(|scheduled| scheduled.fault.family());
+    let drawn = plan.schedule.iter().flatten().map(|scheduled| scheduled.fault.family());
+    let asked = drawn.chain(plan.faults.iter().copied());
     for family in asked.collect::<BTreeSet<_>>() {
         let counts = observed.faults.get(&family).copied().unwrap_or_default();
         if counts.installed == 0 {
             gaps.push(format!("the storm did not bite: no {family} took effect"));
         }
-    }
-    for f in workload.functions() {
-        let tally = observed.operations.get(f).copied().unwrap_or_default();
-        if tally.ok == tally.refused {
-            gaps.push(format!("no {f} ever succeeded"));
+        if counts.indeterminate > 0 {
+            let count = counts.indeterminate;
+            gaps.push(format!("nobody knows whether {count} of the {family}s took effect"));
         }
     }
-    let verdict = if gaps.is_empty() { RunVerdict::Pass } else { RunVerdict::Unknown };
-    let summary = match gaps.is_empty() {
-        true => "every kind of fault took effect and every kind of operation succeeded".into(),
-        false => gaps.join("; "),
+    gaps.extend(observed.fault_troubles.iter().map(|why| format!("a fault was not undone: {why}")));
+    for f in workload.functions() {
+        let tally = observed.storm_operations.get(f).copied().unwrap_or_default();
+        if tally.ok == tally.refused {
+            gaps.push(format!("no {f} succeeded during the storm"));
+        }
+    }
+    let (verdict, summary) = match gaps.as_slice() {
+        [] => {
+            let hits = observed.leader_hits;
+            let all = "every kind of fault took effect, every kind of operation succeeded";
+            (RunVerdict::Pass, format!("{all}; the leader was hit {hits} times"))
+        }
+        gaps => (RunVerdict::Unknown, gaps.join("; ")),
     };
     Check { name: "coverage", verdict, summary, details: Value::Null }
 }
@@ -281,3 +356,6 @@ impl Judgement {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod conservation;
+mod describe;
 pub mod fault;
 pub mod judgement;
 pub mod load;
@@ -33,3 +34,5 @@ pub mod run;
 pub mod seed;
 pub mod system;
 pub mod workload;
+
+pub(crate) use describe::describe_error;

@@ -7,32 +7,44 @@
 //! plan.toml       what was done, seed and schedule included; a run of it does the same again
 //! history.jsonl   what the clients saw and when faults were in force
 //! verdict.json    what every checker found
+//! harness.log     what the harness did and noticed
 //! nodes/n1/…      each node's configuration, data and output
 //! ```
+//!
+//! Once clients have begun, whatever they saw is judged, even if the run fails or is interrupted: a
+//! violation that was recorded outweighs every other end.
 
 mod folder;
 mod progress;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
-use tokio::time::sleep;
+use tokio::task::JoinError;
+use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 pub use folder::{FolderError, RunFolder};
 pub use progress::Progress;
 
 use crate::client::{Client, Endpoint, Placement, StormproofClient};
-use crate::cluster::{Cluster, ClusterError};
-use crate::judgement::{JudgeError, Judgement, Observed, judge};
+use crate::cluster::{Cluster, ClusterError, ClusterStatus};
+use crate::describe_error;
+use crate::judgement::{Evidence, Judgement, Observed, judge};
 use crate::load::{Load, LoadError, LoadOptions};
 use crate::nemesis::Nemesis;
 use crate::plan::{Plan, PlanError};
+use crate::process::ProcessState;
 use crate::recorder::{RecordError, Recorder};
 use crate::seed::Seed;
 use crate::workload::{self, Workload};
 use progress::StormView;
+
+/// How long to wait between two looks at a cluster that recovers.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How long the search may take when somebody waits for an interrupted run to end.
+const JUDGING_MAX_INTERRUPTED: Duration = Duration::from_secs(5);
 
 /// A run did not come to a judgement: the harness or the cluster could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +55,7 @@ pub enum RunError {
         /// The name.
         name: String,
     },
-    /// The plan could not be written.
+    /// The plan is no good, or could not be read or written.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The run's folder could not be made.
@@ -52,17 +64,19 @@ pub enum RunError {
     /// The cluster could not be started.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// The workload could not be set up, or its clients crashed.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The history could not be written.
+    /// The history could not be begun.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The history could not be judged.
-    #[error(transparent)]
-    Judge(#[from] JudgeError),
-    /// Somebody ended it.
-    #[error("the run was interrupted; what its clients saw until then is in {}", history.display())]
+    /// The judging crashed.
+    #[error("failed to judge the history {}", history.display())]
+    Judge {
+        /// The history.
+        history: PathBuf,
+        /// Why.
+        source: JoinError,
+    },
+    /// Somebody ended it before there was a judgement.
+    #[error("the run was interrupted; `stormproof check {}` judges what its clients saw", history.display())]
     Interrupted {
         /// The history.
         history: PathBuf,
@@ -72,8 +86,8 @@ pub enum RunError {
 /// Carries out a settled plan and judges it. Whatever happens, the cluster is gone when this returns.
 ///
 /// # Errors
-/// When there is nothing to judge. A cluster that breaks, or does not come back, is no error but a
-/// violation.
+/// When there is nothing to judge, or nobody to judge it. A cluster that breaks, or does not come
+/// back, is no error but a violation.
 pub async fn run(
     plan: &Plan,
     folder: &RunFolder,
@@ -83,28 +97,45 @@ pub async fn run(
     let workload: Arc<dyn Workload> = workload::by_name(&plan.workload)
         .ok_or_else(|| RunError::Workload { name: plan.workload.name.clone() })?
         .into();
+    let interrupted = || RunError::Interrupted { history: folder.history() };
     let (recorder, recording) = Recorder::create(&folder.history())?;
 
     progress.phase("starting");
-    let interrupted = || RunError::Interrupted { history: folder.history() };
     let cluster = cancel
         .run_until_cancelled(Cluster::start(plan, folder.path()))
         .await
         .ok_or_else(interrupted)??;
     let storm = Storm { plan, cluster: &cluster, workload: &workload, recorder, progress, cancel };
-    let observed = storm.run().await;
-    let exits = cluster.shutdown().await;
-    recording.finish().await?;
-    let observed = Observed { unexpected_exits: exits, ..observed? };
-    if cancel.is_cancelled() {
-        return Err(interrupted());
+    let mut observed = storm.run().await;
+    observed.unexpected_exits = cluster.shutdown().await;
+    let events = match recording.finish().await {
+        Ok(events) => Some(events),
+        Err(error) => {
+            observed.harness_failures.push(describe_error(&error));
+            None
+        }
+    };
+    let is_interrupted = cancel.is_cancelled();
+    if is_interrupted {
+        observed.harness_failures.push("the run was interrupted".into());
     }
 
     progress.phase("judging");
-    let judgement =
-        tokio::task::block_in_place(|| judge(plan, &*workload, &folder.history(), observed))?;
-    folder.write_verdict(&judgement)?;
-    Ok(judgement)
+    let evidence = Evidence {
+        plan: plan.clone(),
+        workload,
+        history: folder.history(),
+        events,
+        time_limit_max: is_interrupted.then_some(JUDGING_MAX_INTERRUPTED),
+        observed,
+    };
+    let judging = tokio::task::spawn_blocking(|| judge(evidence));
+    let judged = tokio::select! {
+        judged = judging => judged,
+        // An interruption before the judging was taken into account; one during it ends it.
+        () = cancel.cancelled(), if !is_interrupted => return Err(interrupted()),
+    };
+    judged.map_err(|source| RunError::Judge { history: folder.history(), source })
 }
 
 /// What the phases of a run between the start and the end of its cluster share.
@@ -117,14 +148,76 @@ struct Storm<'a> {
     cancel: &'a CancellationToken,
 }
 
+/// Why a phase, and with it the storm, ended early.
+enum Stop {
+    /// The harness failed.
+    Failed(String),
+    /// The cluster does not serve, though nothing hinders it.
+    Away(String),
+    /// Somebody ended the run.
+    Cancelled,
+}
+
+impl From<LoadError> for Stop {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Deadline { .. } => Self::Away(describe_error(&error)),
+            LoadError::Cancelled { .. } => Self::Cancelled,
+            LoadError::Record(_) | LoadError::Crashed(_) => Self::Failed(describe_error(&error)),
+        }
+    }
+}
+
+impl From<ClusterError> for Stop {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Leaderless { .. }
+            | ClusterError::Ended { .. }
+            | ClusterError::Mute { .. } => Self::Away(describe_error(&error)),
+            _ => Self::Failed(describe_error(&error)),
+        }
+    }
+}
+
 impl Storm<'_> {
-    async fn run(self) -> Result<Observed, RunError> {
+    /// Goes through all phases as far as it comes, and tells what was seen.
+    async fn run(self) -> Observed {
+        let mut observed = Observed::default();
+        match self.go_through(&mut observed).await {
+            Ok(()) | Err(Stop::Cancelled) => {}
+            Err(Stop::Failed(why)) => observed.harness_failures.push(why),
+            Err(Stop::Away(why)) => observed.not_recovered = Some(why),
+        }
+        let status = self.cluster.status().borrow().clone();
+        observed.elections = status.elections;
+        observed.rivals = status.rivals;
+        observed
+    }
+
+    async fn go_through(&self, observed: &mut Observed) -> Result<(), Stop> {
         let mut load = self.make_load();
         let patience = self.plan.recovery_deadline;
-        self.cluster.wait_for_leader(patience).await?;
+        self.unless_cancelled(self.cluster.wait_for_leader(patience)).await??;
         self.progress.phase("setting up");
-        load.set_up(Instant::now() + patience, self.cancel).await?;
+        load.set_up((Instant::now() + patience).into(), self.cancel).await?;
 
+        let before = load.tallies().snapshot();
+        let stormed = self.storm(&mut load, observed).await;
+        observed.operations = load.tallies().snapshot();
+        observed.note_storm(&before);
+        stormed?;
+
+        self.progress.phase("healing");
+        let healed = Instant::now();
+        let recovered = self.recover(&mut load).await;
+        observed.operations = load.tallies().snapshot();
+        recovered?;
+        observed.recovered_after = Some(healed.elapsed());
+        Ok(())
+    }
+
+    /// Loads and hurts the cluster at once, for as long as the plan says.
+    async fn storm(&self, load: &mut Load, observed: &mut Observed) -> Result<(), Stop> {
         let nemesis = Nemesis::new(self.plan);
         let view = StormView {
             time_limit: self.plan.time_limit,
@@ -133,38 +226,31 @@ impl Storm<'_> {
             status: self.cluster.status(),
         };
         let end = self.cancel.child_token();
+        let driving = async {
+            let driven = load.drive(&end).await;
+            end.cancel();
+            driven
+        };
         let clock = async {
             tokio::select! {
                 () = sleep(self.plan.time_limit) => {}
                 () = end.cancelled() => {}
+                // `drive` and `finish` tell it, too; here it only ends the storm.
                 error = self.recorder.failed() => tracing::error!(%error, "recording failed"),
             }
             end.cancel();
         };
         let (driven, report, (), ()) = tokio::join!(
-            load.drive(&end),
+            driving,
             nemesis.run(self.cluster, &self.recorder, end.clone()),
             self.progress.storm(view, &end),
             clock,
         );
-        driven?;
-
-        self.progress.phase("healing");
-        let healed = Instant::now();
-        let (recovered_after, not_recovered) = match self.recover(&mut load).await? {
-            Recovery::Complete => (Some(healed.elapsed()), None),
-            Recovery::Failed(why) => (None, Some(why)),
-        };
-        let status = self.cluster.status().borrow().clone();
-        Ok(Observed {
-            operations: load.tallies().snapshot(),
-            faults: report.counts(),
-            elections: status.elections,
-            recovered_after,
-            not_recovered,
-            unexpected_exits: vec![],
-            rivals: status.rivals,
-        })
+        observed.faults = report.counts();
+        observed.leader_hits = report.leader_hits();
+        observed.fault_troubles =
+            report.faults.iter().filter_map(|it| it.trouble.clone()).collect();
+        Ok(driven?)
     }
 
     fn make_load(&self) -> Load {
@@ -189,36 +275,66 @@ impl Storm<'_> {
         Load::new(Arc::clone(self.workload), &options, self.recorder.clone(), seed, make)
     }
 
-    /// Undoes every fault, waits for a leader and reads everything back. That the cluster does not
-    /// come back is a finding and no error.
-    async fn recover(&self, load: &mut Load) -> Result<Recovery, RunError> {
+    /// Undoes every fault, waits until every node is back, and reads everything back.
+    async fn recover(&self, load: &mut Load) -> Result<(), Stop> {
+        self.unless_cancelled(self.cluster.heal_all()).await??;
         let deadline = self.plan.recovery_deadline;
-        let led = match self.cluster.heal_all().await {
-            Ok(()) => self.cluster.wait_for_leader(deadline).await.map(|_| ()),
-            Err(error) => Err(error),
-        };
-        match led {
-            Ok(()) => {}
-            Err(
-                error @ (ClusterError::Leaderless { .. }
-                | ClusterError::Ended { .. }
-                | ClusterError::Mute { .. }),
-            ) => return Ok(Recovery::Failed(error.to_string())),
-            Err(error) => return Err(error.into()),
-        }
+        self.unless_cancelled(self.cluster.wait_for_leader(deadline)).await??;
+        self.unless_cancelled(self.wait_for_all(deadline)).await??;
         self.progress.phase("reading back");
-        match load.read_finally(Instant::now() + deadline, self.cancel).await {
-            Ok(()) => Ok(Recovery::Complete),
-            Err(error @ LoadError::Deadline { .. }) => Ok(Recovery::Failed(error.to_string())),
-            Err(error) => Err(error.into()),
+        load.read_finally((Instant::now() + deadline).into(), self.cancel).await?;
+        Ok(())
+    }
+
+    /// Waits until every node that runs follows the leader and has applied what the leader knew to be
+    /// committed when the cluster was healed: a majority alone would hide a node that stays away.
+    async fn wait_for_all(&self, deadline: Duration) -> Result<(), Stop> {
+        let start = Instant::now();
+        let mut goal = None;
+        loop {
+            let status = self.cluster.poll().await;
+            goal = goal.or_else(|| commit_index(&status));
+            let absent = goal.and_then(|goal| describe_absent(&status, goal));
+            match absent {
+                None if goal.is_some() => return Ok(()),
+                absent if start.elapsed() >= deadline => {
+                    let absent = absent.unwrap_or_else(|| "nobody leads any more".into());
+                    let deadline = humantime::format_duration(deadline);
+                    return Err(Stop::Away(format!("{deadline} after the storm {absent}")));
+                }
+                _ => sleep(ASK_AGAIN).await,
+            }
         }
+    }
+
+    async fn unless_cancelled<T>(&self, phase: impl Future<Output = T>) -> Result<T, Stop> {
+        self.cancel.run_until_cancelled(phase).await.ok_or(Stop::Cancelled)
     }
 }
 
-/// How the cluster took the end of the storm.
-enum Recovery {
-    /// It has a leader and answered every final read.
-    Complete,
-    /// It stays away, for this reason.
-    Failed(String),
+/// Returns what the leader knows to be committed, if one leads.
+fn commit_index(status: &ClusterStatus) -> Option<u64> {
+    let leader = status.agreed()?;
+    Some(status.nodes[&leader.node].status.as_ref()?.commit_index)
+}
+
+/// Says which of the running nodes are not back, and what they say, if any is not.
+fn describe_absent(status: &ClusterStatus, goal: u64) -> Option<String> {
+    let leader = status.agreed();
+    let running = status.nodes.iter().filter(|(_, health)| {
+        // One that ended by itself is a finding of its own.
+        matches!(health.process, ProcessState::Running | ProcessState::Paused)
+    });
+    let absent = running.filter_map(|(node, health)| match &health.status {
+        None => Some(format!("{node} does not answer")),
+        Some(says) if says.leader.is_none() || says.leader != leader.map(|it| it.node) => {
+            Some(format!("{node} follows nobody or another in term {}", says.term))
+        }
+        Some(says) if says.last_applied < goal => {
+            Some(format!("{node} has applied {} of {goal} entries", says.last_applied))
+        }
+        Some(_) => None,
+    });
+    let absent: Vec<String> = absent.collect();
+    (!absent.is_empty()).then(|| absent.join(", "))
 }

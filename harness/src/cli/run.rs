@@ -1,18 +1,20 @@
 //! `stormproof run`: puts a cluster through a storm and judges what its clients saw.
 
-use std::error::Error;
+use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::ClusterError;
+use crate::describe_error;
 use crate::fault::Family;
-use crate::judgement::Judgement;
+use crate::judgement::{Judgement, RunVerdict};
 use crate::plan::{Plan, PlanError};
 use crate::run::{Progress, RunError, RunFolder, run as carry_out};
 use crate::seed::Seed;
@@ -33,7 +35,7 @@ const EXIT_FAILED: u8 = 4;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// Begin with this plan (TOML); the options given besides change it
+    /// Begin with this plan (TOML); the options given besides change it, but not its schedule
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     /// The system under test [default: stormproof]
@@ -57,7 +59,7 @@ pub struct RunArgs {
     /// How many clients, each doing one operation at a time [default: 10]
     #[arg(long, value_name = "COUNT")]
     concurrency: Option<u64>,
-    /// The seed of every random choice [default: a fresh one]
+    /// The seed of every random choice [default: the plan's; without a plan a fresh one]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<Seed>,
     /// Where run folders are made
@@ -117,16 +119,14 @@ fn parse_name(name: &str, known: &[&str]) -> Result<String, String> {
 
 impl RunArgs {
     /// Returns the plan that the arguments ask for, with everything settled that the seed decides.
-    fn plan(&self) -> Result<Plan, PlanError> {
+    fn plan(&self) -> Result<Plan, RunError> {
         let mut plan = match &self.plan {
             Some(path) => Plan::read(path)?,
             None => Plan { seed: Seed::fresh(), ..Plan::default() },
         };
-        // A recorded schedule belongs to its seed, its faults and its length.
-        let changes_schedule =
-            self.seed.is_some() || self.faults.is_some() || self.time_limit.is_some();
-        if changes_schedule {
-            plan.schedule = None;
+        if plan.schedule.is_some() && self.faults.is_some() {
+            let why = "decides which faults come; take it out of the plan to use --faults";
+            return Err(PlanError::Impossible { key: "schedule", why: why.into() }.into());
         }
         if let Some(system) = &self.system {
             plan.system.clone_from(system);
@@ -154,58 +154,59 @@ impl RunArgs {
 /// Runs the storm and prints the judgement.
 #[must_use]
 pub fn run(args: &RunArgs) -> ExitCode {
-    let prepared = args.plan().map_err(RunError::from).and_then(|plan| {
+    let prepared = args.plan().and_then(|plan| {
         let folder = RunFolder::create(&args.store, &plan)?;
         plan.write(&folder.plan())?;
+        folder.start_log()?;
         Ok((plan, folder))
     });
     let (plan, folder) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return fail(&error, EXIT_USAGE),
-    };
-    let runtime = match Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error, EXIT_FAILED),
+        Err(error) => {
+            say(&format!("error: {}", describe_error(&error)));
+            return ExitCode::from(exit_code(&error));
+        }
     };
     if !args.json {
         println!("seed {}", plan.seed);
     }
-    eprintln!("run folder {}", folder.path().display());
+    say(&format!("run folder {}", folder.path().display()));
     let progress = Progress::new();
-    let result = runtime.block_on(async {
-        let cancel = CancellationToken::new();
-        let signals = tokio::spawn(cancel_on_signal(cancel.clone()));
-        let result = carry_out(&plan, &folder, &progress, &cancel).await;
-        signals.abort();
-        result
-    });
-    progress.finish();
-    match result {
-        Ok(judgement) => print(&judgement, &plan, &folder, args.json),
-        Err(error) => {
-            let code = exit_code(&error);
-            fail(&error, code)
-        }
-    }
-}
-
-/// Waits for the first SIGINT or SIGTERM: the run then cleans up after itself and ends.
-async fn cancel_on_signal(cancel: CancellationToken) {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::warn!("failed to listen for signals: Ctrl-C will not clean up politely");
-        return;
+    let result = match Runtime::new() {
+        Ok(runtime) => runtime.block_on(async {
+            let cancel = CancellationToken::new();
+            let signals = tokio::spawn(cancel_on_signal(cancel.clone()));
+            let result = carry_out(&plan, &folder, &progress, &cancel).await;
+            signals.abort();
+            result.map_err(|error| (exit_code(&error), describe_error(&error)))
+        }),
+        Err(error) => Err((EXIT_FAILED, describe_error(&error))),
     };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    progress.finish();
+    let code = match result {
+        Ok(judgement) => print(&judgement, &folder, args.json),
+        Err((code, error)) => {
+            if args.json {
+                let folder = folder.path().display().to_string();
+                println!(
+                    "{}",
+                    json!({"error": error, "seed": plan.seed.number(), "folder": folder})
+                );
+            }
+            say(&format!("error: {error}"));
+            code
+        }
+    };
+    if !args.json {
+        println!("\n  run folder   {}", folder.path().display());
+        println!("  again        stormproof run --plan {}", folder.plan().display());
+        println!("\nseed {}", plan.seed);
     }
-    eprintln!("interrupted: ending the cluster");
-    cancel.cancel();
+    ExitCode::from(code)
 }
 
-fn print(judgement: &Judgement, plan: &Plan, folder: &RunFolder, json: bool) -> ExitCode {
+/// Prints the judgement, then writes it down: what was found is told even if the disk is full.
+fn print(judgement: &Judgement, folder: &RunFolder, json: bool) -> u8 {
     if json {
         let mut value = serde_json::to_value(judgement)
             .expect("a judgement has string keys and finite numbers");
@@ -213,10 +214,38 @@ fn print(judgement: &Judgement, plan: &Plan, folder: &RunFolder, json: bool) -> 
         println!("{value}");
     } else {
         print!("\n{}", judgement.describe());
-        println!("\n  run folder   {}", folder.path().display());
-        println!("\nseed {}", plan.seed);
     }
-    ExitCode::from(judgement.verdict.exit_code())
+    let written = folder.write_verdict(judgement);
+    let Err(error) = written else { return judgement.verdict.exit_code() };
+    say(&format!("error: {}", describe_error(&error)));
+    judgement.verdict.max(RunVerdict::HarnessFailure).exit_code()
+}
+
+/// The first SIGINT or SIGTERM ends the run politely: the cluster ends, and what its clients saw is
+/// judged. The second ends the harness at once; the nodes die with it.
+async fn cancel_on_signal(cancel: CancellationToken) {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::warn!("failed to listen for signals: Ctrl-C will not clean up politely");
+        return;
+    };
+    let mut next = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    next().await;
+    say("interrupted: ending the cluster, then judging what its clients saw; again: end at once");
+    cancel.cancel();
+    next().await;
+    std::process::exit(EXIT_FAILED.into());
+}
+
+/// Prints a line on standard error. Whoever read it may be gone; the run goes on.
+fn say(line: &str) {
+    drop(writeln!(stderr(), "{line}"));
 }
 
 fn exit_code(error: &RunError) -> u8 {
@@ -225,17 +254,9 @@ fn exit_code(error: &RunError) -> u8 {
         | RunError::Plan(_)
         | RunError::Folder(_)
         | RunError::Cluster(ClusterError::System(SystemError::Program { .. })) => EXIT_USAGE,
-        _ => EXIT_FAILED,
+        RunError::Cluster(_)
+        | RunError::Record(_)
+        | RunError::Judge { .. }
+        | RunError::Interrupted { .. } => EXIT_FAILED,
     }
-}
-
-fn fail(error: &dyn Error, code: u8) -> ExitCode {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    eprintln!("error: {line}");
-    ExitCode::from(code)
 }

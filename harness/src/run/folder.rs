@@ -1,9 +1,12 @@
 //! A run's folder: where everything is that a run writes.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::SystemTime;
+
+use tracing_subscriber::EnvFilter;
 
 use crate::judgement::Judgement;
 use crate::plan::Plan;
@@ -19,9 +22,9 @@ pub enum FolderError {
         /// Why.
         source: io::Error,
     },
-    /// The verdict could not be written.
+    /// A file in it could not be written.
     #[error("failed to write {}", path.display())]
-    Verdict {
+    Write {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -81,6 +84,20 @@ impl RunFolder {
         self.path.join("history.jsonl")
     }
 
+    /// Begins to log what the harness does into the folder; `RUST_LOG` says how much.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn start_log(&self) -> Result<(), FolderError> {
+        let path = self.path.join("harness.log");
+        let file = File::create(&path).map_err(|source| FolderError::Write { path, source })?;
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+        // A process that already logs elsewhere goes on doing so.
+        let _ = log.with_writer(Mutex::new(file)).try_init();
+        Ok(())
+    }
+
     /// Writes the judgement.
     ///
     /// # Errors
@@ -89,6 +106,6 @@ impl RunFolder {
         let path = self.path.join("verdict.json");
         let text = serde_json::to_string_pretty(judgement)
             .expect("a judgement has string keys and finite numbers");
-        fs::write(&path, text + "\n").map_err(|source| FolderError::Verdict { path, source })
+        fs::write(&path, text + "\n").map_err(|source| FolderError::Write { path, source })
     }
 }

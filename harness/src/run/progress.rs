@@ -1,6 +1,6 @@
 //! The progress line: on a terminal one line that changes, elsewhere a line every few seconds.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -71,7 +71,8 @@ impl Progress {
     fn say(&self, line: String) {
         match &self.bar {
             Some(bar) => bar.set_message(line),
-            None => eprintln!("{line}"),
+            // Whoever read standard error may be gone; the run goes on.
+            None => drop(writeln!(stderr(), "{line}")),
         }
     }
 }

@@ -1,0 +1,167 @@
+//! Each check finds what it is for, and the worst of them is the verdict.
+
+use std::fs;
+
+use super::*;
+use crate::fault::{Fault, ScheduledFault, Target};
+use crate::plan::WorkloadPlan;
+use crate::system::NodeId;
+use crate::workload;
+
+const GOOD: &str = r#"{"index":0,"time":1,"process":0,"type":"invoke","f":"write","key":"k1","value":1}
+{"index":1,"time":2,"process":0,"type":"ok","f":"write","key":"k1","value":1}
+{"index":2,"time":3,"process":1,"type":"invoke","f":"read","key":"k1","value":null}
+{"index":3,"time":4,"process":1,"type":"ok","f":"read","key":"k1","value":1}
+"#;
+
+fn register() -> Arc<dyn Workload> {
+    let plan = WorkloadPlan { name: "register".into(), ..WorkloadPlan::default() };
+    workload::by_name(&plan).unwrap().into()
+}
+
+/// A plan with one fault and what was seen when all went well.
+fn fair_weather() -> (Plan, Observed) {
+    let kill = ScheduledFault {
+        at: Duration::from_secs(1),
+        duration: Duration::from_secs(1),
+        fault: Fault::Kill(Target::Leader),
+        draw: None,
+    };
+    let plan =
+        Plan { faults: [Family::Kill].into(), schedule: Some(vec![kill]), ..Plan::default() };
+    let ok = |&f: &&'static str| (f, Tally { ok: 9, refused: 1, ..Tally::default() });
+    let observed = Observed {
+        storm_operations: register().functions().iter().map(ok).collect(),
+        faults: [(Family::Kill, Counts { installed: 1, ..Counts::default() })].into(),
+        recovered_after: Some(Duration::from_millis(300)),
+        ..Observed::default()
+    };
+    (plan, observed)
+}
+
+/// Judges this history and these observations.
+fn verdict(history: &str, change: impl FnOnce(&mut Plan, &mut Observed)) -> Judgement {
+    let (mut plan, mut observed) = fair_weather();
+    change(&mut plan, &mut observed);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    fs::write(&path, history).unwrap();
+    let events = Some(history.lines().count() as u64);
+    let workload = register();
+    judge(Evidence { plan, workload, history: path, events, time_limit_max: None, observed })
+}
+
+fn failing(judgement: &Judgement) -> Vec<(&'static str, RunVerdict)> {
+    let checks = judgement.checks.iter().filter(|check| check.verdict != RunVerdict::Pass);
+    checks.map(|check| (check.name, check.verdict)).collect()
+}
+
+#[test]
+fn a_run_in_which_all_went_well_passes() {
+    let judgement = verdict(GOOD, |_, _| {});
+    assert_eq!(judgement.verdict, RunVerdict::Pass, "{}", judgement.describe());
+}
+
+#[test]
+fn each_check_finds_what_it_is_for() {
+    type Change = fn(&mut Plan, &mut Observed);
+    let cases: [(&str, Change, RunVerdict); 11] = [
+        (
+            "recovery",
+            |_, it| it.not_recovered = Some("n2 stays away".into()),
+            RunVerdict::Violation,
+        ),
+        ("recovery", |_, it| it.recovered_after = None, RunVerdict::Unknown),
+        (
+            "nodes",
+            |_, it| {
+                let node = NodeId::new(3);
+                it.unexpected_exits = vec![UnexpectedExit { node, exit: Exit::Code(4) }];
+            },
+            RunVerdict::Violation,
+        ),
+        (
+            "nodes",
+            |_, it| {
+                let exit = Exit::Signal(Signal::SIGKILL as i32);
+                it.unexpected_exits = vec![UnexpectedExit { node: NodeId::new(3), exit }];
+            },
+            RunVerdict::HarnessFailure,
+        ),
+        (
+            "nodes",
+            |_, it| {
+                let nodes = [1, 2].map(NodeId::new).into();
+                it.rivals = vec![Rivals { term: 4, nodes }];
+            },
+            RunVerdict::Violation,
+        ),
+        ("coverage", |_, it| it.faults.clear(), RunVerdict::Unknown),
+        // A family that was asked for and never drawn.
+        ("coverage", |plan, _| plan.faults = Family::ALL.into(), RunVerdict::Unknown),
+        (
+            "coverage",
+            |_, it| it.faults.get_mut(&Family::Kill).unwrap().indeterminate = 1,
+            RunVerdict::Unknown,
+        ),
+        ("coverage", |_, it| it.fault_troubles = vec!["n1 stays down".into()], RunVerdict::Unknown),
+        // It was answered, but only ever with a refusal.
+        (
+            "coverage",
+            |_, it| it.storm_operations.get_mut("cas").unwrap().refused = 9,
+            RunVerdict::Unknown,
+        ),
+        (
+            "harness",
+            |_, it| it.harness_failures = vec!["disk full".into()],
+            RunVerdict::HarnessFailure,
+        ),
+    ];
+    for (name, change, expected) in cases {
+        let judgement = verdict(GOOD, change);
+        assert_eq!(failing(&judgement), [(name, expected)], "{}", judgement.describe());
+        assert_eq!(judgement.verdict, expected);
+    }
+}
+
+#[test]
+fn a_violation_outweighs_a_failure_of_the_harness() {
+    let stale =
+        GOOD.replace(r#""f":"read","key":"k1","value":1}"#, r#""f":"read","key":"k1","value":7}"#);
+    let judgement = verdict(&stale, |_, it| {
+        it.harness_failures = vec!["the run was interrupted".into()];
+        it.recovered_after = None;
+    });
+    assert_eq!(judgement.verdict, RunVerdict::Violation, "{}", judgement.describe());
+    assert_eq!(judgement.verdict.exit_code(), 1);
+}
+
+#[test]
+fn a_history_that_lost_events_is_not_judged_for_whole() {
+    let (plan, observed) = fair_weather();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let lost_two: String = GOOD.lines().take(2).map(|line| format!("{line}\n")).collect();
+    fs::write(&path, lost_two).unwrap();
+    let workload = register();
+    let events = Some(4);
+    let evidence =
+        Evidence { plan, workload, history: path, events, time_limit_max: None, observed };
+    assert_eq!(judge(evidence).verdict, RunVerdict::HarnessFailure);
+}
+
+#[test]
+fn the_storm_is_counted_without_what_was_done_before_it() {
+    let before = [("open", Tally { ok: 5, ..Tally::default() })].into();
+    let mut observed = Observed {
+        operations: [
+            ("open", Tally { ok: 5, ..Tally::default() }),
+            ("trade", Tally { ok: 7, refused: 2, fail: 1, info: 1, ..Tally::default() }),
+        ]
+        .into(),
+        ..Observed::default()
+    };
+    observed.note_storm(&before);
+    assert_eq!(observed.storm_operations["open"], Tally::default());
+    assert_eq!(observed.storm_operations["trade"], observed.operations["trade"]);
+}
