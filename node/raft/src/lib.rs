@@ -44,11 +44,13 @@
 //! - **I5 Commit.** The commit index never falls and never passes what this node's log holds verified.
 //! - **I6 Apply Order.** Committed entries are handed out in order and once each.
 //! - **I7 Write Order.** Writes are numbered without gaps and become durable in that order.
+//! - **I8 Own Answers.** An answer counts only for the candidacy or reign that asked. Answers carry the
+//!   term of who answers, so a question of an earlier term gets an answer that says nothing but that
+//!   term: no vote, no round, no place in a log.
 //!
 //! # What is left out, for now
 //!
-//! Snapshots and compaction, membership changes, PreVote, CheckQuorum, leadership transfer and client
-//! sessions.
+//! Snapshots and compaction, membership changes and client sessions.
 
 mod config;
 mod disk;

@@ -104,7 +104,7 @@ impl AppendEntries {
 pub struct AppendEntriesResponse {
     /// The follower's term.
     pub term: Term,
-    /// The round of the request.
+    /// The round of the request; 0 if that was of an earlier term, whose rounds prove nothing here.
     pub round: Round,
     /// Whether the logs matched.
     pub outcome: AppendOutcome,
@@ -120,6 +120,20 @@ pub enum AppendOutcome {
     },
     /// The follower has no entry of `prev_log_term` at `prev_log_index`.
     Conflict(Conflict),
+    /// The request was of an earlier term: only the answer's term says something. Its sender may lead
+    /// again in that term, which has other rounds and perhaps a shorter log.
+    Stale,
+}
+
+impl AppendOutcome {
+    /// Returns the place in the leader's log that the outcome speaks of; 0 if it speaks of none.
+    pub(crate) fn index(&self) -> LogIndex {
+        match self {
+            Self::Matched { match_index } => *match_index,
+            Self::Conflict(conflict) => conflict.prev_log_index,
+            Self::Stale => LogIndex(0),
+        }
+    }
 }
 
 /// Where two logs may next agree (Raft §5.3, "if desired, the protocol can be optimized …").

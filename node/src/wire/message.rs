@@ -31,6 +31,7 @@ pub(crate) fn encode(message: Message) -> Body {
                 round: m.round.0,
                 outcome: Some(match m.outcome {
                     AppendOutcome::Matched { match_index } => Outcome::MatchIndex(match_index.0),
+                    AppendOutcome::Stale => Outcome::Stale(wire::Stale {}),
                     AppendOutcome::Conflict(conflict) => Outcome::Conflict(wire::Conflict {
                         prev_log_index: conflict.prev_log_index.0,
                         conflict_term: conflict.conflict_term.map_or(0, |term| term.0),
@@ -65,6 +66,7 @@ pub(crate) fn decode(body: Body) -> Option<Message> {
                 Outcome::MatchIndex(index) => {
                     AppendOutcome::Matched { match_index: LogIndex(index) }
                 }
+                Outcome::Stale(wire::Stale {}) => AppendOutcome::Stale,
                 Outcome::Conflict(conflict) => AppendOutcome::Conflict(Conflict {
                     prev_log_index: LogIndex(conflict.prev_log_index),
                     conflict_term: Some(conflict.conflict_term).filter(|term| *term != 0).map(Term),
@@ -181,6 +183,7 @@ mod tests {
             }),
             answer(AppendOutcome::Matched { match_index: LogIndex(0) }),
             answer(AppendOutcome::Matched { match_index: LogIndex(9) }),
+            answer(AppendOutcome::Stale),
             conflict(None),
             conflict(Some(Term(3))),
         ] {

@@ -184,7 +184,8 @@ impl Replica {
         response: &RequestVoteResponse,
         draft: &mut Draft,
     ) {
-        // An answer to an earlier question names an earlier term.
+        // An answer about an earlier term names that term. One to an earlier question about the same
+        // term may count: a pre-vote promises nothing, and the votes that matter are still to come.
         if !response.vote_granted || response.term != self.term().next() {
             return;
         }
@@ -223,6 +224,8 @@ impl Replica {
         response: &RequestVoteResponse,
         draft: &mut Draft,
     ) {
+        // A granted vote names the term that was asked about, for a voter grants only in the present
+        // term, and a node is a candidate once a term: the answer is to this candidacy (I8).
         if response.term < self.term() || !response.vote_granted {
             return;
         }

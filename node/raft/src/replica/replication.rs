@@ -8,7 +8,7 @@ use crate::effect::{Output, Refusal};
 use crate::message::{AppendEntries, AppendEntriesResponse, AppendOutcome, Conflict, Message};
 use crate::progress::Mode;
 use crate::quorum::reached_by_majority;
-use crate::types::{Command, Entry, LogIndex, NodeId, RequestId};
+use crate::types::{Command, Entry, LogIndex, NodeId, RequestId, Round};
 
 /// A probe carries one entry at the most: it is likely to be refused.
 const ENTRIES_PER_PROBE: usize = 1;
@@ -146,6 +146,11 @@ impl Replica {
         let Some(progress) = leadership.followers.get_mut(&from) else {
             return;
         };
+        let last_index = self.log.last_index();
+        assert!(
+            response.round <= leadership.round && response.outcome.index() <= last_index,
+            "I8 Own Answers: an answer to a question that this reign never asked"
+        );
         progress.round_acked = progress.round_acked.max(response.round);
         match &response.outcome {
             AppendOutcome::Matched { match_index } => progress.matched(*match_index),
@@ -156,7 +161,7 @@ impl Replica {
                 let next_index = agreed.map_or(conflict.conflict_index, LogIndex::next);
                 progress.probe(next_index, conflict.prev_log_index);
             }
-            AppendOutcome::Conflict(_) => {}
+            AppendOutcome::Conflict(_) | AppendOutcome::Stale => {}
         }
         self.advance_commit(draft);
         self.send_entries(from, draft);
@@ -189,12 +194,13 @@ impl Replica {
         if !request.is_well_formed() {
             return;
         }
-        let round = request.round;
-        let outcome = if request.term < self.term() {
-            self.describe_conflict(request.prev_log_index)
+        let (round, outcome) = if request.term < self.term() {
+            // The answer carries this node's term. A former leader that leads again in that term
+            // must not take it for an answer to the round or the append of its present reign (I8).
+            (Round(0), AppendOutcome::Stale)
         } else {
             self.follow(from, draft);
-            self.append_matching(request, draft)
+            (request.round, self.append_matching(request, draft))
         };
         let response = AppendEntriesResponse { term: self.term(), round, outcome };
         draft.send_when_durable(from, Message::AppendEntriesResponse(response));

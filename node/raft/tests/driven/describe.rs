@@ -78,6 +78,7 @@ pub(crate) fn message(message: &Message) -> String {
         ),
         Message::AppendEntriesResponse(m) => {
             let outcome = match &m.outcome {
+                AppendOutcome::Stale => "stale".to_owned(),
                 AppendOutcome::Matched { match_index } => format!("match={match_index}"),
                 AppendOutcome::Conflict(c) => {
                     let term = c.conflict_term.map_or("none".into(), |term| term.to_string());
