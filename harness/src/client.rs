@@ -4,7 +4,8 @@
 //! the whole verdict stands on, so the rule is narrow: `fail` is said only if the operation certainly
 //! did not happen and never will. There are three such proofs: the request was never written to a
 //! connection; a node vouched for it (`outcome.proto`); or the operation was a read, which changes
-//! nothing whatever became of it. Every other end without an answer is `info`.
+//! nothing whatever became of it. Every other end without an answer is `info`. An answer that makes no
+//! sense proves nothing either way and ends like a missing one, but it is [told](Cause::Nonsense) apart.
 
 pub mod placement;
 
@@ -17,7 +18,7 @@ mod stormproof;
 use std::time::Instant;
 
 pub use connection::{ConnectError, NodeReport, ask_status};
-pub use outcome::Outcome;
+pub use outcome::{Cause, Outcome};
 pub use placement::Placement;
 pub use stormproof::{Endpoint, StormproofClient};
 

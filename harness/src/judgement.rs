@@ -339,7 +339,7 @@ impl Judgement {
             "operation", "ok", "refused", "fail", "info"
         );
         for (f, tally) in &self.observed.operations {
-            let Tally { ok, refused, fail, info } = tally;
+            let Tally { ok, refused, fail, info, .. } = tally;
             let _ = writeln!(text, "  {f:<12} {ok:>8} {refused:>8} {fail:>8} {info:>8}");
         }
         let _ = writeln!(

@@ -294,7 +294,7 @@ impl Worker {
                         continue;
                     }
                 },
-                Ok(Outcome::Fail { error } | Outcome::Info { error }) => error,
+                Ok(Outcome::Fail { error } | Outcome::Info { error }) => error.to_string(),
                 Err(error) => {
                     lock(&errands).push_back(errand);
                     return (self, Err(error));

@@ -240,9 +240,9 @@ impl OpenInvocation {
             }
             Outcome::Fail { error } => {
                 event.event_type = EventType::Fail;
-                event.error = Some(error.clone());
+                event.error = Some(error.to_string());
             }
-            Outcome::Info { error } => event.error = Some(error.clone()),
+            Outcome::Info { error } => event.error = Some(error.to_string()),
         }
         self.clock.stamp(event, |entry| drop(place.send(entry)));
     }

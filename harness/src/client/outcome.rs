@@ -1,8 +1,10 @@
 //! How an operation ended, and what a gRPC status proves about it.
 
 use std::error::Error;
+use std::fmt;
 
 use proto::{LEADER_KEY, NOT_APPLIED, OUTCOME_KEY};
+use serde::Serialize;
 use serde_json::Value;
 use tonic::{Code, Status};
 
@@ -21,13 +23,51 @@ pub enum Outcome {
     /// It certainly did not happen and never will.
     Fail {
         /// Why.
-        error: String,
+        error: Cause,
     },
     /// Nobody knows; it may take effect at any later time.
     Info {
         /// What the client saw instead of an answer.
-        error: String,
+        error: Cause,
     },
+}
+
+/// What a client saw instead of an answer that it could record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
+pub enum Cause {
+    /// No answer, or one that says why there is none.
+    Trouble(String),
+    /// An answer that makes no sense. It proves nothing about the operation, so it is recorded as if
+    /// it had not come; but a system that gives such answers is broken, and whoever judges must know.
+    Nonsense(&'static str),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trouble(what) => f.write_str(what),
+            Self::Nonsense(what) => write!(f, "nonsense: {what}"),
+        }
+    }
+}
+
+impl From<String> for Cause {
+    fn from(what: String) -> Self {
+        Self::Trouble(what)
+    }
+}
+
+impl From<&str> for Cause {
+    fn from(what: &str) -> Self {
+        Self::Trouble(what.into())
+    }
+}
+
+impl From<Cause> for String {
+    fn from(cause: Cause) -> Self {
+        cause.to_string()
+    }
 }
 
 /// Why a request had no answer.
@@ -45,7 +85,7 @@ pub(super) enum Refusal {
         is_elsewhere: bool,
     },
     /// It may have happened.
-    Unclear(String),
+    Unclear(Cause),
 }
 
 impl Refusal {
@@ -72,7 +112,7 @@ impl Refusal {
         if is_unsent(status) {
             return Self::Unsent(error);
         }
-        Self::Unclear(error)
+        Self::Unclear(error.into())
     }
 }
 

@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 
 use super::connection::{self, Connection};
 use super::outcome::Refusal;
-use super::{Api, Client, Outcome, Placement, kv, ledger};
+use super::{Api, Cause, Client, Outcome, Placement, kv, ledger};
 use crate::system::{BoxFuture, NodeId};
 use crate::workload::Invocation;
 
@@ -133,7 +133,7 @@ impl StormproofClient {
             let next = Instant::now() + if is_round_over { PAUSE } else { Duration::ZERO };
             let is_final = self.placement != Placement::LeaderFollowing || attempt == ATTEMPTS_MAX;
             if is_final || next >= deadline {
-                return Outcome::Fail { error };
+                return Outcome::Fail { error: error.into() };
             }
             if is_round_over {
                 sleep_until(next.into()).await;
@@ -182,9 +182,9 @@ impl StormproofClient {
                 return Attempt::Done(Outcome::Ok { value, position });
             }
             Ok(Err(Failure::Status(status))) => Refusal::of(&status),
-            Ok(Err(Failure::Nonsense(what))) => Refusal::Unclear(format!("nonsense: {what}")),
+            Ok(Err(Failure::Nonsense(what))) => Refusal::Unclear(Cause::Nonsense(what)),
             Ok(Err(Failure::Unsendable(error))) => {
-                return Attempt::Done(Outcome::Fail { error });
+                return Attempt::Done(Outcome::Fail { error: error.into() });
             }
             Err(_) => Refusal::Unclear("timeout".into()),
         };
@@ -192,7 +192,7 @@ impl StormproofClient {
             Refusal::NotApplied { error, leader, is_elsewhere: true } => {
                 Attempt::Elsewhere { error, leader }
             }
-            Refusal::NotApplied { error, .. } => Attempt::Done(Outcome::Fail { error }),
+            Refusal::NotApplied { error, .. } => Attempt::Done(Outcome::Fail { error: error.into() }),
             Refusal::Unsent(error) => {
                 known.connection = None;
                 Attempt::Elsewhere { error, leader: None }

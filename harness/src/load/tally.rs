@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::client::Outcome;
+use crate::client::{Cause, Outcome};
 use crate::workload::is_refusal;
 
 /// How many operations of one function ended how.
@@ -19,6 +19,10 @@ pub struct Tally {
     pub fail: u64,
     /// Nobody knows.
     pub info: u64,
+    /// Of those that failed or of which nobody knows, the ones whose answer made no sense: each is
+    /// evidence against the system, though not of what became of the operation.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub nonsense: u64,
 }
 
 impl Tally {
@@ -34,6 +38,7 @@ impl std::ops::AddAssign for Tally {
         self.refused += other.refused;
         self.fail += other.fail;
         self.info += other.info;
+        self.nonsense += other.nonsense;
     }
 }
 
@@ -70,5 +75,36 @@ impl Tallies {
             Outcome::Fail { .. } => tally.fail += 1,
             Outcome::Info { .. } => tally.info += 1,
         }
+        if let Outcome::Fail { error } | Outcome::Info { error } = outcome {
+            tally.nonsense += u64::from(matches!(error, Cause::Nonsense(_)));
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nonsense_is_counted_besides_the_end_that_it_stands_for() {
+        let tallies = Tallies::default();
+        let error = Cause::Nonsense("a trade without a result");
+        tallies.count("trade", &Outcome::Info { error: error.clone() });
+        tallies.count("book", &Outcome::Fail { error });
+        tallies.count("book", &Outcome::Fail { error: "timeout".into() });
+        let total = tallies.total();
+        assert_eq!((total.fail, total.info, total.nonsense), (2, 1, 2));
+        assert_eq!(total.total(), 3);
+        let book = tallies.snapshot()["book"];
+        let expected = json!({"ok": 0, "refused": 0, "fail": 2, "info": 0, "nonsense": 1});
+        assert_eq!(json!(book), expected);
+        assert!(json!(Tally::default()).get("nonsense").is_none());
     }
 }

@@ -4,7 +4,7 @@
 use clap::Parser;
 
 use super::*;
-use crate::client::Api;
+use crate::client::{Api, Cause};
 
 #[derive(Debug, Parser)]
 struct Tool {
@@ -101,7 +101,7 @@ fn each_end_has_its_code() {
     for is_json in [false, true] {
         args.json = is_json;
         let ok = |value| Outcome::Ok { value, position: None };
-        let error = String::from("why");
+        let error = Cause::from("why");
         assert_eq!(show(&args, &ok(json!("v"))) as u8, 0);
         assert_eq!(show(&args, &ok(json!({"mismatch": "a"}))) as u8, 1);
         assert_eq!(show(&args, &Outcome::Info { error: error.clone() }) as u8, 3);

@@ -221,12 +221,20 @@ async fn answers_are_ok_with_value_and_position() {
 }
 
 #[tokio::test]
-async fn nonsense_proves_nothing() {
+async fn nonsense_proves_nothing_but_is_told() {
     let node = start(1, Manner::Serve).await;
     node.node.values.lock().unwrap().insert("k0".into(), "abc".into());
     let mut client = first(vec![node.endpoint()]);
-    assert_kind(&ask(&mut client, "cas", json!([1, 2])).await, "info");
-    assert_kind(&ask(&mut client, "read", Value::Null).await, "fail");
+    let error = Cause::Nonsense("a register that holds no integer");
+    assert_eq!(error.to_string(), "nonsense: a register that holds no integer");
+    let outcome = ask(&mut client, "cas", json!([1, 2])).await;
+    assert_eq!(outcome, Outcome::Info { error: error.clone() });
+    let outcome = ask(&mut client, "read", Value::Null).await;
+    assert_eq!(outcome, Outcome::Fail { error });
+    // A node that is merely silent says no nonsense.
+    *node.node.manner.lock().unwrap() = Manner::Mute;
+    let outcome = ask(&mut client, "read", Value::Null).await;
+    assert!(matches!(outcome, Outcome::Fail { error: Cause::Trouble(_) }), "{outcome:?}");
 }
 
 #[tokio::test]
