@@ -243,16 +243,18 @@ impl Owner {
     async fn handle_change(&mut self, mode: Mode) -> Result<(), ProxyError> {
         if mode == Mode::Refuse {
             self.listener = None;
-        }
-        self.mode.send_replace(mode);
-        if matches!(mode, Mode::Refuse | Mode::Reset) {
-            self.connections.reset_all().await;
-        }
-        if mode != Mode::Refuse && self.listener.is_none() {
+        } else if self.listener.is_none() {
+            // What can fail comes first: a mode that is published is in effect, and whoever sees the
+            // old one knows that the change has to be tried again. Callers that come in between wait
+            // in the backlog.
             let address = self.port.address();
             let listener = self.port.listen();
             self.listener =
                 Some(listener.map_err(|source| ProxyError::Listen { address, source })?);
+        }
+        self.mode.send_replace(mode);
+        if matches!(mode, Mode::Refuse | Mode::Reset) {
+            self.connections.reset_all().await;
         }
         Ok(())
     }

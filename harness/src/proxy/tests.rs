@@ -306,3 +306,23 @@ fn a_held_port_is_given_to_nobody_else() {
         (0..500).map(|_| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
     assert!(others.iter().all(|other| other.local_addr().unwrap() != port.address()));
 }
+
+/// A change that failed must not pass for being in effect, or nobody tries it again.
+#[tokio::test]
+async fn a_change_that_failed_is_not_in_effect() {
+    let upstream = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::start(upstream.local_addr().unwrap(), Seed::new(1)).unwrap();
+    proxy.set_mode(Mode::Refuse).await.unwrap();
+    // Somebody is in the way, as EMFILE would be.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&proxy.address().into()).unwrap();
+    socket.listen(1).unwrap();
+    assert!(proxy.set_mode(Mode::Open).await.is_err());
+    drop(socket);
+    // This is what `Network::apply` does on the next heal.
+    if proxy.mode() != Mode::Open {
+        proxy.set_mode(Mode::Open).await.unwrap();
+    }
+    assert!(std::net::TcpStream::connect(proxy.address()).is_ok(), "still refused after healing");
+}
