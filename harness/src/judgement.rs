@@ -115,6 +115,7 @@ impl Observed {
             tally.refused -= before.refused;
             tally.fail -= before.fail;
             tally.info -= before.info;
+            tally.nonsense -= before.nonsense;
         }
     }
 }
@@ -273,10 +274,15 @@ fn check_nodes(observed: &Observed) -> Check {
     let rivals = observed.rivals.iter().map(|it| {
         (RunVerdict::Violation, format!("term {} had {} leaders", it.term, it.nodes.len()))
     });
-    let findings: Vec<_> = exits.chain(rivals).collect();
+    let nonsense = observed.operations.iter().filter(|(_, tally)| tally.nonsense > 0);
+    let nonsense = nonsense.map(|(f, tally)| {
+        let why = format!("{} answers to {f} made no sense; the history has them", tally.nonsense);
+        (RunVerdict::Violation, why)
+    });
+    let findings: Vec<_> = exits.chain(rivals).chain(nonsense).collect();
     let verdict = findings.iter().map(|(verdict, _)| *verdict).max().unwrap_or(RunVerdict::Pass);
     let summary = match findings.as_slice() {
-        [] => "none ended by itself, no term had two leaders".into(),
+        [] => "none ended by itself, no term had two leaders, every answer made sense".into(),
         findings => findings.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; "),
     };
     Check { name: "nodes", verdict, summary, details: Value::Null }

@@ -65,8 +65,8 @@ pub trait Workload: Debug + Send + Sync {
     /// Returns the read that follows this answered one in its chain, or none at the chain's end.
     fn final_read_after(&self, read: &Invocation, answer: &Value) -> Option<Invocation>;
 
-    /// Returns the functions that the generator uses. A run in which one of them never did what it
-    /// is for is not a pass.
+    /// Returns the functions that the generator uses. A run in whose storm one of them never did what
+    /// it is for is not a pass.
     fn functions(&self) -> &'static [&'static str];
 
     /// Returns the model by which the history must be linearizable.

@@ -91,21 +91,15 @@ impl ClusterStatus {
 struct Reigns(BTreeMap<u64, BTreeSet<NodeId>>);
 
 impl Reigns {
-    /// Notes who leads now, and writes what is known by now into the status.
-    fn handle(&mut self, status: &mut ClusterStatus) {
-        for Leadership { term, node } in status.leaders() {
-            let nodes = self.0.entry(term).or_default();
-            if nodes.insert(node) {
-                tracing::info!(%node, term, "leader seen");
-                if nodes.len() > 1 {
-                    tracing::error!(%node, term, "another leader in the same term");
-                }
-            }
-        }
+    /// Notes who leads now, writes what is known by now into the status, and returns who is new.
+    fn handle(&mut self, status: &mut ClusterStatus) -> Vec<Leadership> {
+        let is_new = |it: &Leadership| self.0.entry(it.term).or_default().insert(it.node);
+        let new = status.leaders().filter(is_new).collect();
         status.elections = self.0.len();
         let rivals = self.0.iter().filter(|(_, nodes)| nodes.len() > 1);
         let rivals = rivals.map(|(&term, nodes)| Rivals { term, nodes: nodes.clone() });
         status.rivals = rivals.collect();
+        new
     }
 }
 
@@ -199,7 +193,10 @@ async fn watch_cluster(mut poll: Poll, publish: watch::Sender<ClusterStatus>) {
     loop {
         ticks.tick().await;
         let mut status = poll.ask().await;
-        reigns.handle(&mut status);
+        for Leadership { term, node } in reigns.handle(&mut status) {
+            let is_rival = status.rivals.iter().any(|rivals| rivals.term == term);
+            tracing::info!(%node, term, is_rival, "leader seen");
+        }
         publish.send_replace(status);
     }
 }

@@ -65,7 +65,7 @@ fn a_run_in_which_all_went_well_passes() {
 #[test]
 fn each_check_finds_what_it_is_for() {
     type Change = fn(&mut Plan, &mut Observed);
-    let cases: [(&str, Change, RunVerdict); 11] = [
+    let cases: [(&str, Change, RunVerdict); 12] = [
         (
             "recovery",
             |_, it| it.not_recovered = Some("n2 stays away".into()),
@@ -93,6 +93,14 @@ fn each_check_finds_what_it_is_for() {
             |_, it| {
                 let nodes = [1, 2].map(NodeId::new).into();
                 it.rivals = vec![Rivals { term: 4, nodes }];
+            },
+            RunVerdict::Violation,
+        ),
+        (
+            "nodes",
+            |_, it| {
+                let nonsense = Tally { fail: 2, nonsense: 2, ..Tally::default() };
+                it.operations = [("read", nonsense)].into();
             },
             RunVerdict::Violation,
         ),

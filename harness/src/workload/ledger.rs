@@ -119,7 +119,7 @@ impl Workload for Ledger {
     }
 
     fn functions(&self) -> &'static [&'static str] {
-        &["open", "trade", "transfer", "deposit", "withdraw", "account", "book", "history"]
+        &["trade", "transfer", "deposit", "withdraw", "account", "book", "history"]
     }
 
     fn model(&self) -> ModelName {
