@@ -1,6 +1,7 @@
 //! `stormproof check`: judges recorded histories.
 
 use std::ffi::OsStr;
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -13,6 +14,10 @@ use checker::model::ModelName;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+
+use crate::plan::Plan;
+use crate::run::RunFolder;
+use crate::workload;
 
 /// The history's name in the folder of a run.
 const HISTORY_FILE: &str = "history.jsonl";
@@ -132,6 +137,8 @@ pub fn run(args: CheckArgs) -> ExitCode {
     let mut worst = Outcome::Linearizable;
     for file in &args.files {
         let path = history_of(file);
+        let options =
+            Options { model: args.model.or_else(|| model_of_run(file)), ..options.clone() };
         let judged = with_progress(&path, || judge(&path, args.format(), &options));
         worst = worst.max(Outcome::of(&judged));
         print(&path, &judged, args.json);
@@ -173,6 +180,12 @@ fn history_of(file: &Path) -> PathBuf {
     if file.is_dir() { file.join(HISTORY_FILE) } else { file.to_owned() }
 }
 
+/// Returns the model that a run's history is meant for, by the plan in its folder.
+fn model_of_run(folder: &Path) -> Option<ModelName> {
+    let plan = Plan::read(&RunFolder::plan_in(folder)).ok()?;
+    Some(workload::by_name(&plan.workload)?.model())
+}
+
 fn judge(path: &Path, format: Option<Format>, options: &Options) -> Result<Report, CheckError> {
     let recording = read(path, format)?;
     check(&recording, options)
@@ -185,25 +198,29 @@ fn print(path: &Path, judged: &Result<Report, CheckError>, is_json: bool) {
                 eprintln!("warning: {}:{}: {}", report.name, warning.line, warning.message);
             }
             if is_json {
-                println!(
-                    "{}",
-                    serde_json::to_string(report).expect("a report holds nothing that JSON cannot")
-                );
+                let report = serde_json::to_string(report);
+                say(&(report.expect("a report holds nothing that JSON cannot") + "\n"));
             } else {
-                print!("{}", report.describe());
+                say(&report.describe());
             }
         }
         Err(error) => {
             if is_json {
                 let name = path.display().to_string();
-                println!(
-                    "{}",
-                    json!({ "name": name, "verdict": Value::Null, "error": error.to_string() })
-                );
+                let error = error.to_string();
+                say(&format!(
+                    "{}\n",
+                    json!({"name": name, "verdict": Value::Null, "error": error})
+                ));
             }
             eprintln!("error: {error}");
         }
     }
+}
+
+/// Prints on standard output. Whoever read it may be gone, such as `head`.
+fn say(text: &str) {
+    drop(stdout().write_all(text.as_bytes()));
 }
 
 /// Shows on a terminal that a file is being judged, once it takes long.

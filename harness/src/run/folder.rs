@@ -75,7 +75,13 @@ impl RunFolder {
     /// Returns the plan's file.
     #[must_use]
     pub fn plan(&self) -> PathBuf {
-        self.path.join("plan.toml")
+        Self::plan_in(&self.path)
+    }
+
+    /// Returns the file of the plan of the run in this folder.
+    #[must_use]
+    pub fn plan_in(folder: &Path) -> PathBuf {
+        folder.join("plan.toml")
     }
 
     /// Returns the history's file.
