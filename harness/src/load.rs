@@ -24,7 +24,8 @@ use crate::recorder::{CLIENTS_MAX, RecordError, Recorder};
 use crate::seed::Seed;
 use crate::workload::{Generator, Invocation, Workload};
 
-/// How long to wait before something that must succeed is tried again.
+/// How long to wait before something that must succeed is tried again; and how long a client waits
+/// that stays with a node which turned it away, or it would crowd out clients that are served.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// How hard the system is loaded.
@@ -257,9 +258,15 @@ impl Worker {
             }
             let invocation = lock(&shared.generator).next();
             let outcome = execute(&mut self.process, &mut *self.placed, &shared, &invocation).await;
-            match outcome {
-                Ok(outcome) => lock(&shared.generator).observe(&invocation, &outcome),
+            let outcome = match outcome {
+                Ok(outcome) => outcome,
                 Err(error) => return (self, Err(error)),
+            };
+            lock(&shared.generator).observe(&invocation, &outcome);
+            if self.following.is_some() && matches!(outcome, Outcome::Fail { .. }) {
+                cancel
+                    .run_until_cancelled(sleep_until((Instant::now() + RETRY_PAUSE).into()))
+                    .await;
             }
         }
     }

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::{Placement, placement};
 use crate::fault::schedule::{self, Storm};
 use crate::fault::{Family, Fault, ScheduledFault, Target, Topology};
 use crate::seed::Seed;
@@ -57,6 +58,10 @@ pub struct Plan {
     pub rate: f64,
     /// How many clients there are; each does one operation at a time.
     pub concurrency: u64,
+    /// Where the clients send their operations, in turn: "leader", "random" or a node such as "n1".
+    /// If it is empty, most clients follow the leader and some stay with a node each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub placements: Vec<Placement>,
     /// How long a client waits for an answer.
     #[serde(with = "span")]
     pub operation_timeout: Duration,
@@ -172,6 +177,7 @@ impl Default for Plan {
             time_limit: Duration::from_secs(30),
             rate: 200.0,
             concurrency: 10,
+            placements: Vec::new(),
             operation_timeout: Duration::from_secs(1),
             recovery_deadline: Duration::from_secs(20),
             faults: Family::ALL.into(),
@@ -267,6 +273,15 @@ impl Plan {
         self
     }
 
+    /// Returns where the clients send their operations; client `i` has the placement `i` modulo their
+    /// number. See [`placement::mix`] for a plan that says nothing about it.
+    pub fn client_placements(&self) -> Vec<Placement> {
+        if !self.placements.is_empty() {
+            return self.placements.clone();
+        }
+        placement::mix(usize::try_from(self.concurrency).unwrap_or(usize::MAX), self.nodes)
+    }
+
     /// Checks that the plan can be carried out at all. The workload's name is for the workloads to
     /// judge.
     pub fn check(&self) -> Result<(), PlanError> {
@@ -299,6 +314,14 @@ impl Plan {
         ];
         if let Some((key, _)) = spans.into_iter().find(|(_, span)| span.is_zero()) {
             return impossible(key, "must be longer than nothing".into());
+        }
+        for placement in &self.placements {
+            if let Placement::Pinned(node) = placement
+                && node.number() > self.nodes
+            {
+                let why = format!("name {node}, but there are {} nodes", self.nodes);
+                return impossible("placements", why);
+            }
         }
         self.storm.check()?;
         for fault in self.schedule.iter().flatten() {

@@ -52,6 +52,20 @@ impl FromStr for Placement {
     }
 }
 
+/// Returns the placements of so many clients of a cluster of `nodes`, for a run that asks for none.
+///
+/// Of ten clients seven follow the leader, so that most of the load is carried out; the fourth, the
+/// seventh and the tenth stay with a node each, going round the nodes, so that somebody is there to
+/// see what a deserted node answers. Fewer than four clients all follow the leader.
+pub fn mix(clients: usize, nodes: u64) -> Vec<Placement> {
+    let mut round = NodeId::first(nodes).into_iter().cycle();
+    let place = |client: usize| match client % 10 {
+        3 | 6 | 9 => round.next().map_or(Placement::LeaderFollowing, Placement::Pinned),
+        _ => Placement::LeaderFollowing,
+    };
+    (0..clients).map(place).collect()
+}
+
 impl TryFrom<String> for Placement {
     type Error = PlacementError;
 
@@ -78,5 +92,20 @@ mod tests {
         for name in ["", "n0", "n", "follower", "Leader"] {
             assert!(name.parse::<Placement>().is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn of_ten_clients_three_stay_and_every_node_has_its_own_in_the_end() {
+        let names = |clients, nodes| -> Vec<String> {
+            mix(clients, nodes).into_iter().map(String::from).collect()
+        };
+        let ten = "leader leader leader n1 leader leader n2 leader leader n3";
+        assert_eq!(names(10, 5).join(" "), ten);
+        assert_eq!(names(3, 5), ["leader"; 3]);
+        let twenty = names(20, 5);
+        for node in ["n1", "n2", "n3", "n4", "n5"] {
+            assert!(twenty.iter().any(|name| name == node), "{twenty:?}");
+        }
+        assert!(names(100, 1).iter().all(|name| name == "leader" || name == "n1"));
     }
 }

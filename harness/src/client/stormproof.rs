@@ -192,7 +192,9 @@ impl StormproofClient {
             Refusal::NotApplied { error, leader, is_elsewhere: true } => {
                 Attempt::Elsewhere { error, leader }
             }
-            Refusal::NotApplied { error, .. } => Attempt::Done(Outcome::Fail { error: error.into() }),
+            Refusal::NotApplied { error, .. } => {
+                Attempt::Done(Outcome::Fail { error: error.into() })
+            }
             Refusal::Unsent(error) => {
                 known.connection = None;
                 Attempt::Elsewhere { error, leader: None }

@@ -8,6 +8,7 @@ fn a_settled_plan_is_read_as_it_was_written() {
     for seed in 0..20 {
         let plan = Plan {
             seed: Seed::new(seed).derive("some run"),
+            placements: vec![Placement::Random, Placement::Pinned(NodeId::new(2))],
             node: NodePlan { bin: Some("/bin/node".into()), flaws: vec!["local-reads".into()] },
             ..Plan::default()
         }
@@ -113,12 +114,24 @@ fn the_impossible_is_refused() {
     check_refused("concurrency = 0", "`concurrency` must be at least 1");
     check_refused("[workload]\nkeys = 0", "`workload.keys`");
     check_refused("time_limit = \"0s\"", "`time_limit`");
+    check_refused("nodes = 3\nplacements = [\"n3\", \"n4\"]", "name n4, but there are 3 nodes");
+    check_refused("placements = [\"captain\"]", "is leader, random, or a node such as n1");
     check_refused("[storm]\ngap_max = \"1ms\"", "`storm.gap_max`");
     check_refused("[storm]\ntargets = []", "`storm.targets`");
     check_refused(
         "nodes = 3\n[[schedule]]\nat = \"1s\"\nduration = \"1s\"\nfault = { kill = \"n4\" }",
         "targets n4, but there are 3 nodes",
     );
+}
+
+#[test]
+fn clients_are_placed_as_the_plan_says_or_mixed() {
+    let plan = Plan::parse("concurrency = 4\nplacements = [\"n2\", \"leader\"]").unwrap();
+    let asked = [Placement::Pinned(NodeId::new(2)), Placement::LeaderFollowing];
+    assert_eq!(plan.client_placements(), asked);
+    let mixed = Plan::default().client_placements();
+    assert_eq!(mixed.len(), 10);
+    assert_eq!(mixed.iter().filter(|it| **it == Placement::LeaderFollowing).count(), 7);
 }
 
 #[test]
