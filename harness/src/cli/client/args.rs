@@ -37,10 +37,10 @@ pub struct ClientArgs {
     #[arg(long, value_name = "HOST:PORT,…", value_delimiter = ',', required = true, value_parser = endpoint)]
     pub(super) endpoints: Vec<String>,
     /// Print one JSON object a line
-    #[arg(long)]
+    #[arg(global = true, long)]
     pub(super) json: bool,
     /// How long to wait for an answer
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(global = true, long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
     #[command(subcommand)]
     pub(super) command: Command,
