@@ -35,8 +35,14 @@ use serde::{Deserialize, Serialize};
 use crate::client::{Placement, placement};
 use crate::fault::schedule::{self, Storm};
 use crate::fault::{Family, Fault, ScheduledFault, Target, Topology};
+use crate::recorder::CLIENTS_MAX;
 use crate::seed::Seed;
-use crate::system;
+use crate::system::{self, SystemError};
+use crate::workload;
+
+/// The longest run: its schedule is generated whole and its history judged whole. Longer tests are
+/// several runs.
+pub const TIME_LIMIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The most nodes that a plan may ask for: every pair of them takes a proxy and a connection.
 pub const NODES_MAX: u64 = 15;
@@ -158,6 +164,9 @@ pub enum PlanError {
     /// It could not be written as TOML.
     #[error("failed to write the plan as TOML")]
     Print(#[from] toml::ser::Error),
+    /// It asks its system for what that does not know.
+    #[error(transparent)]
+    System(#[from] SystemError),
     /// It asks for what cannot be.
     #[error("the plan's `{key}` {why}")]
     Impossible {
@@ -282,14 +291,14 @@ impl Plan {
         placement::mix(usize::try_from(self.concurrency).unwrap_or(usize::MAX), self.nodes)
     }
 
-    /// Checks that the plan can be carried out at all. The workload's name is for the workloads to
-    /// judge.
+    /// Checks that the plan can be carried out at all, without looking at the machine.
     pub fn check(&self) -> Result<(), PlanError> {
         let impossible = |key, why: String| Err(PlanError::Impossible { key, why: why.into() });
-        if !system::NAMES.contains(&self.system.as_str()) {
+        let Some(system) = system::by_name(self) else {
             let known = system::NAMES.join(", ");
             return impossible("system", format!("{:?} is none of: {known}", self.system));
-        }
+        };
+        system.check()?;
         if !(1..=NODES_MAX).contains(&self.nodes) {
             return impossible("nodes", format!("must be from 1 to {NODES_MAX}"));
         }
@@ -303,6 +312,14 @@ impl Plan {
         ];
         if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return impossible(key, "must be at least 1".into());
+        }
+        if self.concurrency > CLIENTS_MAX as u64 {
+            return impossible("concurrency", format!("must be at most {CLIENTS_MAX}"));
+        }
+        if !workload::NAMES.contains(&self.workload.name.as_str()) {
+            let known = workload::NAMES.join(", ");
+            let why = format!("{:?} is none of: {known}", self.workload.name);
+            return impossible("workload.name", why);
         }
         let spans = [
             ("time_limit", self.time_limit),
@@ -323,7 +340,14 @@ impl Plan {
                 return impossible("placements", why);
             }
         }
+        if self.time_limit > TIME_LIMIT_MAX {
+            let longest = humantime::format_duration(TIME_LIMIT_MAX);
+            return impossible("time_limit", format!("must be at most {longest}"));
+        }
         self.storm.check()?;
+        if self.schedule.is_none() {
+            self.storm.check_room(&self.faults, self.time_limit)?;
+        }
         for fault in self.schedule.iter().flatten() {
             if let Some(Target::Node(node)) = fault.fault.target()
                 && node.number() > self.nodes

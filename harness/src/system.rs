@@ -154,6 +154,14 @@ pub enum SystemError {
         /// Why.
         source: std::io::Error,
     },
+    /// The system can be asked for no such flaw.
+    #[error("the system knows no flaw {flaw:?}; it knows {}", known.join(", "))]
+    Flaw {
+        /// The flaw.
+        flaw: String,
+        /// What it can be asked for.
+        known: &'static [&'static str],
+    },
     /// The program to start is not there or cannot be run.
     #[error("failed to find the node's program {}: {why}", path.display())]
     Program {
@@ -189,6 +197,12 @@ pub trait Probe: Send {
 
 /// A kind of system that can be put under test.
 pub trait System: fmt::Debug + Send + Sync {
+    /// Checks that what the plan asks of it is something that it knows, without looking at the
+    /// machine.
+    fn check(&self) -> Result<(), SystemError> {
+        Ok(())
+    }
+
     /// Writes the files that a node needs and says how to start it.
     fn prepare(&self, view: &NodeView) -> Result<CommandLine, SystemError>;
 

@@ -4,6 +4,10 @@
 //! lane do not: so at most one process fault and one partition are in force at a time, and as long
 //! as no target is a majority, at most a minority is dead or stopped. Each lane has its own seed:
 //! turning partitions off does not move a kill.
+//!
+//! A lane opens with one fault of each family that was asked for, in random order, and goes on at
+//! random. In a short run the opening is squeezed towards the bounds' minima, so that none of it
+//! falls off the end: a run that never saw a fault that was asked for has shown nothing about it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,6 +19,10 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{Family, Fault, ScheduledFault, Target, Topology};
 use crate::plan::{PlanError, span};
 use crate::seed::Seed;
+
+/// The most faults that a lane of a generated schedule may come to hold: it is generated whole and
+/// written into the plan. A week of the default storm comes to a third of this.
+const LANE_MAX: u128 = 500_000;
 
 /// The bounds of a generated schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +80,43 @@ impl Storm {
         }
         Ok(())
     }
+
+    /// Checks that a schedule of these families can be generated: that there is room for one fault
+    /// of each, and that it is not endless.
+    pub(crate) fn check_room(
+        &self,
+        families: &BTreeSet<Family>,
+        time_limit: Duration,
+    ) -> Result<(), PlanError> {
+        let impossible = |key, why: String| Err(PlanError::Impossible { key, why: why.into() });
+        let least = self.time_limit_min(families);
+        if time_limit < least {
+            let least = humantime::format_duration(least);
+            let why = format!("must be at least {least}, or there is no room for every fault");
+            return impossible("time_limit", why);
+        }
+        let faults_max = time_limit.as_nanos() / self.slot_min().as_nanos().max(1);
+        if !families.is_empty() && faults_max > LANE_MAX {
+            let why = format!("and `gap_min` ask for up to {faults_max} faults, over {LANE_MAX}");
+            return impossible("storm.duration_min", why);
+        }
+        Ok(())
+    }
+
+    /// Returns the shortest run that has room for one fault of each family.
+    fn time_limit_min(&self, families: &BTreeSet<Family>) -> Duration {
+        let network = families.iter().filter(|family| **family == Family::Partition).count();
+        let longer_lane = network.max(families.len() - network);
+        match u32::try_from(longer_lane).unwrap_or(u32::MAX) {
+            0 => Duration::ZERO,
+            count => self.calm.saturating_add(self.slot_min().saturating_mul(count)),
+        }
+    }
+
+    /// Returns the least that a fault takes of its lane, the gap before it included.
+    fn slot_min(&self) -> Duration {
+        self.gap_min.saturating_add(self.duration_min)
+    }
 }
 
 /// Makes the schedule of a run, in the order of beginnings. Every fault ends within `time_limit`.
@@ -124,7 +169,8 @@ fn network_faults(storm: &Storm, families: &BTreeSet<Family>) -> Vec<Fault> {
 }
 
 /// Deals the menu like a pack of cards, shuffled anew when it is used up: chance decides the order,
-/// but a short run does not see the same fault five times.
+/// but a short run does not see the same fault five times. The first pack is stacked: one card of
+/// each family comes on top.
 fn fill_lane(
     storm: &Storm,
     menu: &[Fault],
@@ -133,11 +179,26 @@ fn fill_lane(
 ) -> Vec<ScheduledFault> {
     let mut generator = seed.generator();
     let mut lane = Vec::new();
-    let mut pack: Vec<Fault> = Vec::new();
+    let mut pack = menu.to_vec();
+    pack.shuffle(&mut generator);
+    let mut opening = stack_families(&mut pack);
     let mut now = storm.calm;
     while !menu.is_empty() {
-        now += draw_span(&mut generator, storm.gap_min, storm.gap_max);
-        let duration = draw_span(&mut generator, storm.duration_min, storm.duration_max);
+        // What this fault may take beyond its least without taking another opening fault's room.
+        let spare = match opening {
+            0 => Duration::MAX,
+            faults => {
+                let needed = storm.slot_min().saturating_mul(faults);
+                time_limit.saturating_sub(now).saturating_sub(needed) / faults
+            }
+        };
+        opening = opening.saturating_sub(1);
+        let gap_max = storm.gap_max.min(storm.gap_min.saturating_add(spare));
+        let gap = draw_span(&mut generator, storm.gap_min, gap_max);
+        let spare = spare.saturating_sub(gap.saturating_sub(storm.gap_min));
+        let duration_max = storm.duration_max.min(storm.duration_min.saturating_add(spare));
+        let duration = draw_span(&mut generator, storm.duration_min, duration_max);
+        now = now.saturating_add(gap);
         let left = time_limit.saturating_sub(now);
         if left < storm.duration_min {
             break;
@@ -156,6 +217,17 @@ fn fill_lane(
         now += duration;
     }
     lane
+}
+
+/// Brings one card of each family to the top of a pack, which is its end, in the order in which they
+/// lie; returns how many there are.
+fn stack_families(pack: &mut Vec<Fault>) -> u32 {
+    let mut seen = BTreeSet::new();
+    let (top, rest): (Vec<Fault>, Vec<Fault>) =
+        pack.iter().partition(|fault| seen.insert(fault.family()));
+    let count = u32::try_from(top.len()).expect("there are few families");
+    *pack = [rest, top].concat();
+    count
 }
 
 /// Draws a span in whole milliseconds, so that plans are easy to read.

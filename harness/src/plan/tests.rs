@@ -113,7 +113,12 @@ fn the_impossible_is_refused() {
     check_refused("rate = inf", "`rate`");
     check_refused("concurrency = 0", "`concurrency` must be at least 1");
     check_refused("[workload]\nkeys = 0", "`workload.keys`");
+    check_refused("concurrency = 16385", "`concurrency` must be at most 16384");
+    check_refused("[workload]\nname = \"bank\"", "`workload.name` \"bank\" is none of: ledger, ");
     check_refused("time_limit = \"0s\"", "`time_limit`");
+    check_refused("time_limit = \"2s\"", "`time_limit` must be at least 5s");
+    check_refused("time_limit = \"8days\"", "`time_limit` must be at most 7days");
+    check_refused("[node]\nflaws = [\"local-writes\"]", "no flaw \"local-writes\"");
     check_refused("nodes = 3\nplacements = [\"n3\", \"n4\"]", "name n4, but there are 3 nodes");
     check_refused("placements = [\"captain\"]", "is leader, random, or a node such as n1");
     check_refused("[storm]\ngap_max = \"1ms\"", "`storm.gap_max`");
@@ -122,6 +127,13 @@ fn the_impossible_is_refused() {
         "nodes = 3\n[[schedule]]\nat = \"1s\"\nduration = \"1s\"\nfault = { kill = \"n4\" }",
         "targets n4, but there are 3 nodes",
     );
+}
+
+#[test]
+fn a_schedule_of_ones_own_may_be_as_short_as_one_likes() {
+    let text = "time_limit = \"1s\"\nschedule = []";
+    assert_eq!(Plan::parse(text).unwrap().schedule, Some(Vec::new()));
+    assert!(Plan::parse("time_limit = \"1s\"\nfaults = []").is_ok());
 }
 
 #[test]

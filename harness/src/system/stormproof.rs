@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{AccessFlags, access};
 use proto::admin::admin_client::AdminClient;
 use proto::admin::{Role as WireRole, StatusRequest, StatusResponse};
 use serde::Serialize;
@@ -22,6 +23,9 @@ pub(super) const NAME: &str = "stormproof";
 /// The running harness's own file: it holds the node, too. Unlike the path that it was started by,
 /// this stays right when the file is replaced during a long campaign.
 const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// The flaws that the node can be asked to have.
+const FLAWS: [&str; 1] = ["local-reads"];
 
 /// How long a probe waits for a connection to a node on the same machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -103,13 +107,23 @@ struct TimingsConfig {
 
 /// Returns the program's whole path: a bare name would be looked for on PATH.
 fn find_program(bin: &Path) -> Result<PathBuf, SystemError> {
-    std::path::absolute(bin)
-        .ok()
-        .filter(|path| path.is_file())
-        .ok_or_else(|| SystemError::Program { path: bin.into(), why: "there is no such file" })
+    let hopeless = |why| SystemError::Program { path: bin.into(), why };
+    let path = std::path::absolute(bin).map_err(|_| hopeless("there is no such file"))?;
+    if !path.is_file() {
+        return Err(hopeless("there is no such file"));
+    }
+    access(&path, AccessFlags::X_OK).map_err(|_| hopeless("the file is not executable"))?;
+    Ok(path)
 }
 
 impl System for Stormproof {
+    fn check(&self) -> Result<(), SystemError> {
+        match self.flaws.iter().find(|flaw| !FLAWS.contains(&flaw.as_str())) {
+            Some(flaw) => Err(SystemError::Flaw { flaw: flaw.clone(), known: &FLAWS }),
+            None => Ok(()),
+        }
+    }
+
     fn prepare(&self, view: &NodeView) -> Result<CommandLine, SystemError> {
         let file = view.folder.join("config.yaml");
         let config = serde_saphyr::to_string(&self.configure(view))
@@ -243,15 +257,25 @@ flaws:
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_named() {
+    fn a_program_that_cannot_be_run_is_named_and_why() {
         let folder = tempfile::tempdir().unwrap();
-        let system = Stormproof {
-            bin: Some("/no/such/node".into()),
-            flaws: Vec::new(),
-            timings: Timings::default(),
-            seed: Seed::new(1),
-        };
-        let error = system.prepare(&view(folder.path().into())).unwrap_err();
-        assert!(error.to_string().contains("/no/such/node"), "{error}");
+        let text = folder.path().join("text");
+        std::fs::write(&text, "not a program").unwrap();
+        let cases = [
+            (Path::new("/no/such/node"), "/no/such/node: there is no such file"),
+            (folder.path(), "there is no such file"),
+            (&text, "text: the file is not executable"),
+        ];
+        for (bin, expected) in cases {
+            let system = Stormproof {
+                bin: Some(bin.into()),
+                flaws: Vec::new(),
+                timings: Timings::default(),
+                seed: Seed::new(1),
+            };
+            let error = system.prepare(&view(folder.path().into())).unwrap_err();
+            assert!(matches!(error, SystemError::Program { .. }));
+            assert!(error.to_string().ends_with(expected), "{error}");
+        }
     }
 }

@@ -44,6 +44,9 @@ proptest! {
         let schedule = generate(&storm, &families, limit, seed);
         prop_assert_eq!(&schedule, &generate(&storm, &families, limit, seed));
         prop_assert!(schedule.is_sorted_by_key(|fault| fault.at));
+        if storm.check_room(&families, limit).is_ok() {
+            check_complete(&schedule, &families);
+        }
         let (network, processes): (Vec<_>, Vec<_>) = schedule.iter().partition(|fault| is_partition(fault));
         for lane in [network, processes] {
             for fault in &lane {
@@ -75,16 +78,59 @@ proptest! {
     }
 }
 
-#[test]
-fn a_default_run_sees_something_of_everything() {
-    for seed in 0..50 {
-        let limit = Duration::from_secs(30);
-        let seed = Seed::new(seed);
-        let schedule = generate(&Storm::default(), &Family::ALL.into(), limit, seed);
-        for family in Family::ALL {
-            let count = schedule.iter().filter(|fault| fault.fault.family() == family).count();
-            assert!(count >= 1, "no {family} with seed {seed}: {schedule:?}");
-        }
-        assert!(schedule.len() >= 6, "{}", schedule.len());
+/// A schedule has a fault of every family that was asked for.
+#[track_caller]
+fn check_complete(schedule: &[ScheduledFault], families: &BTreeSet<Family>) {
+    for &family in families {
+        let has_one = schedule.iter().any(|fault| fault.fault.family() == family);
+        assert!(has_one, "no {family}: {schedule:?}");
     }
+}
+
+#[test]
+fn a_default_run_sees_something_of_everything_however_short() {
+    let storm = Storm::default();
+    let families = Family::ALL.into();
+    for (seconds, faults_min) in [(5, 3), (10, 3), (20, 5), (30, 6)] {
+        let limit = Duration::from_secs(seconds);
+        storm.check_room(&families, limit).unwrap();
+        for seed in 0..300 {
+            let schedule = generate(&storm, &families, limit, Seed::new(seed));
+            check_complete(&schedule, &families);
+            assert!(schedule.len() >= faults_min, "{seconds} s: {schedule:?}");
+        }
+    }
+}
+
+#[test]
+fn either_family_of_a_lane_may_come_first() {
+    let limit = Duration::from_secs(10);
+    let families = [Family::Kill, Family::Pause].into();
+    let first = |seed| generate(&Storm::default(), &families, limit, Seed::new(seed))[0].fault;
+    let kills = (0..100).filter(|seed| first(*seed).family() == Family::Kill).count();
+    assert!((30..=70).contains(&kills), "{kills} of 100 begin with a kill");
+}
+
+#[test]
+fn a_run_without_room_is_refused_and_told_how_much_it_takes() {
+    let check = |storm: &Storm, families: &[Family], milliseconds| {
+        let families = families.iter().copied().collect();
+        let result = storm.check_room(&families, Duration::from_millis(milliseconds));
+        result.map_err(|error| error.to_string())
+    };
+    let storm = Storm::default();
+    let error = check(&storm, &Family::ALL, 4_999).unwrap_err();
+    assert!(error.contains("`time_limit` must be at least 5s"), "{error}");
+    assert_eq!(check(&storm, &Family::ALL, 5_000), Ok(()));
+    assert_eq!(check(&storm, &[Family::Kill, Family::Partition], 3_500), Ok(()));
+    assert!(check(&storm, &[Family::Partition], 3_499).is_err());
+    assert_eq!(check(&storm, &[], 1), Ok(()));
+    let hail = Storm {
+        gap_min: Duration::ZERO,
+        duration_min: Duration::from_millis(1),
+        ..Storm::default()
+    };
+    assert_eq!(check(&hail, &Family::ALL, 400_000), Ok(()));
+    let error = check(&hail, &Family::ALL, 600_000).unwrap_err();
+    assert!(error.contains("ask for up to 600000 faults, over 500000"), "{error}");
 }
