@@ -1,8 +1,19 @@
 //! The nemesis carries a schedule of faults out on a cluster and undoes every one of them.
 //!
 //! It does one thing at a time, in the order of the schedule, and writes each edge of a fault into
-//! the history when the edge is complete: what the cluster did between "begin" and "end" it did
-//! under the fault. An edge says how long it took, so a reader also knows when it was begun.
+//! the history when the edge is complete: "begin" when the fault has been installed, "end" when it
+//! has been undone. An edge says how long it took. So a reader knows three things of a fault that was
+//! installed and undone:
+//!
+//! - From "begin" until `took_ns` before "end", the fault was in force.
+//! - Before `took_ns` before "begin", and after "end", it was not.
+//! - In between, while it was being installed or undone, it may have been in force in part: a killed
+//!   node is started before its "end" is written, and answers by then.
+//!
+//! Faults of a schedule may overlap, and one that ends leaves in force what another wants: a link
+//! that both cut stays cut, and a killed node that a pause holds is stopped again as soon as it has
+//! been started and has answered, before the "end" of the kill is written. While it is down, a kill
+//! hides a pause.
 //!
 //! What a fault left to chance or to the run is settled when it begins, and both edges say how.
 
@@ -226,6 +237,13 @@ impl Nemesis {
             Fault::Kill(_) => {
                 let restarted = cluster.restart(&self.force.not_held(&ending)).await;
                 troubles.extend(restarted.err().map(|error| describe_error(&error)));
+                for node in self.force.paused(&ending.wounds.nodes) {
+                    match cluster.pause(node).await.map_err(Obstacle::from) {
+                        // Another kill still holds it, or it did not come back, which is said above.
+                        Ok(()) | Err(Obstacle::Skipped(_)) => {}
+                        Err(Obstacle::Indeterminate(why)) => troubles.push(why),
+                    }
+                }
             }
             Fault::Pause(_) => {
                 for node in self.force.not_held(&ending) {

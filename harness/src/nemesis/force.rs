@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::fault::{Fault, Link};
+use crate::fault::{Family, Fault, Link};
 use crate::nemesis::describe_nodes;
 use crate::system::NodeId;
 
@@ -62,6 +62,13 @@ impl Force {
         nodes
     }
 
+    /// Returns those of the nodes that a pause in force holds.
+    pub(super) fn paused(&self, nodes: &[NodeId]) -> Vec<NodeId> {
+        let pauses = || self.faults.values().filter(|it| it.fault.family() == Family::Pause);
+        let is_held = |node: &&NodeId| pauses().any(|pause| pause.wounds.nodes.contains(node));
+        nodes.iter().filter(is_held).copied().collect()
+    }
+
     /// Renders each fault with whom it hits.
     pub(super) fn describe(&self) -> Vec<String> {
         let describe = |installed: &Installed| match installed.wounds.nodes.as_slice() {
@@ -91,8 +98,11 @@ mod tests {
         force.add(0, Fault::Pause(Target::Minority), wounds(&[1, 2], &[]), 0);
         force.add(1, Fault::Pause(Target::One), wounds(&[2], &[]), 1);
         force.add(2, Fault::Kill(Target::One), wounds(&[1], &[]), 2);
+        let nodes = [1, 2, 3].map(NodeId::new);
+        assert_eq!(force.paused(&nodes), nodes[..2]);
         let ended = force.remove(0).unwrap();
         assert_eq!(force.not_held(&ended), [NodeId::new(1)]);
+        assert_eq!(force.paused(&nodes), nodes[1..2]);
         let ended = force.remove(1).unwrap();
         assert_eq!(force.not_held(&ended), [NodeId::new(2)]);
         assert!(force.remove(1).is_none());

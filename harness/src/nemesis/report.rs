@@ -50,34 +50,21 @@ pub struct NemesisReport {
     pub faults: Vec<FaultRecord>,
 }
 
-impl FaultRecord {
-    /// Says whether it was in force and hit the node that led.
-    pub fn is_leader_hit(&self) -> bool {
-        self.result == FaultResult::Installed
-            && self.leader.is_some_and(|leader| self.nodes.contains(&leader))
-    }
-}
-
 impl NemesisReport {
+    /// Counts the faults that were in force and hit the node that led.
+    pub fn leader_hits(&self) -> usize {
+        let is_hit = |record: &&FaultRecord| {
+            record.result == FaultResult::Installed
+                && record.leader.is_some_and(|leader| record.nodes.contains(&leader))
+        };
+        self.faults.iter().filter(is_hit).count()
+    }
+
     /// Counts results by family. A family that was never begun is not listed.
     pub fn counts(&self) -> BTreeMap<Family, Counts> {
-        self.count_by(|record| record.scheduled.fault.family())
-    }
-
-    /// Counts results by fault in words, such as `partition isolate leader`.
-    pub fn counts_by_fault(&self) -> BTreeMap<String, Counts> {
-        self.count_by(|record| record.scheduled.fault.to_string())
-    }
-
-    /// Counts the faults that hit the leader.
-    pub fn leader_hits(&self) -> usize {
-        self.faults.iter().filter(|record| record.is_leader_hit()).count()
-    }
-
-    fn count_by<K: Ord>(&self, key: impl Fn(&FaultRecord) -> K) -> BTreeMap<K, Counts> {
-        let mut counts: BTreeMap<K, Counts> = BTreeMap::new();
+        let mut counts: BTreeMap<Family, Counts> = BTreeMap::new();
         for record in &self.faults {
-            let counts = counts.entry(key(record)).or_default();
+            let counts = counts.entry(record.scheduled.fault.family()).or_default();
             *match record.result {
                 FaultResult::Installed => &mut counts.installed,
                 FaultResult::Skipped(_) => &mut counts.skipped,

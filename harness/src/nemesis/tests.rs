@@ -7,7 +7,7 @@ use checker::history::{Event, Process};
 use super::*;
 use crate::cluster::tests::{say, start};
 use crate::fault::{Family, Target, Topology};
-use crate::process::ProcessState;
+use crate::process::{ProcessState, Processes};
 
 const MS: Duration = Duration::from_millis(1);
 const N1: NodeId = NodeId::new(1);
@@ -40,7 +40,11 @@ where
     let (recorder, recording) = Recorder::create(&file).unwrap();
     let nemesis = Nemesis::new(&Plan { schedule: Some(schedule), ..Plan::default() });
     let cancel = CancellationToken::new();
-    let look = look(Look { in_force: nemesis.in_force(), cancel: cancel.clone() });
+    let look = look(Look {
+        in_force: nemesis.in_force(),
+        processes: cluster.processes(),
+        cancel: cancel.clone(),
+    });
     let (report, ()) = tokio::join!(nemesis.run(&cluster, &recorder, cancel), look);
     drop(recorder);
     recording.finish().await.unwrap();
@@ -55,6 +59,7 @@ where
 
 struct Look {
     in_force: watch::Receiver<Vec<String>>,
+    processes: watch::Receiver<Processes>,
     cancel: CancellationToken,
 }
 
@@ -92,7 +97,6 @@ async fn both_edges_of_every_fault_are_recorded() {
     let counts = outcome.report.counts();
     assert_eq!(counts[&Family::Kill].installed, 1);
     assert_eq!(counts[&Family::Partition].skipped, 1);
-    assert_eq!(outcome.report.counts_by_fault()["pause n1"].installed, 1);
 }
 
 #[tokio::test]
@@ -125,6 +129,41 @@ async fn overlapping_faults_end_one_by_one() {
             // Nothing is left to continue, and that is no trouble.
             "pause end [n1] undone",
             "kill end [n1] undone",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_is_restarted_under_a_pause_is_stopped_again() {
+    let schedule = vec![
+        fault(0, 3_600_000, Fault::Pause(Target::Node(N1))),
+        fault(50, 50, Fault::Kill(Target::Node(N1))),
+    ];
+    let outcome = run(schedule, |mut look| async move {
+        let mut states = Vec::new();
+        let is_over = |faults: &Vec<String>| faults == &["pause n1 (n1)"];
+        tokio::time::timeout(30_000 * MS, async {
+            // Both faults first, then one again.
+            look.in_force.wait_for(|faults| faults.len() == 2).await.unwrap();
+            let mut state = || look.processes.borrow_and_update().states[&N1];
+            states.push(state());
+            look.in_force.wait_for(is_over).await.unwrap();
+            states.push(state());
+        })
+        .await
+        .unwrap();
+        assert_eq!(states, [ProcessState::Killed, ProcessState::Paused]);
+        look.cancel.cancel();
+    })
+    .await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    assert_eq!(
+        lines,
+        [
+            "pause begin [n1] installed",
+            "kill begin [n1] installed",
+            "kill end [n1] undone",
+            "pause end [n1] undone",
         ]
     );
 }
