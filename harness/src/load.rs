@@ -174,15 +174,16 @@ impl Load {
         self.run_errands(Phase::SetUp, work, deadline, cancel).await
     }
 
-    /// Runs the generated mix until it is cancelled, and then until the last answer is there or is
-    /// no longer waited for.
+    /// Runs the generated mix until it is cancelled or a client fails, and then until the last answer
+    /// is there or is no longer waited for.
     pub async fn drive(&mut self, cancel: &CancellationToken) -> Result<(), LoadError> {
         lock(&self.shared.pace).restart(Instant::now());
+        let stop = cancel.child_token();
         let mut tasks = JoinSet::new();
         for worker in self.workers.drain(..) {
-            tasks.spawn(worker.drive(Arc::clone(&self.shared), cancel.clone()));
+            tasks.spawn(worker.drive(Arc::clone(&self.shared), stop.clone()));
         }
-        self.join(tasks).await
+        self.join(tasks, &stop).await
     }
 
     /// Reads everything back, trying anew whatever does not succeed.
@@ -205,13 +206,14 @@ impl Load {
         let errands =
             work.into_iter().map(|invocation| Errand { invocation, last: "not tried".into() });
         let errands: Arc<Mutex<VecDeque<Errand>>> = Arc::new(Mutex::new(errands.collect()));
+        let stop = cancel.child_token();
         let mut tasks = JoinSet::new();
         for worker in self.workers.drain(..) {
             let errands = Arc::clone(&errands);
             let shared = Arc::clone(&self.shared);
-            tasks.spawn(worker.run_errands(shared, phase, errands, deadline, cancel.clone()));
+            tasks.spawn(worker.run_errands(shared, phase, errands, deadline, stop.clone()));
         }
-        self.join(tasks).await?;
+        self.join(tasks, &stop).await?;
         let left = lock(&errands).pop_front();
         match left {
             None => Ok(()),
@@ -222,10 +224,12 @@ impl Load {
         }
     }
 
-    /// Waits for every worker and takes it back; says what went wrong first.
+    /// Waits for every worker and takes it back; says what went wrong first. A run that has lost a
+    /// client, or cannot record, is lost: the first failure stops the others.
     async fn join(
         &mut self,
         mut tasks: JoinSet<(Worker, Result<(), RecordError>)>,
+        stop: &CancellationToken,
     ) -> Result<(), LoadError> {
         let mut outcome = Ok(());
         while let Some(task) = tasks.join_next().await {
@@ -236,6 +240,9 @@ impl Load {
                 }
                 Err(crash) => Err(crash.into()),
             };
+            if result.is_err() {
+                stop.cancel();
+            }
             outcome = outcome.and(result);
         }
         self.workers.sort_by_key(|worker| worker.process % self.shared.concurrency);

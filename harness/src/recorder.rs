@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use checker::history::{Event, EventType, Process, write_event};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::client::Outcome;
 use crate::workload::Invocation;
@@ -63,6 +63,9 @@ pub enum RecordError {
         /// Why.
         source: Arc<io::Error>,
     },
+    /// The writing thread crashed; the file ends somewhere, perhaps in mid-line.
+    #[error("failed to keep the recorder running")]
+    Crashed,
     /// The recorder has ended; whoever ended it knows why.
     #[error("failed to record an event after the end of the recording")]
     Ended,
@@ -73,14 +76,17 @@ pub enum RecordError {
 pub struct Recorder {
     queue: mpsc::Sender<Entry>,
     clock: Arc<Clock>,
-    failure: watch::Receiver<Option<RecordError>>,
+    end: watch::Receiver<Option<End>>,
 }
+
+/// How the writing thread ended: with so many events in a durable file, or not well.
+type End = Result<u64, RecordError>;
 
 /// The recording as a whole, held by whoever began it.
 #[derive(Debug)]
 pub struct Recording {
     queue: mpsc::Sender<Entry>,
-    done: oneshot::Receiver<Result<u64, RecordError>>,
+    end: watch::Receiver<Option<End>>,
 }
 
 /// An invocation that has been recorded and whose completion has not.
@@ -129,27 +135,20 @@ impl Recorder {
 
     fn begin(path: &Path, file: File) -> Result<(Self, Recording), RecordError> {
         let (queue, entries) = mpsc::channel(QUEUE);
-        let (fail, failure) = watch::channel(None);
-        let (finish, done) = oneshot::channel();
+        let (publish, end) = watch::channel(None);
         let writer = Writer { path: path.into(), file, count: 0, buffer: Vec::new() };
-        // The thread is not joined but answers on `done` as the last thing that it does.
+        // The thread is not joined but publishes its end as the last thing that it does. If it
+        // crashes, the channel ends without one.
         thread::Builder::new()
             .name("recorder".into())
-            .spawn(move || {
-                let result = writer.run(entries);
-                if let Err(error) = &result {
-                    fail.send_replace(Some(error.clone()));
-                }
-                // Nobody waits if the recording was given up; the file is as whole as it can be.
-                let _ = finish.send(result);
-            })
+            .spawn(move || publish.send_replace(Some(writer.run(entries))))
             .map_err(|source| RecordError::Create {
                 path: path.into(),
                 source: Arc::new(source),
             })?;
         let clock = Arc::new(Clock { start: Instant::now(), order: Mutex::new(()) });
-        let recorder = Self { queue: queue.clone(), clock, failure };
-        Ok((recorder, Recording { queue, done }))
+        let recorder = Self { queue: queue.clone(), clock, end: end.clone() };
+        Ok((recorder, Recording { queue, end }))
     }
 
     /// Returns the time since the run began.
@@ -206,18 +205,20 @@ impl Recorder {
 
     /// Waits until the history can no longer be written, and says why; forever if that never comes.
     pub async fn failed(&self) -> RecordError {
-        let mut failure = self.failure.clone();
-        let seen = failure.wait_for(Option::is_some).await;
-        if let Ok(Some(error)) = seen.as_deref() {
-            return error.clone();
+        match wait_for_end(self.end.clone()).await {
+            Err(error) => error,
+            // The writer ended well.
+            Ok(_) => std::future::pending().await,
         }
-        // The writer ended well.
-        std::future::pending().await
     }
 
+    /// Says why the queue takes no more events.
     fn why(&self) -> RecordError {
-        let failure = self.failure.borrow();
-        failure.clone().unwrap_or(RecordError::Ended)
+        match &*self.end.borrow() {
+            Some(Err(error)) => error.clone(),
+            // The writer has been told to end; or it is crashing, of which `failed` tells.
+            Some(Ok(_)) | None => RecordError::Ended,
+        }
     }
 }
 
@@ -259,11 +260,16 @@ impl Recording {
     /// Ends the recording: waits for every open invocation to be completed or dropped, makes the
     /// file durable and returns how many events it holds.
     pub async fn finish(self) -> Result<u64, RecordError> {
-        // After a failure nobody takes the entry, and `done` says what happened.
+        // After a failure nobody takes the entry, and `end` says what happened.
         let _ = self.queue.send(Entry::End).await;
         drop(self.queue);
-        self.done.await.unwrap_or(Err(RecordError::Ended))
+        wait_for_end(self.end).await
     }
+}
+
+async fn wait_for_end(mut end: watch::Receiver<Option<End>>) -> End {
+    let seen = end.wait_for(Option::is_some).await;
+    seen.map_or(None, |end| end.clone()).unwrap_or(Err(RecordError::Crashed))
 }
 
 /// The state of the thread that owns the file.

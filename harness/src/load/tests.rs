@@ -23,10 +23,15 @@ struct Registers {
     values: Arc<Mutex<BTreeMap<String, Value>>>,
     random: ChaCha12Rng,
     is_dead: bool,
+    /// After how many operations the client crashes, if it ever does.
+    crash_after: Option<u64>,
 }
 
 impl Registers {
     fn answer(&mut self, invocation: &Invocation) -> Outcome {
+        if let Some(left) = &mut self.crash_after {
+            *left = left.checked_sub(1).expect("this client is meant to crash");
+        }
         let draw = self.random.random_range(0..10);
         if draw == 0 || self.is_dead {
             return Outcome::Fail { error: "refused".into() };
@@ -83,7 +88,7 @@ fn run(workload: Arc<dyn Workload>, concurrency: usize, rate: f64, is_dead: bool
     let values = Arc::new(Mutex::new(BTreeMap::new()));
     let load = Load::new(workload, &options, recorder, Seed::new(5), |seed, _| {
         let values = Arc::clone(&values);
-        Box::new(Registers { values, random: seed.generator(), is_dead })
+        Box::new(Registers { values, random: seed.generator(), is_dead, crash_after: None })
     });
     Run { _folder: folder, path, load, recording }
 }
@@ -148,6 +153,30 @@ async fn the_rate_is_kept() {
     // A fifth of a second's worth, less what jitter may bring forward; a slow machine takes longer.
     assert!(start.elapsed() > Duration::from_millis(150), "{:?}", start.elapsed());
     run.recording.finish().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_crashes_ends_the_storm_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    let (recorder, recording) = Recorder::create(&path).unwrap();
+    let options =
+        LoadOptions { concurrency: 4, rate: 0.0, operation_timeout: FAR, placements: Vec::new() };
+    let mut count = 0;
+    let mut load =
+        Load::new(Arc::new(Register::new(3)), &options, recorder, Seed::new(5), |seed, _| {
+            count += 1;
+            let values = Arc::default();
+            let crash_after = (count == 2).then_some(10);
+            Box::new(Registers { values, random: seed.generator(), is_dead: false, crash_after })
+        });
+    let never = CancellationToken::new();
+    let driven = tokio::time::timeout(FAR, load.drive(&never)).await.unwrap();
+    assert!(matches!(driven, Err(LoadError::Crashed(_))), "{driven:?}");
+    assert!(!never.is_cancelled(), "the rest of the run is the caller's to end");
+    recording.finish().await.unwrap();
+    let Operations { list, .. } = judge(&path);
+    assert!(list.iter().any(|at| at.outcome == End::Info), "the crashed operation is unknown");
 }
 
 #[tokio::test]

@@ -128,6 +128,36 @@ async fn a_full_disk_is_said() {
     assert!(matches!(recording.finish().await, Err(RecordError::Write { .. })));
 }
 
+#[tokio::test]
+async fn a_writer_that_crashes_is_said() {
+    // A thread that crashes drops both its ends of the channels and says nothing.
+    let (queue, entries) = mpsc::channel(2);
+    let (publish, end) = watch::channel(None);
+    let clock = Arc::new(Clock { start: Instant::now(), order: Mutex::new(()) });
+    let recorder = Recorder { queue: queue.clone(), clock, end: end.clone() };
+    let recording = Recording { queue, end };
+    let crash = async { drop((entries, publish)) };
+    let failed = tokio::time::timeout(DEADLINE, recorder.failed());
+    let (error, ()) = tokio::join!(failed, crash);
+    assert!(matches!(error, Ok(RecordError::Crashed)), "{error:?}");
+    assert!(recorder.invoke(3, &write_of(5)).await.is_err());
+    assert!(matches!(recording.finish().await, Err(RecordError::Crashed)));
+}
+
+#[tokio::test]
+async fn a_recording_that_ends_well_never_fails() {
+    let (_folder, _path, recorder, recording) = new();
+    recorder.remark("note", Value::Null).await.unwrap();
+    assert_eq!(recording.finish().await.unwrap(), 1);
+    let failed = std::pin::pin!(recorder.failed());
+    assert!(poll_once(failed).is_pending());
+}
+
+/// Polls a future once; what it would wait for has happened already if it ever does.
+fn poll_once<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> std::task::Poll<T> {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
+
 #[test]
 fn an_old_history_is_not_written_over() {
     let (_folder, path, ..) = new();
