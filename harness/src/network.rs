@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::Mutex;
 
 use crate::fault::Link;
@@ -48,6 +49,7 @@ struct State {
 impl Network {
     /// Opens every link.
     pub fn open(nodes: BTreeMap<NodeId, Listening>, seed: Seed) -> Result<Self, ProxyError> {
+        raise_descriptor_limit();
         let mut links = BTreeMap::new();
         let mut clients = BTreeMap::new();
         for (&to, listening) in &nodes {
@@ -136,6 +138,17 @@ impl Network {
             }
         }
         result
+    }
+}
+
+/// Lets this process, and the nodes that it starts, open as many files as they may at all. Every
+/// connection through a proxy takes two descriptors of ours besides a client's own, and the usual
+/// soft limit of 1024 is used up by a few hundred clients.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "failed to raise the limit of open files");
     }
 }
 
