@@ -134,11 +134,21 @@ impl Cluster {
             };
             let mut outputs = vec![];
             replica.handle(input, &mut outputs);
+            // What is checked changes with these; but for a commit that the machine is not ready for,
+            // which is looked at when it is.
+            let is_changed = outputs.iter().any(|output| {
+                matches!(
+                    output,
+                    Output::Persist(_) | Output::Apply { .. } | Output::RoleChanged { .. }
+                )
+            });
             for output in outputs {
                 story.extend(describe::output(id, &output));
                 self.carry_out(id, output, &mut inputs, story);
             }
-            self.check_invariants();
+            if is_changed {
+                self.check_invariants(id);
+            }
         }
     }
 
@@ -236,33 +246,24 @@ impl Cluster {
         !batches.is_empty()
     }
 
-    /// Checks what must hold across the nodes at every moment (Raft Figure 3).
-    fn check_invariants(&mut self) {
-        for (&id, node) in &self.nodes {
-            let Some(replica) = &node.replica else {
-                continue;
-            };
-            if replica.role() == Role::Leader {
-                let leader = *self.leaders.entry(replica.term()).or_insert(id);
-                assert_eq!(leader, id, "Election Safety in term {}", replica.term());
-            }
-            let committed = replica.commit_index().0 as usize;
-            for entry in &replica.log()[..committed] {
-                let known = self.committed.entry(entry.index).or_insert_with(|| entry.clone());
-                assert_eq!(known, entry, "State Machine Safety at {} on {id}", entry.index);
-            }
+    /// Checks what must hold across the nodes at every moment (Raft Figure 3), of a node that has
+    /// just handled something; nothing changed at the others.
+    fn check_invariants(&mut self, id: NodeId) {
+        let Some(replica) = self.nodes.get(&id).and_then(|node| node.replica.as_ref()) else {
+            return;
+        };
+        if replica.role() == Role::Leader {
+            let leader = *self.leaders.entry(replica.term()).or_insert(id);
+            assert_eq!(leader, id, "Election Safety in term {}", replica.term());
         }
-        self.check_log_matching();
-    }
-
-    fn check_log_matching(&self) {
-        let logs: Vec<&[Entry]> =
-            self.nodes.values().filter_map(|node| Some(node.replica.as_ref()?.log())).collect();
-        for (nth, left) in logs.iter().enumerate() {
-            for right in &logs[nth + 1..] {
-                let agree = left.iter().zip(*right).rposition_agreeing();
-                assert_eq!(left[..agree], right[..agree], "Log Matching");
-            }
+        let committed = replica.commit_index().0 as usize;
+        for entry in &replica.log()[..committed] {
+            let known = self.committed.entry(entry.index).or_insert_with(|| entry.clone());
+            assert_eq!(known, entry, "State Machine Safety at {} on {id}", entry.index);
+        }
+        for other in self.nodes.values().filter_map(|node| node.replica.as_ref()) {
+            let agree = replica.log().iter().zip(other.log()).rposition_agreeing();
+            assert_eq!(replica.log()[..agree], other.log()[..agree], "Log Matching");
         }
     }
 }
