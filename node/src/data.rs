@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::parse::{self, Place, SyntaxError};
+use crate::storage;
 
 const LOCK: &str = "lock";
 const IDENTITY: &str = "identity.yaml";
@@ -95,7 +96,8 @@ pub enum DataError {
         /// The folder.
         path: PathBuf,
     },
-    /// There is an identity but no log: the node once ran here, and what it knew is gone.
+    /// There is an identity but no segment of the log, of which the first was durable before the
+    /// identity was written: the node once ran here, and what it knew is gone.
     #[error(
         "{} has lost its log; a node that forgot its vote can break its cluster's promise: \
          restore the log",
@@ -132,7 +134,7 @@ impl DataFolder {
                     cluster: identity.cluster,
                 });
             }
-            if fs::read_dir(&log).map_err(access("read", &log))?.next().is_none() {
+            if !storage::holds_log(&log).map_err(access("read", &log))? {
                 return Err(DataError::LogGone { path: path.to_owned() });
             }
         }

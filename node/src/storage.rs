@@ -24,6 +24,11 @@
 //! The log is compacted by removing whole segments from the front once a snapshot stands for them;
 //! headers number segments and records for that.
 
+use std::io;
+use std::path::Path;
+
+use disk::Disk;
+
 mod disk;
 mod record;
 mod recovery;
@@ -41,6 +46,12 @@ pub(crate) use recovery::Recovered;
 pub(crate) use wal::{Options, Wal};
 pub(crate) use worker::Storage;
 
+/// Returns whether a folder holds any segment of a log. Other names in it mean nothing.
+pub(crate) fn holds_log(folder: &Path) -> io::Result<bool> {
+    let names = Folder(folder.to_owned()).list()?;
+    Ok(names.iter().any(|name| segment::number(name).is_some()))
+}
+
 /// Why the log cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -52,7 +63,7 @@ pub enum StorageError {
         /// On which file of the log's folder.
         file: String,
         /// What the operating system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Something that was durable is gone or changed.
     #[error("{file} is damaged at byte {offset}: {damage}")]

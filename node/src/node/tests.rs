@@ -334,4 +334,7 @@ async fn what_cannot_work_is_refused_in_one_line() {
     std::fs::write(&identity, "cluster: storm\nid: 1\n").unwrap();
     std::fs::remove_file(segment(&config)).unwrap();
     check_refusal(&same_data, EXIT_DAMAGED, "has lost its log").await;
+    // A segment that a crash left half made is no log either.
+    std::fs::write(segment(&config).with_file_name("0000000000000002.wal.new"), "").unwrap();
+    check_refusal(&same_data, EXIT_DAMAGED, "has lost its log").await;
 }

@@ -66,11 +66,11 @@ pub(super) fn recover<D: Disk>(disk: &mut D) -> Result<Reopened<D::File>, Storag
     Ok(Reopened { recovered, tail })
 }
 
-/// Returns the segments' numbers, ascending, and removes one that a crash left half made.
+/// Returns the segments' numbers, ascending, and removes those that a crash left half made.
+/// What else is in the folder is not ours to touch.
 fn list_segments<D: Disk>(disk: &mut D) -> Result<Vec<u64>, StorageError> {
     let names = disk.list().map_err(access("list", "the log's folder"))?;
-    let unfinished = names.iter().filter(|name| name.ends_with(segment::UNFINISHED));
-    for name in unfinished {
+    for name in names.iter().filter(|name| segment::is_unfinished(name)) {
         disk.remove(name).map_err(access("remove", name))?;
     }
     let mut segments: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();

@@ -11,7 +11,7 @@ const _: () = assert!(HEADER.is_multiple_of(ALIGNMENT));
 
 const SUFFIX: &str = ".wal";
 /// A segment in the making, which a crash may leave.
-pub(super) const UNFINISHED: &str = ".new";
+const UNFINISHED: &str = ".new";
 
 /// What a segment's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,16 @@ pub(super) struct Contents {
 /// Returns the name of a segment's file.
 pub(super) fn name(segment: u64) -> String {
     format!("{segment:016x}{SUFFIX}")
+}
+
+/// Returns the name of a segment's file while it is made.
+pub(super) fn unfinished_name(segment: u64) -> String {
+    name(segment) + UNFINISHED
+}
+
+/// Returns whether this is the name of a segment in the making.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    name.strip_suffix(UNFINISHED).is_some_and(|name| number(name).is_some())
 }
 
 /// Returns the segment's number if this is the name of one.

@@ -147,7 +147,7 @@ fn damage_to_what_was_durable_is_refused() {
 #[test]
 fn damage_to_a_segment_that_is_not_the_last_is_refused() {
     let disk = example_disk(128);
-    let names = disk::Disk::list(&disk).unwrap();
+    let names = disk.list().unwrap();
     let segments: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();
     assert!(segments.len() >= 3, "{segments:?}");
     for &segment in &segments[..segments.len() - 1] {
@@ -206,10 +206,25 @@ fn a_record_larger_than_a_segment_gets_a_larger_one() {
 fn a_segment_left_half_made_is_removed() {
     let disk = Simulated::default();
     open(&disk, 128).unwrap();
-    let unfinished = format!("{}{}", segment::name(2), segment::UNFINISHED);
-    disk::Disk::create(&mut disk.clone(), &unfinished).unwrap();
+    for name in [&segment::unfinished_name(2), "notes.new"] {
+        disk.clone().create(name).unwrap();
+    }
     open(&disk, 128).unwrap();
-    assert_eq!(disk::Disk::list(&disk).unwrap(), [segment::name(1)]);
+    assert_eq!(disk.list().unwrap(), [&segment::name(1), "notes.new"]);
+}
+
+#[test]
+fn only_a_segment_makes_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, is_log) in [
+        ("lost+found", false),
+        ("0000000000000002.wal.new", false),
+        ("1.wal", false),
+        ("0000000000000002.wal", true),
+    ] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+        assert_eq!(holds_log(folder.path()).unwrap(), is_log, "{name}");
+    }
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn create<D: Disk>(
     record: usize,
 ) -> Result<Segment<D::File>, StorageError> {
     let name = segment::name(header.segment);
-    let unfinished = format!("{name}{}", segment::UNFINISHED);
+    let unfinished = segment::unfinished_name(header.segment);
     let capacity = options.segment_size.max(HEADER + record);
     let mut image = vec![0; capacity];
     image[..HEADER].copy_from_slice(&header.encode());
