@@ -86,6 +86,9 @@ pub enum Damage {
     /// The header does not name this segment, or its checksum fails.
     #[error("the segment's header is not valid")]
     Header,
+    /// The file is shorter or longer than it was made; a segment that has its name was whole.
+    #[error("the file has not the length that its header names")]
+    Length,
     /// The segments before this one held more or fewer records than it was told.
     #[error("records are missing before this segment")]
     Lost,

@@ -53,7 +53,7 @@ pub(super) fn recover<D: Disk>(disk: &mut D) -> Result<Reopened<D::File>, Storag
         let name = segment::name(segment);
         let mut file = disk.open(&name).map_err(access("open", &name))?;
         let image = file.read().map_err(access("read", &name))?;
-        Header { segment, records_before: recovered.records }.check(&image)?;
+        Header::check(segment, recovered.records, &image)?;
         let is_last = place + 1 == segments.len();
         let contents = segment::read(segment, &image, is_last)?;
         recovered.replay(segment, &contents)?;

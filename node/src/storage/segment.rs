@@ -4,8 +4,8 @@ use super::record::{self, ALIGNMENT, Found, Record};
 use super::{Damage, StorageError};
 
 /// Begins every segment; the last byte is the version of the format.
-const MAGIC: [u8; 8] = *b"STORMWA\x01";
-/// Magic, segment number, records before this segment, checksum, zeros.
+const MAGIC: [u8; 8] = *b"STORMWA\x02";
+/// Magic, segment number, records before this segment, bytes of the segment, checksum.
 pub(super) const HEADER: usize = 32;
 const _: () = assert!(HEADER.is_multiple_of(ALIGNMENT));
 
@@ -20,6 +20,8 @@ pub(super) struct Header {
     pub(super) segment: u64,
     /// How many records the segments before it hold.
     pub(super) records_before: u64,
+    /// Bytes of the segment's file, from the first moment that it has its name.
+    pub(super) capacity: usize,
 }
 
 /// The records of a segment and what follows them.
@@ -63,25 +65,45 @@ impl Header {
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..16].copy_from_slice(&self.segment.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.records_before.to_le_bytes());
-        let crc = crc32c::crc32c(&bytes[..24]);
-        bytes[24..28].copy_from_slice(&crc.to_le_bytes());
+        let capacity = u32::try_from(self.capacity).expect("a segment is smaller than 4 GiB");
+        bytes[24..28].copy_from_slice(&capacity.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..28]);
+        bytes[28..].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
-    /// Checks that a segment's file begins with this header.
-    pub(super) fn check(self, image: &[u8]) -> Result<(), StorageError> {
-        let damaged = |damage| damaged(self.segment, 0, damage);
-        let found = image.get(..HEADER).ok_or_else(|| damaged(Damage::Header))?;
-        if found == self.encode() {
-            return Ok(());
+    /// Checks that a segment's file begins with the header of this segment, after so many records,
+    /// and is as long as it says.
+    pub(super) fn check(
+        segment: u64,
+        records_before: u64,
+        image: &[u8],
+    ) -> Result<(), StorageError> {
+        let damaged = |damage| damaged(segment, 0, damage);
+        let found = Self::decode(image).filter(|found| found.segment == segment);
+        let found = found.ok_or_else(|| damaged(Damage::Header))?;
+        if found.records_before != records_before {
+            return Err(damaged(Damage::Lost));
         }
+        if found.capacity != image.len() {
+            return Err(damaged(Damage::Length));
+        }
+        Ok(())
+    }
+
+    /// Returns what a sound header says.
+    fn decode(image: &[u8]) -> Option<Self> {
+        let bytes: &[u8; HEADER] = image.first_chunk()?;
         let word = |at: usize| {
-            u64::from_le_bytes(found[at..at + 8].try_into().expect("the slice has eight bytes"))
+            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("the slice has eight bytes"))
         };
-        let claimed = Self { segment: word(8), records_before: word(16) };
-        // A sound header that counts otherwise tells of records that are gone.
-        let sound = found == claimed.encode() && claimed.segment == self.segment;
-        Err(damaged(if sound { Damage::Lost } else { Damage::Header }))
+        let capacity = bytes[24..28].try_into().expect("the slice has four bytes");
+        let header = Self {
+            segment: word(8),
+            records_before: word(16),
+            capacity: u32::from_le_bytes(capacity) as usize,
+        };
+        (header.encode() == *bytes).then_some(header)
     }
 }
 

@@ -145,6 +145,23 @@ fn damage_to_what_was_durable_is_refused() {
 }
 
 #[test]
+fn a_segment_that_is_cut_short_or_longer_is_refused() {
+    let disk = example_disk(1024);
+    let name = segment::name(1);
+    let image = disk.bytes(&name);
+    // Where it is cut, what is left is a header and whole records.
+    let shorter = image[..end_of(&example()[..1])].to_vec();
+    let longer = [&image[..], &[0; 8]].concat();
+    for bytes in [shorter, longer] {
+        let opened = open(&disk.with(&name, bytes), 1024);
+        assert!(
+            matches!(opened, Err(StorageError::Damaged { damage: Damage::Length, .. })),
+            "{opened:?}"
+        );
+    }
+}
+
+#[test]
 fn damage_to_a_segment_that_is_not_the_last_is_refused() {
     let disk = example_disk(128);
     let names = disk.list().unwrap();

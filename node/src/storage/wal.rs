@@ -52,7 +52,10 @@ impl<D: Disk> Wal<D> {
         let Reopened { recovered, tail } = recovery::recover(&mut disk)?;
         let tail = match tail {
             Some(tail) => tail,
-            None => create(&mut disk, Header { segment: 1, records_before: 0 }, &options, 0)?,
+            None => {
+                let capacity = options.segment_size;
+                create(&mut disk, Header { segment: 1, records_before: 0, capacity })?
+            }
         };
         let records = recovered.records;
         Ok((Self { disk, options, tail, records, buffer: Vec::new() }, recovered))
@@ -67,12 +70,12 @@ impl<D: Disk> Wal<D> {
             if self.tail.end + self.buffer.len() + size > self.tail.capacity {
                 // Whatever is in the old segment is durable before the new one exists (S2).
                 self.flush()?;
-                self.tail = create(
-                    &mut self.disk,
-                    Header { segment: self.tail.number + 1, records_before: self.records },
-                    &self.options,
-                    size,
-                )?;
+                let header = Header {
+                    segment: self.tail.number + 1,
+                    records_before: self.records,
+                    capacity: self.options.segment_size.max(HEADER + size),
+                };
+                self.tail = create(&mut self.disk, header)?;
             }
             let place = Place {
                 segment: self.tail.number,
@@ -100,17 +103,11 @@ impl<D: Disk> Wal<D> {
     }
 }
 
-/// Makes a segment with room for a record of the given size. It gets its name only when all of it
-/// is durable, so a segment that is found is whole.
-fn create<D: Disk>(
-    disk: &mut D,
-    header: Header,
-    options: &Options,
-    record: usize,
-) -> Result<Segment<D::File>, StorageError> {
-    let name = segment::name(header.segment);
-    let unfinished = segment::unfinished_name(header.segment);
-    let capacity = options.segment_size.max(HEADER + record);
+/// Makes a segment. It gets its name only when all of it is durable, so a segment that is found is
+/// whole.
+fn create<D: Disk>(disk: &mut D, header: Header) -> Result<Segment<D::File>, StorageError> {
+    let Header { segment: number, capacity, .. } = header;
+    let (name, unfinished) = (segment::name(number), segment::unfinished_name(number));
     let mut image = vec![0; capacity];
     image[..HEADER].copy_from_slice(&header.encode());
     let mut file = disk.create(&unfinished).map_err(access("create", &unfinished))?;
@@ -118,7 +115,7 @@ fn create<D: Disk>(
     file.sync().map_err(access("sync", &unfinished))?;
     disk.rename(&unfinished, &name).map_err(access("name", &name))?;
     disk.sync_names().map_err(access("sync the folder of", &name))?;
-    Ok(Segment { number: header.segment, file, capacity, end: HEADER })
+    Ok(Segment { number, file, capacity, end: HEADER })
 }
 
 /// Says what was tried on which file when the operating system refuses.
