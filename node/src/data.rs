@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! lock            held for as long as the node runs
-//! identity.yaml   cluster and node that the folder belongs to
+//! identity.yaml   cluster and node that the folder belongs to, and the cluster's members
 //! wal/            the log
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,9 @@ pub(crate) struct Identity {
     pub(crate) cluster: String,
     /// The node's id.
     pub(crate) id: u64,
+    /// The ids of all nodes of the cluster. A majority of other nodes than these could commit what
+    /// contradicts what these committed.
+    pub(crate) members: BTreeSet<u64>,
 }
 
 /// Why a data folder cannot be used. All but one are for the operator to put right in the
@@ -79,6 +83,22 @@ pub enum DataError {
         id: u64,
         /// Its cluster.
         cluster: String,
+    },
+    /// The cluster had other members when the node began.
+    #[error(
+        "`peers`: the data in {} is that of a cluster of {}, not of {}; who is in a cluster cannot \
+         change: restore `peers`, or begin a new cluster with new folders",
+        path.display(),
+        describe_nodes(found),
+        describe_nodes(members)
+    )]
+    Members {
+        /// The folder.
+        path: PathBuf,
+        /// The members that it was begun with.
+        found: BTreeSet<u64>,
+        /// The members that the configuration names.
+        members: BTreeSet<u64>,
     },
     /// The identity cannot be read.
     #[error("`data`: {}:{place} does not say whose folder it is: {source}; restore it", path.display())]
@@ -125,13 +145,20 @@ impl DataFolder {
                 Err(error) => return Err(access("read", &file)(error)),
             };
         if let Some(found) = &found {
-            if *found != identity {
+            if (&found.cluster, found.id) != (&identity.cluster, identity.id) {
                 return Err(DataError::Foreign {
                     path: path.to_owned(),
                     found_id: found.id,
                     found_cluster: found.cluster.clone(),
                     id: identity.id,
                     cluster: identity.cluster,
+                });
+            }
+            if found.members != identity.members {
+                return Err(DataError::Members {
+                    path: path.to_owned(),
+                    found: found.members.clone(),
+                    members: identity.members,
                 });
             }
             if !storage::holds_log(&log).map_err(access("read", &log))? {
@@ -176,6 +203,11 @@ impl DataFolder {
             None => Ok(()),
         }
     }
+}
+
+fn describe_nodes(ids: &BTreeSet<u64>) -> String {
+    let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
+    format!("{} {}", if ids.len() == 1 { "node" } else { "nodes" }, ids.join(", "))
 }
 
 fn lock(folder: &Path) -> Result<File, DataError> {

@@ -125,7 +125,11 @@ pub(crate) async fn run(
     listeners: Listeners,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    let identity = Identity { cluster: config.cluster.clone(), id: config.id.0 };
+    let identity = Identity {
+        cluster: config.cluster.clone(),
+        id: config.id.0,
+        members: config.peers.keys().map(|id| id.0).collect(),
+    };
     let mut data = DataFolder::open(&config.data, identity)?;
     let folder = data.log();
     let broken = |source| NodeError::Storage { folder: folder.clone(), source };

@@ -318,6 +318,11 @@ async fn what_cannot_work_is_refused_in_one_line() {
     check_refusal(&other_node, EXIT_USAGE, "belongs to node 1 of cluster `storm`").await;
     let other_cluster = Config { cluster: "calm".to_owned(), ..same_data.clone() };
     check_refusal(&other_cluster, EXIT_USAGE, "not to node 1 of cluster `calm`").await;
+    let mut other_members = same_data.clone();
+    other_members.peers.insert(NodeId(4), PeerAddress::parse("127.0.0.1:1").unwrap());
+    let said =
+        "is that of a cluster of node 1, not of nodes 1, 4; who is in a cluster cannot change";
+    check_refusal(&other_members, EXIT_USAGE, said).await;
     // Even root cannot make a folder under a file.
     let nowhere = Config { data: segment(&config).join("data"), ..other };
     check_refusal(&nowhere, EXIT_USAGE, "`data`: failed to create").await;
@@ -331,7 +336,7 @@ async fn what_cannot_work_is_refused_in_one_line() {
     check_refusal(&same_data, EXIT_USAGE, "does not say whose folder it is").await;
     std::fs::remove_file(&identity).unwrap();
     check_refusal(&same_data, EXIT_USAGE, "holds a log but no identity.yaml").await;
-    std::fs::write(&identity, "cluster: storm\nid: 1\n").unwrap();
+    std::fs::write(&identity, "cluster: storm\nid: 1\nmembers: [1]\n").unwrap();
     std::fs::remove_file(segment(&config)).unwrap();
     check_refusal(&same_data, EXIT_DAMAGED, "has lost its log").await;
     // A segment that a crash left half made is no log either.
