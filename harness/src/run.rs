@@ -258,7 +258,7 @@ impl Storm<'_> {
             concurrency: usize::try_from(self.plan.concurrency).unwrap_or(usize::MAX),
             rate: self.plan.rate,
             operation_timeout: self.plan.operation_timeout,
-            placements: vec![],
+            placements: self.plan.client_placements(),
         };
         let endpoints: Vec<Endpoint> = self
             .cluster
