@@ -29,6 +29,9 @@ const STREAM_MAX: usize = 16;
 const CONNECT_MAX: Duration = Duration::from_millis(500);
 /// Between attempts, from the first to the last; a healed link is found again within the latter.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
+/// A stream that lives for so long works. One that was accepted may still end at once: the peer may be
+/// about to stop, or a stranger may listen there.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
 /// A connection is asked for a sign of life this often, …
 const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(500);
 /// … and given up when none comes for so long: well beyond a slow link's round trip.
@@ -59,16 +62,16 @@ impl Link {
         let mut backoff = BACKOFF.0;
         loop {
             match self.connect().await {
-                Ok(client) => {
-                    info!(peer = self.to.0, address = %self.address, "connected");
-                    backoff = BACKOFF.0;
-                    match self.deliver(client, outbox).await {
-                        Broken::ByPeer(status) => {
-                            info!(peer = self.to.0, error = %status.message(), "connection lost");
-                        }
-                        Broken::QueueClosed => return,
+                Ok(client) => match self.deliver(client, outbox).await {
+                    Broken::Settled(status) => {
+                        info!(peer = self.to.0, error = %status.message(), "connection lost");
+                        backoff = BACKOFF.0;
                     }
-                }
+                    Broken::Unsettled(status) => {
+                        debug!(peer = self.to.0, error = %status.message(), "connection refused");
+                    }
+                    Broken::QueueClosed => return,
+                },
                 Err(error) => {
                     debug!(peer = self.to.0, error = %crate::describe(&error), "not reachable");
                 }
@@ -100,16 +103,23 @@ impl Link {
     ) -> Broken {
         let (stream, messages) = mpsc::channel(STREAM_MAX);
         let mut call = std::pin::pin!(client.deliver(ReceiverStream::new(messages)));
+        let mut settling = std::pin::pin!(sleep(SETTLED_AFTER));
+        let mut is_settled = false;
         loop {
             let message = tokio::select! {
-                ended = &mut call => return Broken::by_peer(ended),
+                ended = &mut call => return Broken::by_peer(ended, is_settled),
+                () = &mut settling, if !is_settled => {
+                    is_settled = true;
+                    info!(peer = self.to.0, address = %self.address, "connected");
+                    continue;
+                }
                 message = outbox.recv() => match message {
                     Some(message) => self.envelope(message),
                     None => return Broken::QueueClosed,
                 },
             };
             tokio::select! {
-                ended = &mut call => return Broken::by_peer(ended),
+                ended = &mut call => return Broken::by_peer(ended, is_settled),
                 // The receiving half lives in the call, whose end the other branch sees.
                 sent = stream.send(message) => sent.unwrap_or_default(),
             }
@@ -128,13 +138,17 @@ impl Link {
 
 /// Why a stream ended.
 enum Broken {
-    ByPeer(tonic::Status),
+    /// The peer or the link ended one that worked.
+    Settled(tonic::Status),
+    /// The peer or the link ended one that never worked.
+    Unsettled(tonic::Status),
     QueueClosed,
 }
 
 impl Broken {
-    fn by_peer<T>(ended: Result<T, tonic::Status>) -> Self {
-        Self::ByPeer(ended.err().unwrap_or_else(|| tonic::Status::ok("the peer ended the stream")))
+    fn by_peer<T>(ended: Result<T, tonic::Status>, is_settled: bool) -> Self {
+        let status = ended.err().unwrap_or_else(|| tonic::Status::ok("the peer ended the stream"));
+        if is_settled { Self::Settled(status) } else { Self::Unsettled(status) }
     }
 }
 
@@ -144,4 +158,41 @@ enum ConnectError {
     Transport(#[from] tonic::transport::Error),
     #[error("failed to connect in time")]
     Mute(#[from] tokio::time::error::Elapsed),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_that_hangs_up_is_tried_less_and_less_often() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let link = Link {
+            cluster: "storm".to_owned(),
+            from: NodeId(1),
+            to: NodeId(2),
+            address: PeerAddress::parse(&address).unwrap(),
+        };
+        let (_sender, outbox) = mpsc::channel(OUTBOX_MAX);
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(link.run(outbox, stop.clone()));
+
+        // Ten connections are five attempts at the least, for the transport may connect a second time
+        // by itself. Between those lie 50, 100, 200 and 400 ms; the first pause may have begun before
+        // the clock.
+        drop(listener.accept().await.unwrap());
+        let since = Instant::now();
+        for _ in 1..10 {
+            drop(listener.accept().await.unwrap());
+        }
+        let elapsed = since.elapsed();
+        assert!(elapsed >= Duration::from_millis(700), "{elapsed:?}");
+        stop.cancel();
+        running.await.unwrap();
+    }
 }
