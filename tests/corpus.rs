@@ -22,16 +22,8 @@ struct Row {
 impl Row {
     fn parse(line: &str) -> Self {
         let fields: Vec<&str> = line.split('\t').collect();
-        let [
-            file,
-            format,
-            model,
-            initial,
-            nil_read,
-            failed_cas,
-            linearizable,
-            _origin,
-        ] = fields[..]
+        let [file, format, model, initial, nil_read, failed_cas, linearizable, _origin] =
+            fields[..]
         else {
             panic!("a row has eight fields: {line}");
         };
@@ -55,14 +47,8 @@ impl Row {
             one => &[one],
         };
         let with = |failed_cas: &str| {
-            let mut flags = vec![
-                "--format",
-                &self.format,
-                "--model",
-                &self.model,
-                "--initial",
-                &self.initial,
-            ];
+            let mut flags =
+                vec!["--format", &self.format, "--model", &self.model, "--initial", &self.initial];
             if self.nil_read != "-" {
                 flags.extend(["--nil-read", &self.nil_read]);
             }
@@ -79,34 +65,18 @@ fn histories() -> &'static Path {
 
 fn rows() -> Vec<Row> {
     let table = fs::read_to_string(histories().join("verdicts.tsv")).expect("the table is there");
-    table
-        .lines()
-        .skip(1)
-        .filter(|line| !line.is_empty())
-        .map(Row::parse)
-        .collect()
+    table.lines().skip(1).filter(|line| !line.is_empty()).map(Row::parse).collect()
 }
 
 fn stormproof_check(flags: &[String], files: &[String]) -> (Option<i32>, Vec<Value>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stormproof"));
-    command
-        .current_dir(histories())
-        .arg("check")
-        .arg("--json")
-        .args(flags)
-        .args(files);
+    command.current_dir(histories()).arg("check").arg("--json").args(flags).args(files);
     let output = command.output().expect("the binary starts");
     let stdout = String::from_utf8(output.stdout).expect("reports are UTF-8");
-    let reports: Vec<Value> = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("a report is JSON"))
-        .collect();
+    let reports: Vec<Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).expect("a report is JSON")).collect();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(
-        reports.len(),
-        files.len(),
-        "{command:?} says of every file what it is:\n{stderr}"
-    );
+    assert_eq!(reports.len(), files.len(), "{command:?} says of every file what it is:\n{stderr}");
     (output.status.code(), reports)
 }
 
@@ -115,19 +85,12 @@ fn every_history_is_judged_as_the_table_says() {
     let mut groups: BTreeMap<(Vec<String>, bool), Vec<String>> = BTreeMap::new();
     for row in rows() {
         for flags in row.flags() {
-            groups
-                .entry((flags, row.is_linearizable))
-                .or_default()
-                .push(row.file.clone());
+            groups.entry((flags, row.is_linearizable)).or_default().push(row.file.clone());
         }
     }
     assert!(groups.len() >= 10, "the table was read: {}", groups.len());
     for ((flags, is_linearizable), files) in groups {
-        let (verdict, code) = if is_linearizable {
-            ("linearizable", 0)
-        } else {
-            ("violation", 1)
-        };
+        let (verdict, code) = if is_linearizable { ("linearizable", 0) } else { ("violation", 1) };
         let (status, reports) = stormproof_check(&flags, &files);
         for (file, report) in files.iter().zip(&reports) {
             let repeat = format!("stormproof check {} histories/{file}", flags.join(" "));
@@ -154,10 +117,7 @@ fn formats_are_told_from_the_content() {
 fn every_history_has_a_row() {
     let mut listed: Vec<String> = rows().into_iter().map(|row| row.file).collect();
     let mut found = Vec::new();
-    for folder in fs::read_dir(histories())
-        .expect("the corpus is there")
-        .flatten()
-    {
+    for folder in fs::read_dir(histories()).expect("the corpus is there").flatten() {
         let folder = folder.path();
         for file in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let file = file.path();

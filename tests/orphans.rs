@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::stormproof::{
-    addresses_of, describe, is_listening, processes_of, run_folder, start_run, wait_for,
+    addresses_of, describe, is_listening, processes_of, run_folder, start_run, stormproof, wait_for,
 };
 
 const NODES: usize = 3;
@@ -46,6 +46,9 @@ fn nothing_outlives(signal: Signal, code: Option<i32>) {
     wait_for("the end of every listener", || {
         addresses.iter().all(|&address| !is_listening(address)).then_some(())
     });
+    // Whatever the end, what the clients saw until then can be judged.
+    let judged = stormproof(&["check", storm.folder.to_str().unwrap()]);
+    assert_eq!(judged.status.code(), Some(0), "{}", describe(&judged));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::stormproof::{describe, processes_of, run_folder, stormproof};
+use crate::stormproof::{
+    addresses_of, describe, is_listening, processes_of, run_folder, stormproof,
+};
 
 /// A run and what it left in its folder.
 struct Run {
@@ -25,6 +27,8 @@ fn run(arguments: &[&str]) -> Run {
     }
     let verdict = fs::read_to_string(folder.join("verdict.json")).unwrap();
     assert!(processes_of(&folder).is_empty(), "nodes outlived the run");
+    let listening = addresses_of(&folder).into_iter().find(|&address| is_listening(address));
+    assert_eq!(listening, None, "somebody still listens");
     Run { output, verdict: serde_json::from_str(&verdict).unwrap(), _store: store }
 }
 
