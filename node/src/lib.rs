@@ -148,10 +148,12 @@ fn start_log() {
 fn exit_code(error: &NodeError) -> u8 {
     match error {
         NodeError::Data(DataError::LogGone { .. })
-        | NodeError::Storage { source: StorageError::Damaged { .. }, .. }
+        | NodeError::Open { source: StorageError::Damaged { .. }, .. }
         | NodeError::Recovered(_) => EXIT_DAMAGED,
-        NodeError::Listen { .. } | NodeError::Data(_) => EXIT_USAGE,
-        NodeError::Storage { source: StorageError::Access { .. }, .. }
+        NodeError::Listen { .. }
+        | NodeError::Data(_)
+        | NodeError::Open { source: StorageError::Access { .. }, .. } => EXIT_USAGE,
+        NodeError::Storage { .. }
         | NodeError::Driver(_)
         | NodeError::Serve(_)
         | NodeError::System { .. }

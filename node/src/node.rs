@@ -22,7 +22,7 @@ use proto::raft::raft_server::RaftServer;
 use raft::{Limits, NodeId, Replica};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -41,7 +41,7 @@ use crate::storage::{self, Folder, Recovered, Storage, StorageError, Wal};
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// … and closes it when none comes for so long.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long connections may take to say goodbye when the node stops.
+/// How long connections may take to say goodbye when the node stops, and the disk to finish.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
 /// Why a node could not start, or had to stop.
@@ -60,7 +60,15 @@ pub enum NodeError {
     /// The data folder is of no use.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The log cannot be read or written.
+    /// The log cannot be opened.
+    #[error("`data`: failed to open the log in {}", folder.display())]
+    Open {
+        /// The log's folder.
+        folder: std::path::PathBuf,
+        /// What is wrong.
+        source: StorageError,
+    },
+    /// The log can no longer be written.
     #[error("the log in {}", folder.display())]
     Storage {
         /// The log's folder.
@@ -132,9 +140,8 @@ pub(crate) async fn run(
     };
     let mut data = DataFolder::open(&config.data, identity)?;
     let folder = data.log();
-    let broken = |source| NodeError::Storage { folder: folder.clone(), source };
-    let (wal, recovered) =
-        Wal::open(Folder(folder.clone()), storage::Options::default()).map_err(broken)?;
+    let (wal, recovered) = Wal::open(Folder(folder.clone()), storage::Options::default())
+        .map_err(|source| NodeError::Open { folder: folder.clone(), source })?;
     data.identify(recovered.records)?;
     report_recovery(&config, &recovered);
 
@@ -180,12 +187,15 @@ pub(crate) async fn run(
         result = result.and(ended).and(if unasked { Err(NodeError::Ended) } else { Ok(()) });
         stop.cancel();
     }
-    // The driver is gone and with it the sender of writes, so the thread ends.
-    match thread.join() {
-        Ok(Ok(())) => {}
+    // The driver is gone and with it the sender of writes, so the thread ends, unless the disk hangs.
+    // What it then still has to write was promised to nobody.
+    match timeout(GOODBYE_MAX, spawn_blocking(|| thread.join())).await {
+        Ok(Ok(Ok(Ok(())))) => {}
         // The driver only knows that the thread ended; the thread knows why.
-        Ok(Err(failure)) => result = Err(broken(failure)),
-        Err(_) => result = Err(NodeError::StoragePanicked),
+        Ok(Ok(Ok(Err(source)))) => result = Err(NodeError::Storage { folder, source }),
+        Ok(Ok(Err(_))) => result = Err(NodeError::StoragePanicked),
+        Ok(Err(error)) => result = result.and(Err(NodeError::Panicked(error))),
+        Err(_) => warn!(node = config.id.0, "the disk does not answer"),
     }
     info!(node = config.id.0, "stopped");
     result

@@ -67,8 +67,16 @@ pub(crate) async fn drive<C: Core>(
                 }
             }
         }
-        for effect in effects.drain(..) {
-            channels.carry_out(effect).await?;
+        let carrying_out = async {
+            for effect in effects.drain(..) {
+                channels.carry_out(effect).await?;
+            }
+            Ok(())
+        };
+        // A disk that hangs takes no more writes; it must not keep the node from stopping.
+        match stop.run_until_cancelled(carrying_out).await {
+            Some(carried_out) => carried_out?,
+            None => return Ok(()),
         }
     }
 }
@@ -89,5 +97,49 @@ impl Channels {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft::{Input, Output};
+
+    use super::*;
+    use crate::driver::{Options, Standing};
+
+    /// A core that wants two things written whenever it is asked.
+    struct Writer;
+
+    impl Core for Writer {
+        fn handle(&mut self, _: Input, outputs: &mut Vec<Output>) {
+            let (hard_state, truncate_from) = (None, None);
+            let write = Write { id: WriteId(1), hard_state, truncate_from, entries: vec![] };
+            outputs.extend([Output::Persist(write.clone()), Output::Persist(write)]);
+        }
+
+        fn standing(&self) -> Standing {
+            unimplemented!("nobody asks how it stands")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_does_not_keep_the_driver_from_stopping() {
+        let (_to_inbox, inbox) = mpsc::channel(1);
+        let (_to_intake, intake) = mpsc::channel(1);
+        let (writes, queue) = mpsc::channel(1);
+        let (_durable, persisted) = watch::channel(WriteId(0));
+        let outboxes = BTreeMap::new();
+        let channels = Channels { inbox, intake, writes, persisted, outboxes };
+        let driver = Driver::new(Writer, Options { id: NodeId(1), reads_locally: false });
+        let stop = CancellationToken::new();
+        let driving = tokio::spawn(drive(driver, channels, Duration::from_millis(1), stop.clone()));
+
+        // The first write fills the queue, so the driver waits with the second.
+        while queue.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(30), driving).await;
+        ended.expect("the driver still waits for the disk").unwrap().unwrap();
     }
 }

@@ -339,6 +339,10 @@ async fn what_cannot_work_is_refused_in_one_line() {
     std::fs::write(&identity, "cluster: storm\nid: 1\nmembers: [1]\n").unwrap();
     std::fs::remove_file(segment(&config)).unwrap();
     check_refusal(&same_data, EXIT_DAMAGED, "has lost its log").await;
+    // One that is no file cannot be opened, not even by root.
+    std::fs::create_dir(segment(&config)).unwrap();
+    check_refusal(&same_data, EXIT_USAGE, "`data`: failed to open the log in").await;
+    std::fs::remove_dir(segment(&config)).unwrap();
     // A segment that a crash left half made is no log either.
     std::fs::write(segment(&config).with_file_name("0000000000000002.wal.new"), "").unwrap();
     check_refusal(&same_data, EXIT_DAMAGED, "has lost its log").await;
