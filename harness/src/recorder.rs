@@ -134,14 +134,19 @@ impl Recorder {
     }
 
     fn begin(path: &Path, file: File) -> Result<(Self, Recording), RecordError> {
-        let (queue, entries) = mpsc::channel(QUEUE);
+        let (queue, mut entries) = mpsc::channel(QUEUE);
         let (publish, end) = watch::channel(None);
         let writer = Writer { path: path.into(), file, count: 0, buffer: Vec::new() };
         // The thread is not joined but publishes its end as the last thing that it does. If it
         // crashes, the channel ends without one.
         thread::Builder::new()
             .name("recorder".into())
-            .spawn(move || publish.send_replace(Some(writer.run(entries))))
+            .spawn(move || {
+                let end = writer.run(&mut entries);
+                // First the reason, then the refusal: whoever finds the queue closed can say why.
+                publish.send_replace(Some(end));
+                drop(entries);
+            })
             .map_err(|source| RecordError::Create {
                 path: path.into(),
                 source: Arc::new(source),
@@ -216,7 +221,8 @@ impl Recorder {
     fn why(&self) -> RecordError {
         match &*self.end.borrow() {
             Some(Err(error)) => error.clone(),
-            // The writer has been told to end; or it is crashing, of which `failed` tells.
+            None if self.end.has_changed().is_err() => RecordError::Crashed,
+            // The writer has been told to end.
             Some(Ok(_)) | None => RecordError::Ended,
         }
     }
@@ -281,8 +287,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, mut entries: mpsc::Receiver<Entry>) -> Result<u64, RecordError> {
-        self.write(&mut entries).map_err(|source| RecordError::Write {
+    fn run(mut self, entries: &mut mpsc::Receiver<Entry>) -> Result<u64, RecordError> {
+        self.write(entries).map_err(|source| RecordError::Write {
             path: self.path.clone(),
             source: Arc::new(source),
         })?;
