@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -196,12 +197,21 @@ impl DataFolder {
         handle.write_all(text.as_bytes())?;
         handle.sync_all()?;
         fs::rename(&unfinished, file)?;
-        // The names in the folder, and the folder's own name.
-        File::open(&self.path)?.sync_all()?;
-        match self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            Some(parent) => File::open(parent)?.sync_all(),
-            None => Ok(()),
+        // The names in the folder, its own name, and those of the folders above it up to the mount
+        // point, for any of these may have been made for it.
+        let folder = fs::canonicalize(&self.path)?;
+        let device = fs::metadata(&folder)?.dev();
+        for folder in folder.ancestors() {
+            if fs::metadata(folder)?.dev() != device {
+                break;
+            }
+            match File::open(folder).and_then(|folder| folder.sync_all()) {
+                // What this node may not read it did not make.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
         }
+        Ok(())
     }
 }
 
