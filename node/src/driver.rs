@@ -37,6 +37,11 @@ pub(crate) use self::core::{Core, Standing};
 /// what is uncommitted; this bounds what is remembered of clients, some of whom may be gone.
 pub(crate) const REQUESTS_MAX: usize = 16_384;
 
+/// How many messages may wait for writes: more than a node says to its peers while a disk takes half a
+/// second for one sync. Under a disk that hangs, the newest are dropped; the core says again what
+/// matters.
+const HELD_MAX: usize = 4096;
+
 /// Something happened.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -246,7 +251,11 @@ impl<C: Core> Driver<C> {
         match output {
             Output::Persist(write) => effects.push(Effect::Persist(write)),
             Output::Send { to, message, after } => match after {
-                Some(after) if after > self.persisted => self.held.push_back((after, to, message)),
+                Some(after) if after > self.persisted => {
+                    if self.held.len() < HELD_MAX {
+                        self.held.push_back((after, to, message));
+                    }
+                }
                 _ => effects.push(Effect::Send { to, message }),
             },
             Output::Apply { entries } => {

@@ -230,6 +230,28 @@ fn messages_leave_when_their_write_is_durable_and_not_before() {
 }
 
 #[test]
+fn under_a_disk_that_hangs_the_newest_messages_are_dropped() {
+    let mut stage = Stage::new();
+    let message = |round: usize| {
+        Message::AppendEntriesResponse(raft::AppendEntriesResponse {
+            term: Term(1),
+            round: raft::Round(round as u64),
+            outcome: raft::AppendOutcome::Stale,
+        })
+    };
+    for round in 0..=HELD_MAX {
+        let (to, after) = (NodeId(2), Some(WriteId(1)));
+        let send = Output::Send { to, message: message(round), after };
+        stage.expect(Input::Tick, vec![send]).handle(Event::Tick);
+    }
+    stage.expect(Input::Persisted { upto: WriteId(1) }, vec![]);
+    stage.handle(Event::Persisted(WriteId(1)));
+    assert_eq!(stage.effects.len(), HELD_MAX);
+    let last = Effect::Send { to: NodeId(2), message: message(HELD_MAX - 1) };
+    assert_eq!(stage.effects.last(), Some(&last));
+}
+
+#[test]
 fn an_entry_that_is_no_command_stops_the_node_and_is_named() {
     for bytes in [&[0xff, 0xff][..], &[0xfa, 0x3e, 0x00][..]] {
         let mut stage = Stage::new();

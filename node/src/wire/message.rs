@@ -43,7 +43,8 @@ pub(crate) fn encode(message: Message) -> Body {
     }
 }
 
-/// Reads a message from its wire form; `None` if an answer lacks its outcome.
+/// Reads a message from its wire form; `None` if an answer lacks its outcome, or an append would reach
+/// beyond the last index that there is.
 pub(crate) fn decode(body: Body) -> Option<Message> {
     Some(match body {
         Body::PreVote(m) => Message::PreVote(decode_vote(&m)),
@@ -51,14 +52,18 @@ pub(crate) fn decode(body: Body) -> Option<Message> {
         Body::RequestVote(m) => Message::RequestVote(decode_vote(&m)),
         Body::RequestVoteResponse(m) => Message::RequestVoteResponse(decode_vote_response(&m)),
         Body::TimeoutNow(m) => Message::TimeoutNow(TimeoutNow { term: Term(m.term) }),
-        Body::AppendEntries(m) => Message::AppendEntries(AppendEntries {
-            term: Term(m.term),
-            prev_log_index: LogIndex(m.prev_log_index),
-            prev_log_term: Term(m.prev_log_term),
-            entries: m.entries.into_iter().map(decode_entry).collect(),
-            leader_commit: LogIndex(m.leader_commit),
-            round: Round(m.round),
-        }),
+        Body::AppendEntries(m) => {
+            // The core counts on to the entry after the last.
+            m.prev_log_index.checked_add(m.entries.len() as u64 + 1)?;
+            Message::AppendEntries(AppendEntries {
+                term: Term(m.term),
+                prev_log_index: LogIndex(m.prev_log_index),
+                prev_log_term: Term(m.prev_log_term),
+                entries: m.entries.into_iter().map(decode_entry).collect(),
+                leader_commit: LogIndex(m.leader_commit),
+                round: Round(m.round),
+            })
+        }
         Body::AppendEntriesResponse(m) => Message::AppendEntriesResponse(AppendEntriesResponse {
             term: Term(m.term),
             round: Round(m.round),
@@ -195,5 +200,16 @@ mod tests {
     fn an_answer_without_an_outcome_is_none() {
         let body = Body::AppendEntriesResponse(wire::AppendEntriesResponse::default());
         assert_eq!(decode(body), None);
+    }
+
+    #[test]
+    fn an_append_beyond_the_last_index_is_none() {
+        for (prev_log_index, is_known) in
+            [(u64::MAX, false), (u64::MAX - 1, false), (u64::MAX - 2, true)]
+        {
+            let entries = vec![wire::Entry::default()];
+            let append = wire::AppendEntries { prev_log_index, entries, ..Default::default() };
+            assert_eq!(decode(Body::AppendEntries(append)).is_some(), is_known, "{prev_log_index}");
+        }
     }
 }
