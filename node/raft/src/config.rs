@@ -40,6 +40,8 @@ pub struct Limits {
     pub entries_in_flight: u64,
     /// Entries in a leader's log and not yet committed; more proposals are refused.
     pub entries_uncommitted: u64,
+    /// Bytes of their commands; once there are so many, more proposals are refused.
+    pub bytes_uncommitted: usize,
     /// Entries handed out and not yet applied.
     pub entries_applying: u64,
     /// Reads that wait for their round or for entries to be applied; more are refused.
@@ -56,6 +58,7 @@ impl Default for Limits {
             bytes_per_message: 1 << 20,
             entries_in_flight: 4096,
             entries_uncommitted: 16_384,
+            bytes_uncommitted: 64 << 20,
             entries_applying: 4096,
             reads_pending: 16_384,
         }

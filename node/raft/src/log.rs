@@ -45,6 +45,11 @@ impl Log {
         &self.entries[place(first)..=place(last)]
     }
 
+    /// Returns how many bytes the commands from `first` to `last` hold.
+    pub(crate) fn bytes(&self, first: LogIndex, last: LogIndex) -> usize {
+        self.slice(first, last).iter().map(|entry| entry.command.len()).sum()
+    }
+
     /// Returns the entries from `first` on.
     pub(crate) fn since(&self, first: LogIndex) -> &[Entry] {
         self.entries.get(place(first)..).unwrap_or_default()

@@ -58,6 +58,8 @@ struct Leadership {
     followers: BTreeMap<NodeId, Progress>,
     /// The no-op with which the term began.
     first_index: LogIndex,
+    /// Bytes of the commands in the log that are not committed.
+    bytes_uncommitted: usize,
     /// The latest round begun.
     round: Round,
     reads: Reads,
@@ -274,6 +276,9 @@ impl Replica {
             return;
         }
         assert!(index <= self.log.last_index(), "I5 Commit: committed past the end of the log");
+        if let State::Leader(leadership) = &mut self.state {
+            leadership.bytes_uncommitted -= self.log.bytes(self.commit_index.next(), index);
+        }
         self.commit_index = index;
         self.hand_out_committed(draft);
     }

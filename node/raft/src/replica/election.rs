@@ -114,6 +114,7 @@ impl Replica {
         self.state = State::Leader(Leadership {
             followers,
             first_index: last.next(),
+            bytes_uncommitted: self.log.bytes(self.commit_index.next(), last),
             round: Round(1),
             reads: Reads::default(),
             since_count: 0,

@@ -29,7 +29,10 @@ impl Replica {
             return draft.push(Output::Refused { request, refusal });
         }
         let uncommitted = self.log.last_index().0 - self.commit_index.0;
-        if uncommitted >= self.config.limits.entries_uncommitted {
+        let limits = &self.config.limits;
+        if uncommitted >= limits.entries_uncommitted
+            || leadership.bytes_uncommitted >= limits.bytes_uncommitted
+        {
             return draft.push(Output::Refused { request, refusal: Refusal::Overloaded });
         }
         let index = self.append_own(command, draft);
@@ -41,6 +44,9 @@ impl Replica {
     /// only once the entry is durable.
     pub(super) fn append_own(&mut self, command: Command, draft: &mut Draft) -> LogIndex {
         let index = self.log.last_index().next();
+        if let State::Leader(leadership) = &mut self.state {
+            leadership.bytes_uncommitted += command.len();
+        }
         self.append(Entry { term: self.term(), index, command }, draft);
         index
     }

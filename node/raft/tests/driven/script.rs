@@ -31,7 +31,7 @@ impl goldenscript::Runner for Script {
         let per_message = named("per_message");
         let count = named("count").map_or(Ok(usize::MAX), |count| count.parse())?;
         let in_flight = named("in_flight");
-        let uncommitted = named("uncommitted");
+        let (uncommitted, bytes) = (named("uncommitted"), named("bytes"));
         let mut words = vec![];
         while let Some(word) = arguments.next_pos() {
             words.push(word.to_owned());
@@ -40,8 +40,8 @@ impl goldenscript::Runner for Script {
 
         let mut story = vec![];
         match command.name.as_str() {
-            // cluster SIZE [per_message=N] [in_flight=N] [uncommitted=N] [pre_vote] [check_quorum]:
-            // begins anew.
+            // cluster SIZE [per_message=N] [in_flight=N] [uncommitted=N] [bytes=N] [pre_vote]
+            // [check_quorum]: begins anew; the bytes are those uncommitted.
             "cluster" => {
                 let mut settings = Settings {
                     pre_vote: words.iter().any(|word| word == "pre_vote"),
@@ -56,6 +56,9 @@ impl goldenscript::Runner for Script {
                 }
                 if let Some(count) = uncommitted {
                     settings.limits.entries_uncommitted = count.parse()?;
+                }
+                if let Some(count) = bytes {
+                    settings.limits.bytes_uncommitted = count.parse()?;
                 }
                 self.cluster = Cluster::new(number(words.first())?, settings);
             }
