@@ -40,7 +40,7 @@ counter! {
     LogIndex
 }
 counter! {
-    /// The number of a [`Write`], in the order in which writes must reach the disk, from 1.
+    /// The number of a [`Write`](crate::Write), in the order in which writes must reach the disk, from 1.
     WriteId
 }
 counter! {
