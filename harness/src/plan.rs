@@ -279,6 +279,7 @@ impl Plan {
             fault.draw.get_or_insert_with(|| seed.derive(&format!("fault {place}")));
         }
         self.schedule = Some(faults);
+        self.placements = self.client_placements();
         self
     }
 
@@ -349,6 +350,11 @@ impl Plan {
             self.storm.check_room(&self.faults, self.time_limit)?;
         }
         for fault in self.schedule.iter().flatten() {
+            if fault.at >= self.time_limit {
+                let at = humantime::format_duration(fault.at);
+                let why = format!("has a fault at {at}, when `time_limit` has ended the storm");
+                return impossible("schedule", why);
+            }
             if let Some(Target::Node(node)) = fault.fault.target()
                 && node.number() > self.nodes
             {

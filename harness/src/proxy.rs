@@ -12,11 +12,11 @@ mod connection;
 mod shaper;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -236,13 +236,22 @@ impl Owner {
                 stream = accept(self.listener.as_ref()) => self.handle_accepted(stream),
             }
         }
-        self.listener = None;
+        self.stop_listening();
         self.connections.reset_all().await;
+    }
+
+    /// Stops listening at once. Closing alone would not: a process that is being started at this
+    /// moment has a copy of every descriptor until it executes its program.
+    fn stop_listening(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            // A listener that is gone already cannot be shut down, and need not be.
+            let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
+        }
     }
 
     async fn handle_change(&mut self, mode: Mode) -> Result<(), ProxyError> {
         if mode == Mode::Refuse {
-            self.listener = None;
+            self.stop_listening();
         } else if self.listener.is_none() {
             // What can fail comes first: a mode that is published is in effect, and whoever sees the
             // old one knows that the change has to be tried again. Callers that come in between wait

@@ -319,6 +319,7 @@ async fn a_change_that_failed_is_not_in_effect() {
     socket.bind(&proxy.address().into()).unwrap();
     socket.listen(1).unwrap();
     assert!(proxy.set_mode(Mode::Open).await.is_err());
+    socket.shutdown(Shutdown::Both).unwrap();
     drop(socket);
     // This is what `Network::apply` does on the next heal.
     if proxy.mode() != Mode::Open {
