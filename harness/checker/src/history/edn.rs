@@ -84,9 +84,12 @@ fn read_events(
     reader: &mut Reader<'_>,
     lines: &mut Lines<'_>,
 ) -> Result<(), FormError> {
+    let text = reader.text;
     let mut closer = None;
     loop {
-        reader.skip_space(0)?;
+        let start = reader.at;
+        let open = |wrong| unclosed(text, start, wrong);
+        reader.skip_space(0).map_err(open)?;
         match (reader.peek(), closer) {
             (None, None) => return Ok(()),
             (None, Some(_)) => return Err(reader.cut()),
@@ -100,7 +103,7 @@ fn read_events(
             }
             _ => {
                 let start = reader.at;
-                let form = reader.form(0)?;
+                let form = reader.form(0).map_err(|wrong| unclosed(text, start, wrong))?;
                 let Value::Object(map) = form else {
                     return Err(FormError {
                         offset: start,
@@ -120,6 +123,40 @@ fn read_events(
             }
         }
     }
+}
+
+/// A form that a kill cut short is the beginning of one event. One that swallowed the beginning of
+/// another lacks its own end: that is damage in the middle, and not to be passed over.
+fn unclosed(text: &str, start: usize, wrong: FormError) -> FormError {
+    let swallowed = text[start..].trim_start();
+    let is_damage = ["type", "process"].iter().any(|key| is_key_repeated(swallowed, key));
+    if !wrong.is_cut || !is_damage {
+        return wrong;
+    }
+    FormError {
+        offset: text.len() - swallowed.len(),
+        problem: "this form is never closed, and other events follow".to_owned(),
+        is_cut: false,
+    }
+}
+
+/// Whether a key of events stands in a text more than once. The text is not taken apart for that:
+/// behind an unclosed string all its quotes would be the wrong way round.
+fn is_key_repeated(text: &str, key: &str) -> bool {
+    let is_key = |at: usize| {
+        let (before, after) = (&text[..at], &text[at + key.len()..]);
+        match before.as_bytes().last() {
+            Some(b':') => !after.starts_with(is_symbolic),
+            Some(b'"') => after.starts_with('"'),
+            _ => false,
+        }
+    };
+    text.match_indices(key).filter(|(at, _)| is_key(*at)).nth(1).is_some()
+}
+
+/// Whether a character can be part of a keyword or symbol.
+fn is_symbolic(char: char) -> bool {
+    !char.is_ascii_whitespace() && !",;()[]{}\"\\".contains(char)
 }
 
 /// Turns offsets, asked for in ascending order, into lines and columns.
@@ -239,11 +276,20 @@ impl Reader<'_> {
                     return Ok(Value::Object(map));
                 }
                 Some(_) => {
+                    let start = self.at;
                     let key = match self.form(depth + 1)? {
                         Value::String(key) => key,
                         other => other.to_string(),
                     };
                     let value = self.form(depth + 1)?;
+                    // Two events run together would otherwise pass for one.
+                    if map.contains_key(&key) {
+                        return Err(FormError {
+                            offset: start,
+                            problem: format!("the key `{key}` stands twice in one map"),
+                            is_cut: false,
+                        });
+                    }
                     map.insert(key, value);
                 }
             }
@@ -337,8 +383,7 @@ impl Reader<'_> {
     /// Takes everything up to a delimiter.
     fn token(&mut self) -> &str {
         let rest = &self.text[self.at..];
-        let is_delimiter = |char: char| char.is_ascii_whitespace() || ",;()[]{}\"\\".contains(char);
-        let length = rest.find(is_delimiter).unwrap_or(rest.len());
+        let length = rest.find(|char| !is_symbolic(char)).unwrap_or(rest.len());
         self.at += length;
         &rest[..length]
     }
@@ -373,21 +418,44 @@ fn finish_atom(token: &str) -> Result<Value, String> {
     })
 }
 
-/// Integers of 64 bits stay integers; ratios and longer integers stay exact, as strings.
+/// Integers of 64 bits stay integers; longer ones and ratios stay exact, as strings of which there
+/// is one for each number: `99999999999999999999N`, `1/2`.
 fn number(token: &str) -> Result<Value, String> {
     let plain = token.strip_suffix(['N', 'M']).unwrap_or(token);
     let plain = plain.strip_prefix('+').unwrap_or(plain);
-    let is_integer =
-        plain.strip_prefix('-').unwrap_or(plain).bytes().all(|byte| byte.is_ascii_digit());
     if let Ok(number) = plain.parse::<i64>() {
         return Ok(Value::Number(number.into()));
     }
     if let Ok(number) = plain.parse::<u64>() {
         return Ok(Value::Number(number.into()));
     }
-    if is_integer || plain.contains('/') {
-        return Ok(Value::String(token.to_owned()));
+    let (sign, digits) = match plain.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", plain),
+    };
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Value::String(format!("{sign}{}N", digits.trim_start_matches('0'))));
+    }
+    if let Some((numerator, denominator)) = plain.split_once('/') {
+        return ratio(numerator, denominator)
+            .ok_or_else(|| format!("`{token}` is no ratio of integers of at most 64 bits"));
     }
     let float = plain.parse::<f64>().ok().and_then(Number::from_f64);
     float.map(Value::Number).ok_or_else(|| format!("`{token}` is no number"))
+}
+
+/// Reduces a ratio.
+fn ratio(numerator: &str, denominator: &str) -> Option<Value> {
+    let (numerator, denominator) =
+        (numerator.parse::<i64>().ok()?, denominator.parse::<u64>().ok().filter(|it| *it > 0)?);
+    let (mut divisor, mut rest) = (denominator, numerator.unsigned_abs());
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    let (numerator, denominator) =
+        (i128::from(numerator) / i128::from(divisor), denominator / divisor);
+    Some(match (denominator, i64::try_from(numerator)) {
+        (1, Ok(whole)) => Value::Number(whole.into()),
+        _ => Value::String(format!("{numerator}/{denominator}")),
+    })
 }

@@ -36,7 +36,7 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
         if !raw.ends_with(b"\n") {
             recording.warnings.push(cut_off(line));
         } else if is_operation(raw) {
-            let event = parse_line(raw.trim_ascii_end()).map_err(|(column, problem)| {
+            let event = parse_line(without_newline(raw)).map_err(|(column, problem)| {
                 ReadError::Malformed {
                     name: recording.name.clone(),
                     line,
@@ -58,6 +58,12 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
         recording.warnings.insert(0, Warning { line, message });
     }
     Ok(())
+}
+
+/// A trailing tab belongs to the line: it says that a field is empty.
+fn without_newline(raw: &[u8]) -> &[u8] {
+    let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
+    raw.strip_suffix(b"\r").unwrap_or(raw)
 }
 
 /// Parses a line with an operation; an error is a column, from 1, and what is wrong there.
@@ -97,7 +103,7 @@ fn parse_line(raw: &[u8]) -> Result<Event, (usize, String)> {
     let (mut value, mut error) =
         (form(3)?, fields.get(4).map(|(_, field)| field.trim().to_owned()));
     // `:info :write :timed-out` puts the reason where the value stands in other events.
-    if event_type != EventType::Invoke
+    if matches!(event_type, EventType::Info | EventType::Fail)
         && fields.get(3).is_some_and(|(_, field)| field.trim_start().starts_with(':'))
     {
         error = error.or(value.as_str().map(str::to_owned));

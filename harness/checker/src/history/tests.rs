@@ -107,7 +107,11 @@ fn edn_values_become_json() {
         ("18446744073709551615", json!(u64::MAX)),
         ("5N", json!(5)),
         ("123456789012345678901234567890N", json!("123456789012345678901234567890N")),
+        ("123456789012345678901234567890", json!("123456789012345678901234567890N")),
+        ("-0099999999999999999999", json!("-99999999999999999999N")),
         ("1/2", json!("1/2")),
+        ("-2/4", json!("-1/2")),
+        ("4/2", json!(2)),
         ("1.5M", json!(1.5)),
         (":a.b/c", json!("a.b/c")),
         ("sym", json!("sym")),
@@ -161,6 +165,13 @@ fn errors_name_the_place() {
     check_error(&edn("{:process 0, :value \"\\q\"}"), None, "h:2:");
     check_error(b"[{:process 0 :f :\xff}]", None, "h:1:");
 
+    check_error(&edn("{:process 0, :value 1/0}"), None, "h:2:22: `1/0` is no ratio");
+    check_error(
+        &edn("{:process 0, :type :ok, :f :read :process 1, :type :invoke}"),
+        None,
+        "h:2:35: the key `process` stands twice",
+    );
+
     check_error(
         b"INFO 0\t:invoke\t:read\tnil\nINFO x\t:ok\t:read\tnil\n",
         None,
@@ -192,6 +203,59 @@ fn a_recording_cut_off_is_read_up_to_the_cut() {
             assert_eq!(part.warnings.len(), expected, "{cut} of {content}: {:?}", part.warnings);
         }
     }
+}
+
+/// Only the end of a recording can be cut off: what lacks its end in the middle must not take what
+/// follows with it.
+#[test]
+fn damage_in_the_middle_is_no_cut() {
+    let events = [
+        "{:type :invoke, :f :write, :value 1, :process 0}",
+        "{:type :ok, :f :write, :value 1, :process 0}",
+        "{:type :invoke, :f :read, :value nil, :process 0}",
+        "{:type :ok, :f :read, :value 7, :process 0}",
+    ];
+    let place = "h:2:1: this form is never closed";
+    for damaged in [
+        "{:type :ok, :f :write, :value 1, :process 0",
+        "{:type :ok, :f \"write, :value 1, :process 0}",
+        "{:type :ok, :f :write, :value [1, :process 0}",
+        "#_ {:type :ok, :f :write, :value 1, :process 0",
+        "{:type :ok, :f :write, :value 1, :process 0 ;}",
+        "{\"type\" \"ok\", \"f\" \"write\", \"value\" 1, \"process\" 0",
+    ] {
+        let content = [events[0], damaged, events[2], events[3]].join("\n") + "\n";
+        let error = read_bytes("h", content.as_bytes(), Some(Format::Edn)).unwrap_err().to_string();
+        assert!(
+            error.starts_with(place) || error.contains(" closes what it did not open"),
+            "{error}"
+        );
+        // The last event's beginning is swallowed as well, and is cut itself.
+        let content = [events[0], damaged, &events[2][..25]].join("\n");
+        let error = read_bytes("h", content.as_bytes(), Some(Format::Edn)).map(|read| read.events);
+        assert!(error.is_err(), "{damaged}");
+    }
+    // A value may have such keys; what is cut within the last event is a cut.
+    let content = format!("{}\n{{:process 0, :f :write, :value {{:type 5, :a", events[0]);
+    assert_eq!(read(&content).warnings.len(), 1);
+}
+
+#[test]
+fn keywords_are_values_but_where_a_reason_stands() {
+    for (line, value, error) in [
+        ("0\t:invoke\t:write\t:a", json!("a"), None),
+        ("0\t:ok\t:read\t:zzz", json!("zzz"), None),
+        ("0\t:ok\t:read\t", Value::Null, None),
+        ("0\t:fail\t:write\t:gone", Value::Null, Some("gone")),
+        ("0\t:info\t:write\t:timed-out", Value::Null, Some("timed-out")),
+    ] {
+        for end in ["\n", "\r\n"] {
+            let event = &read(&format!("{line}{end}")).events[0].event;
+            assert_eq!((&event.value, event.error.as_deref()), (&value, error), "{line}");
+        }
+    }
+    let event = &read("3\t:ok\t\n").events[0].event;
+    assert_eq!((event.f.as_str(), &event.value), ("", &Value::Null));
 }
 
 #[test]

@@ -24,6 +24,8 @@ impl Scalar {
         Some(match value {
             Value::Null => Self::Nil,
             Value::Bool(bool) => Self::Bool(*bool),
+            // What JSON writes as -0 is read as a float, but is the integer 0.
+            Value::Number(number) if number.as_f64() == Some(0.0) => Self::Int(0),
             Value::Number(number) => Self::Int(
                 number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))?,
             ),
