@@ -30,6 +30,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Cluster, ClusterError};
+use crate::describe_error;
 use crate::fault::{Census, Fault, FaultResult, ScheduledFault};
 use crate::plan::Plan;
 use crate::process::ProcessError;
@@ -315,18 +316,6 @@ impl From<ClusterError> for Obstacle {
             _ => Self::Indeterminate(why),
         }
     }
-}
-
-/// Renders an error with everything that caused it.
-fn describe_error(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
 }
 
 fn describe_nodes(nodes: &[NodeId]) -> String {

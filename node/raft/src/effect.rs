@@ -1,8 +1,7 @@
 //! The contract between the core and whoever drives it, stated once.
 //!
-//! A driver — the node, the simulator, the model checker — feeds [`Input`]s to a
-//! [`Replica`](crate::Replica) one at a time and carries out the [`Output`]s of each before it feeds
-//! the next, in their order. What may happen at once and what must wait for the disk is data, so a
+//! A driver — the node, or a test — feeds [`Input`]s to a [`Replica`](crate::Replica) one at a time
+//! and carries out the [`Output`]s of each before it feeds the next, in their order. What may happen at once and what must wait for the disk is data, so a
 //! driver needs to know nothing of Raft:
 //!
 //! 1. Writes reach the disk in the order of their ids. A write is durable when it and every write

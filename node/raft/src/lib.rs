@@ -2,15 +2,16 @@
 //!
 //! A [`Replica`] is one member of a cluster that agrees on a log of commands. It is a plain value:
 //! [`Input`]s go in, [`Output`]s come out, and between them there is no clock, no socket, no disk,
-//! no thread and no randomness but a seed. The node drives it over gRPC and a real disk; a simulator
-//! and a model checker drive the very same code through everything that can go wrong. What a driver
-//! owes the core is said once, at [`Input`] and [`Output`].
+//! no thread and no randomness but a seed. The node drives it over gRPC and a real disk; the tests
+//! drive the very same code through stories and random storms, with disks that lag and links that
+//! lose, double and delay. What a driver owes the core is said once, at [`Input`] and [`Output`].
 //!
 //! # How it works
 //!
 //! Follow a command through the files. A follower that hears from no leader campaigns
-//! (`replica/election.rs`): it asks the others for votes, and whoever has a majority's leads the
-//! term. A client's command becomes an entry of the leader's log; the leader sends it to its
+//! (`replica/election.rs`): it asks the others whether they would vote for it, then for their votes,
+//! and whoever has a majority's leads the term, until it hears no majority any more or hands over
+//! (`replica/transfer.rs`). A client's command becomes an entry of the leader's log; the leader sends it to its
 //! followers, learns how far their logs match its own, repairs those that do not, and commits what a
 //! majority holds durably (`replica/replication.rs`). Committed entries are handed to the state
 //! machine in order. A read needs no entry: the leader proves by a round of heartbeats that it still
