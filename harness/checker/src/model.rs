@@ -69,8 +69,8 @@ pub(crate) trait Model:
 
     /// Projects the steps of one partition on weaker models: if one projection has no order, the
     /// partition has none. Worth a try where the search of the whole takes too long.
-    fn project(_steps: &[Step<Self>]) -> Vec<Projection<Self::Facet>> {
-        Vec::new()
+    fn project(_steps: &[Step<Self>]) -> impl ExactSizeIterator<Item = Projection<Self::Facet>> {
+        std::iter::empty()
     }
 
     /// Describes the state for a human.

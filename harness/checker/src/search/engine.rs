@@ -11,9 +11,12 @@ use super::visited::{Place, Visited};
 use super::window::{Passage, Timeline, VACANT, Window};
 use super::{Budget, DeadConfiguration, Entry, Found, Stop};
 
-/// Tasks between two looks at the clock: few enough to honour a limit to the
-/// millisecond even if each tries hundreds of unknowns.
-const TASKS_PER_LOOK: u64 = 32;
+/// Tasks between two looks at the clock and the memory, if they compute no steps of the model.
+const TASKS_PER_LOOK: u64 = 16;
+
+/// Computed steps of the model between two looks: each may take milliseconds, as the copy of a
+/// book of thousands of accounts does, and one task may compute thousands.
+const STEPS_PER_LOOK: u64 = 4;
 
 /// How many of the furthest configurations a witness shows.
 const DEAD_SHOWN: usize = 4;
@@ -70,6 +73,10 @@ pub(super) struct Engine<M: Model, K: Mask> {
     dead: Vec<Configuration<K>>,
     configurations: u64,
     tasks: u64,
+    /// How many steps were computed when the clock was last looked at.
+    steps_at_look: u64,
+    /// Set when the budget is used up: from then on no step is taken.
+    stop: Option<Stop>,
     /// When each kind was last tried, to try it once a configuration.
     tried: Vec<u64>,
     tries: u64,
@@ -105,6 +112,8 @@ impl<M: Model, K: Mask> Engine<M, K> {
             dead: Vec::new(),
             configurations: 0,
             tasks: 0,
+            steps_at_look: 0,
+            stop: None,
             tried: vec![0; states.kinds()],
             tries: 0,
             states,
@@ -118,8 +127,9 @@ impl<M: Model, K: Mask> Engine<M, K> {
 
     pub(super) fn run(&mut self) -> Found {
         while let Some(task) = self.next_task() {
-            if let Some(why) = self.check_budget() {
-                return self.stopped(why);
+            self.tasks += 1;
+            if self.tasks.is_multiple_of(TASKS_PER_LOOK) {
+                self.look_at_budget();
             }
             match task {
                 Task::Enter(configuration) => {
@@ -128,6 +138,10 @@ impl<M: Model, K: Mask> Engine<M, K> {
                     }
                 }
                 Task::Resort(configuration) => self.resort(&configuration),
+            }
+            // What the task did not try for want of time proves nothing.
+            if let Some(why) = self.stop {
+                return self.stopped(why);
             }
         }
         let dead =
@@ -202,8 +216,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
             {
                 continue;
             }
-            let Some(next) = self.states.step(configuration.state, self.kind_of[entry as usize])
-            else {
+            let Some(next) = self.step(configuration.state, self.kind_of[entry as usize]) else {
                 continue;
             };
             if next == configuration.state {
@@ -269,7 +282,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
         let kind = self.kind_of[entry as usize];
         self.states.is_pure(kind)
             && self.is_predecessor_done(configuration, entry)
-            && self.states.step(configuration.state, kind).is_some()
+            && self.step(configuration.state, kind).is_some()
     }
 
     /// Whether what the same process did before, at the same instant, is linearized.
@@ -303,7 +316,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
             {
                 continue;
             }
-            if let Some(next) = self.states.step(configuration.state, kind) {
+            if let Some(next) = self.step(configuration.state, kind) {
                 choices.push((entry, next));
             }
         }
@@ -342,15 +355,24 @@ impl<M: Model, K: Mask> Engine<M, K> {
         }
     }
 
-    fn check_budget(&mut self) -> Option<Stop> {
-        self.tasks += 1;
-        if !self.tasks.is_multiple_of(TASKS_PER_LOOK) {
+    /// Returns the state after a step if it is legal, and there is time for it.
+    fn step(&mut self, state: StateId, kind: KindId) -> Option<StateId> {
+        if self.states.computed() - self.steps_at_look >= STEPS_PER_LOOK {
+            self.look_at_budget();
+        }
+        if self.stop.is_some() {
             return None;
         }
+        self.states.step(state, kind)
+    }
+
+    fn look_at_budget(&mut self) {
+        self.steps_at_look = self.states.computed();
         if Instant::now() >= self.budget.deadline {
-            return Some(Stop::Time);
+            self.stop = Some(Stop::Time);
+        } else if self.bytes() > self.budget.memory {
+            self.stop = Some(Stop::Memory);
         }
-        (self.bytes() > self.budget.memory).then_some(Stop::Memory)
     }
 
     /// About how many bytes the search takes.
@@ -358,8 +380,10 @@ impl<M: Model, K: Mask> Engine<M, K> {
         let links = self.links.capacity() * size_of::<Link>();
         let ladder: usize =
             self.ladder.iter().map(Vec::capacity).sum::<usize>() * size_of::<Task<K>>();
+        let waiting: usize = self.ladder.iter().map(Vec::len).sum();
+        let masks = waiting * K::empty(self.timeline.slots).heap_bytes();
         let timeline = self.timeline.passages.len() * 48;
-        (links + ladder + timeline) as u64
+        (links + ladder + masks + timeline) as u64
             + self.states.bytes()
             + self.used_sets.bytes()
             + self.visited.bytes()

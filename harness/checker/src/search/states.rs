@@ -27,6 +27,7 @@ pub(super) struct States<M: Model> {
     is_pure: Vec<bool>,
     next: FxHashMap<(StateId, KindId), StateId>,
     bytes: u64,
+    computed: u64,
 }
 
 impl<M: Model> States<M> {
@@ -51,6 +52,7 @@ impl<M: Model> States<M> {
             is_pure,
             next: FxHashMap::default(),
             bytes: 0,
+            computed: 0,
         };
         states.intern(initial.clone());
         (states, kind_of)
@@ -79,6 +81,7 @@ impl<M: Model> States<M> {
         if let Some(next) = self.next.get(&(state, kind)) {
             return (*next != ILLEGAL).then_some(*next);
         }
+        self.computed += 1;
         let step = &self.kinds[kind as usize];
         let next = match self.get(state).step(&step.op, step.seen.as_ref()) {
             // A pure step leaves the state as it is, so there is nothing to look up.
@@ -95,6 +98,11 @@ impl<M: Model> States<M> {
         self.next.insert((state, kind), next);
         self.bytes += 24;
         (next != ILLEGAL).then_some(next)
+    }
+
+    /// How many steps were computed, not remembered.
+    pub(super) fn computed(&self) -> u64 {
+        self.computed
     }
 
     /// About how many bytes all of this takes.

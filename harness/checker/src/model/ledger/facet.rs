@@ -135,12 +135,17 @@ impl Model for Facet {
     }
 
     fn weight(&self) -> usize {
-        256
+        256 + self.account.as_ref().map_or(0, |account| account.holdings.len() * 48)
     }
 }
 
 /// Projects a book's steps on each of the accounts that they name.
-pub(super) fn project(steps: &[Step<super::Book>]) -> Vec<Projection<Facet>> {
+///
+/// A projection is made when it is its turn: all of them at once would take as much memory as the
+/// history for each account.
+pub(super) fn project(
+    steps: &[Step<super::Book>],
+) -> impl ExactSizeIterator<Item = Projection<Facet>> {
     let numbers = Arc::new(Numbers::of(steps));
     let mut names = BTreeSet::new();
     for step in steps {
@@ -150,11 +155,11 @@ pub(super) fn project(steps: &[Step<super::Book>]) -> Vec<Projection<Facet>> {
             _ => {}
         }
     }
-    let onto = |name: Name| Projection {
+    let onto = move |name: Name| Projection {
         steps: steps.iter().map(|step| project_onto(&name, step, &numbers)).collect(),
         initial: Facet { name, account: None, trades: 0 },
     };
-    names.into_iter().map(onto).collect()
+    names.into_iter().map(onto)
 }
 
 /// What is left of a step; none if nothing is.
