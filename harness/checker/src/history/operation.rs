@@ -3,7 +3,9 @@
 //! What precedes what is decided by time if all events of clients carry one, else by the order
 //! of the lines. Intervals are closed: an operation precedes another only if it completed
 //! *before* the other was invoked, so a tie counts as concurrent. The one exception is a process
-//! of its own: it does one thing after the other, ties or not.
+//! of its own: it does one thing after the other, ties or not. Across keys that are judged apart
+//! this exception is lost, as an order of each key need not fit together with those of the others
+//! where instants tie; such a history is warned of.
 
 use std::collections::HashMap;
 
@@ -101,8 +103,13 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
             line: recorded.line,
             event: index,
         };
-        let client =
-            clients.entry(process).or_insert(Client { open: None, last: moment, is_lost: false });
+        let client = clients.entry(process).or_insert(Client {
+            open: None,
+            last: moment,
+            latest: None,
+            completed: None,
+            is_lost: false,
+        });
         if moment.instant < client.last.instant {
             let problem = format!(
                 "the time of process {process} runs backwards from line {}",
@@ -132,6 +139,15 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
                 {
                     warnings.push(Warning { line: recorded.line, message: REUSED.to_owned() });
                 }
+                let is_elsewhere = |last: usize| list[last].key != event.key;
+                if order == Order::Time
+                    && client.completed == Some(moment.instant)
+                    && client.latest.is_some_and(is_elsewhere)
+                    && !warnings.iter().any(|warning| warning.message == TIED_KEYS)
+                {
+                    warnings.push(Warning { line: recorded.line, message: TIED_KEYS.to_owned() });
+                }
+                client.latest = Some(list.len());
                 client.open = Some(list.len());
                 list.push(Operation {
                     process,
@@ -169,6 +185,7 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
                 operation.completed = Some(moment);
                 operation.position = event.position;
                 client.open = None;
+                client.completed = Some(moment.instant);
                 client.is_lost = event.event_type == EventType::Info;
             }
         }
@@ -181,12 +198,20 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
 const REUSED: &str = "this process goes on after an operation with an unknown outcome, which stays concurrent \
                       with all that follows; recorders give the client a new process number there";
 
+/// The warning about what judging key by key cannot see.
+const TIED_KEYS: &str = "this process goes on with another key at the instant at which its operation on one ended; \
+                         keys are judged apart, so that the one came after the other is not taken into account";
+
 /// What pairing knows of a client.
 struct Client {
     /// Its open operation, as an index into the list.
     open: Option<usize>,
     /// Its latest event.
     last: Moment,
+    /// Its last operation, as an index into the list.
+    latest: Option<usize>,
+    /// The instant at which that one ended.
+    completed: Option<u64>,
     /// Whether its last operation ended unknown: that operation may still be running.
     is_lost: bool,
 }
