@@ -8,16 +8,14 @@ mod witness;
 #[cfg(test)]
 mod tests;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 pub use options::{FailedCas, NilRead, Options, initial_from};
 pub use report::{Counts, PartitionReport, Report};
 
-use crate::history::{
-    Operations, Outcome, ReadError, Recording, StructureError, Warning, operations,
-};
+use crate::history::{Operations, ReadError, Recording, StructureError, Warning, operations};
 use crate::model::kv::{self, Key};
 use crate::model::ledger::{self, Book};
 use crate::model::multi_register::{self, Registers};
@@ -61,7 +59,14 @@ pub enum CheckError {
     },
 }
 
+/// The longest time limit: as good as none, and no clock is too small for it.
+const TIME_LIMIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// Judges a recording.
+///
+/// A history in which nothing was answered would pass whatever the system did, so it is `Unknown`.
+/// The one exception is a recording that is whole by its own form (EDN in a vector or list that is
+/// closed) and holds no operation at all: that nobody asked anything is then what it says.
 pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckError> {
     let started = Instant::now();
     let operations = operations(recording)?;
@@ -70,7 +75,7 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
         recording,
         operations: &operations,
         options,
-        deadline: started + options.time_limit,
+        deadline: started + options.time_limit.min(TIME_LIMIT_MAX),
     };
     let reader = Reader { nil_read: options.nil_read, failed_cas: options.failed_cas };
     let initial = initial_value(model.model, options)?;
@@ -130,16 +135,21 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
         .iter()
         .map(|partition| partition.verdict.clone())
         .fold(Verdict::Linearizable, Verdict::worst);
-    let verdict = if recording.events.is_empty() {
-        Verdict::Unknown { why: Unknown::Empty }
-    } else {
-        verdict
-    };
+    let is_answered = partitions.iter().any(|partition| partition.answered > 0);
     let mut warnings = recording.warnings.clone();
     warnings.extend(operations.warnings.iter().cloned());
-    if !recording.events.is_empty() && !says_anything(&operations, options) {
-        warnings.push(Warning { line: 1, message: NOTHING_SAID.to_owned() });
-    }
+    let verdict = match verdict {
+        _ if recording.events.is_empty() => Verdict::Unknown { why: Unknown::Empty },
+        Verdict::Linearizable if !is_answered => {
+            if operations.list.is_empty() && recording.is_closed {
+                warnings.push(Warning { line: 1, message: NOTHING_ASKED.to_owned() });
+                Verdict::Linearizable
+            } else {
+                Verdict::Unknown { why: Unknown::NothingAnswered }
+            }
+        }
+        verdict => verdict,
+    };
     Ok(Report {
         name: recording.name.clone(),
         format: recording.format,
@@ -207,15 +217,5 @@ fn registers(value: &Value) -> Result<Registers, CheckError> {
     Ok(Registers { initial: Scalar::Nil, values })
 }
 
-/// The warning about a history that passes whatever the system did.
-const NOTHING_SAID: &str =
-    "no operation in the whole history was answered, so no answer could be wrong";
-
-/// Whether there is any operation whose end constrains the others.
-fn says_anything(operations: &Operations, options: &Options) -> bool {
-    operations.list.iter().any(|operation| match operation.outcome {
-        Outcome::Ok(_) => true,
-        Outcome::Fail(_) => operation.f == "cas" && options.failed_cas == FailedCas::Observed,
-        Outcome::Info => false,
-    })
-}
+/// The warning about a history that says itself that it is whole, and that nobody asked anything.
+const NOTHING_ASKED: &str = "the recording is whole, and no client invoked anything in it: it passes for want of operations";

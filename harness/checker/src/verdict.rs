@@ -78,6 +78,8 @@ pub enum Unknown {
     },
     /// The history holds no event.
     Empty,
+    /// No operation in the history was answered, so no answer could be wrong.
+    NothingAnswered,
     /// The search found an order that did not survive its own replay: a defect of the checker.
     SelfCheck,
 }

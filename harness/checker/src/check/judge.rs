@@ -10,7 +10,7 @@ use crate::search::{Budget, DeadConfiguration, Entry, Found, Searched, Stop, sea
 use crate::verdict::{Reached, Unknown, Verdict};
 
 use super::report::PartitionReport;
-use super::{Options, witness};
+use super::{Options, TIME_LIMIT_MAX, witness};
 
 /// What is to be judged.
 pub(super) struct Case<'a> {
@@ -28,7 +28,8 @@ pub(super) struct Item<M: Model> {
     op: M::Op,
     end: End<M::Ret>,
     invoked: Moment,
-    completed: Option<Moment>,
+    /// When it was answered or refused; an `info` completes nothing.
+    pub(super) completed: Option<Moment>,
 }
 
 /// Operations that no other partition has anything to do with.
@@ -88,7 +89,9 @@ pub(super) fn judge<M: Model>(
     }
     let violated =
         searched.iter().filter(|(judged, _)| matches!(judged.finding, Finding::Bad(_))).count();
-    let narrowed_by = case.deadline.min(Instant::now() + case.options.time_limit / NARROWING_SHARE);
+    let narrowed_by = case
+        .deadline
+        .min(Instant::now() + case.options.time_limit.min(TIME_LIMIT_MAX) / NARROWING_SHARE);
     let mut shares = shares(narrowed_by, violated);
     let report = |(partition, (judged, elapsed)): (Partition<M>, (Judged, Duration))| {
         let started = Instant::now();
@@ -106,6 +109,7 @@ pub(super) fn judge<M: Model>(
         };
         PartitionReport {
             operations: partition.items.len(),
+            answered: count_answered(&partition.items),
             key: partition.key,
             verdict,
             configurations: judged.configurations,
@@ -113,6 +117,16 @@ pub(super) fn judge<M: Model>(
         }
     };
     Ok(partitions.into_iter().zip(searched).map(report).collect())
+}
+
+/// Counts the operations whose answers say something; what certainly did not happen, and what may
+/// stand anywhere, says nothing.
+fn count_answered<M: Model>(items: &[Item<M>]) -> usize {
+    let is_answered = |item: &&Item<M>| match &item.end {
+        End::Answered(seen) => seen.is_some() || !M::is_pure(&item.op, None),
+        End::Refused | End::Open => false,
+    };
+    items.iter().filter(is_answered).count()
 }
 
 /// Deadlines for so many things to do one after the other: each may take an equal share of the
@@ -216,7 +230,7 @@ fn search_partition<M: Model>(initial: &M, partition: &Partition<M>, budget: Bud
     let items = &partition.items;
     let (entries, sources) = entries_at(items, None);
     let completions_total = entries.iter().filter(|entry| entry.step.is_certain).count();
-    let Searched { found, configurations } = decide(initial, entries, budget);
+    let (Searched { found, configurations }, is_by_facet) = decide(initial, entries, budget);
     let finding = match found {
         Found::Order(_) => Finding::Verdict(Verdict::Linearizable),
         Found::Unproven => Finding::Verdict(Verdict::Unknown { why: Unknown::SelfCheck }),
@@ -237,7 +251,7 @@ fn search_partition<M: Model>(initial: &M, partition: &Partition<M>, budget: Bud
         }
         Found::NoOrder { entry, dead } => {
             let cut = items[sources[entry]].completed.map(Cut::from);
-            Finding::Bad(Bad { cut, dead: source_dead(dead, &sources) })
+            Finding::Bad(Bad { cut, is_by_facet, dead: source_dead(dead, &sources) })
         }
     };
     Judged { finding, configurations }
@@ -246,9 +260,9 @@ fn search_partition<M: Model>(initial: &M, partition: &Partition<M>, budget: Bud
 /// Searches; of a model with facets first for an eighth of the time, then its facets for
 /// half of the rest, and then for all that is left. What is linearizable is mostly found out at once, and
 /// what is not mostly by a facet.
-fn decide<M: Model>(initial: &M, entries: Vec<Entry<M>>, budget: Budget) -> Searched {
+fn decide<M: Model>(initial: &M, entries: Vec<Entry<M>>, budget: Budget) -> (Searched, bool) {
     if !M::HAS_FACETS {
-        return search(initial, entries, budget);
+        return (search(initial, entries, budget), false);
     }
     let part = |parts: u32| {
         let now = Instant::now();
@@ -258,11 +272,11 @@ fn decide<M: Model>(initial: &M, entries: Vec<Entry<M>>, budget: Budget) -> Sear
     let searched = search(initial, entries.clone(), part(8));
     match searched.found {
         Found::Stopped { why: Stop::Time, .. } => {}
-        _ => return searched,
+        _ => return (searched, false),
     }
     match refute_by_facet(&entries, part(2)) {
-        Some(found) => Searched { found, ..searched },
-        None => search(initial, entries, budget),
+        Some(found) => (Searched { found, ..searched }, true),
+        None => (search(initial, entries, budget), false),
     }
 }
 
@@ -271,7 +285,8 @@ pub(super) fn refute_by_facet<M: Model>(entries: &[Entry<M>], budget: Budget) ->
     let steps: Vec<Step<M>> = entries.iter().map(|entry| entry.step.clone()).collect();
     let projections = M::project(&steps);
     let shares = shares(budget.deadline, projections.len());
-    projections.into_iter().zip(shares).find_map(|(projection, share)| {
+    let is_time_left = |_: &_| Instant::now() < budget.deadline;
+    projections.zip(shares).take_while(is_time_left).find_map(|(projection, share)| {
         let (mut projected, mut sources) = (Vec::new(), Vec::new());
         for (index, (entry, step)) in entries.iter().zip(projection.steps).enumerate() {
             if let Some(step) = step {
@@ -293,6 +308,8 @@ pub(super) fn refute_by_facet<M: Model>(entries: &[Entry<M>], budget: Budget) ->
 pub(super) struct Bad {
     /// The completion that no explanation passed.
     pub(super) cut: Option<Cut>,
+    /// Whether a facet found it: then nothing is known of the beginnings that end before.
+    is_by_facet: bool,
     pub(super) dead: Vec<DeadConfiguration>,
 }
 
@@ -306,7 +323,9 @@ fn narrow<M: Model>(initial: &M, items: &[Item<M>], whole: Bad, budget: Budget) 
     let mut cuts: Vec<Cut> =
         items.iter().filter_map(|item| item.completed.map(Cut::from)).collect();
     cuts.sort_unstable();
-    cuts.retain(|cut| Some(*cut) >= whole.cut);
+    if !whole.is_by_facet {
+        cuts.retain(|cut| Some(*cut) >= whole.cut);
+    }
     // With the last completion everything is known, and that is bad.
     let (mut good_below, mut bad_at) = (0, cuts.len().saturating_sub(1));
     let mut dead_at_bad = None;
@@ -314,7 +333,7 @@ fn narrow<M: Model>(initial: &M, items: &[Item<M>], whole: Bad, budget: Budget) 
     while good_below < bad_at {
         let probe = (good_below + stride - 1).min(good_below + (bad_at - good_below) / 2);
         let (entries, sources) = entries_at(items, Some(cuts[probe]));
-        match decide(initial, entries, budget).found {
+        match decide(initial, entries, budget).0.found {
             Found::NoOrder { dead, .. } => {
                 dead_at_bad = Some(source_dead(dead, &sources));
                 bad_at = probe;
@@ -327,7 +346,7 @@ fn narrow<M: Model>(initial: &M, items: &[Item<M>], whole: Bad, budget: Budget) 
         }
     }
     let dead = dead_at_bad.unwrap_or(whole.dead);
-    (Bad { cut: cuts.get(bad_at).copied(), dead }, true)
+    (Bad { cut: cuts.get(bad_at).copied(), is_by_facet: false, dead }, true)
 }
 
 /// Names entries of a search by the items that they are.

@@ -43,6 +43,8 @@ pub struct PartitionReport {
     pub key: Option<String>,
     /// Its operations.
     pub operations: usize,
+    /// Those of them whose answers say something.
+    pub answered: usize,
     /// Its verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -176,6 +178,9 @@ fn describe_unknown(why: &Unknown) -> String {
             describe_reached(reached)
         ),
         Unknown::Empty => "it holds no event, so there is nothing to judge".to_owned(),
+        Unknown::NothingAnswered => {
+            "no operation in it was answered, so whatever the system did would pass".to_owned()
+        }
         Unknown::SelfCheck => {
             "the search found an order that its own replay refused: this is a defect of the checker"
                 .to_owned()

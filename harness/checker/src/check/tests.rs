@@ -5,15 +5,16 @@ mod family;
 mod large;
 mod oracle;
 mod random;
+mod verdicts;
 
 use std::time::Instant;
 
 use crate::check::judge::{Case, entries_at, refute_by_facet, split};
-use crate::check::{Options, check};
-use crate::history::{Recording, operations};
+use crate::check::{NilRead, Options, check};
+use crate::history::{Process, Recorded, Recording, operations};
 use crate::model::{Model, Reader, Reading, ledger};
 use crate::search::Budget;
-use crate::verdict::Verdict;
+use crate::verdict::{Unknown, Verdict};
 
 use family::{Family, families};
 use oracle::Oracle;
@@ -34,6 +35,7 @@ fn check_family<M: Model>(family: &Family<M>) {
         let options = Options {
             model: Some(family.model),
             initial: Some(family.initial_value.clone()),
+            nil_read: nil_read_of(seed),
             failed_cas: family.failed_cas,
             ..Options::default()
         };
@@ -43,12 +45,13 @@ fn check_family<M: Model>(family: &Family<M>) {
         };
         let repeat =
             || format!("family {}, seed {seed}, {shape:?}:\n{}", family.name, describe(&recording));
-        let oracle = oracle_of(family, &recording);
+        let oracle = oracle_of(family, &recording, options.nil_read);
         let expected = oracle.is_linearizable();
         match &report.verdict {
             Verdict::Linearizable => {
                 good += 1;
                 assert!(expected, "a false \"linearizable\": {}", repeat());
+                assert!(oracle.is_answered(), "nothing was answered: {}", repeat());
             }
             Verdict::Violation { witness } => {
                 bad += 1;
@@ -63,7 +66,11 @@ fn check_family<M: Model>(family: &Family<M>) {
                 );
             }
             Verdict::Unknown { why } => {
-                assert!(recording.events.is_empty(), "{why:?}: {}", repeat())
+                let expected = match recording.events.is_empty() {
+                    true => Unknown::Empty,
+                    false => Unknown::NothingAnswered,
+                };
+                assert!(*why == expected && !oracle.is_answered(), "{why:?}: {}", repeat());
             }
         }
         if let Some(verdict) = oracle.ask_stateright() {
@@ -100,7 +107,7 @@ fn no_facet_refutes_what_is_linearizable() {
         let Ok(partitions) = split(&case, ledger::read) else { continue };
         let budget = Budget { deadline, memory: options.memory_limit };
         let found = refute_by_facet(&entries_at(&partitions[0].items, None).0, budget);
-        let is_linearizable = oracle_of(&family, &recording).is_linearizable();
+        let is_linearizable = oracle_of(&family, &recording, options.nil_read).is_linearizable();
         violations += u64::from(!is_linearizable);
         refuted += u64::from(found.is_some());
         assert!(
@@ -113,9 +120,71 @@ fn no_facet_refutes_what_is_linearizable() {
     assert!(refuted * 4 > violations, "facets refute only {refuted} of {violations} violations");
 }
 
-fn oracle_of<M: Model>(family: &Family<M>, recording: &Recording) -> Oracle<M> {
+/// Recorders that keep no value of a nil read are among them.
+fn nil_read_of(seed: u64) -> NilRead {
+    if seed.is_multiple_of(4) { NilRead::Unknown } else { NilRead::Absent }
+}
+
+/// Several keys in one recording, their lines mixed: each is judged as if it stood alone.
+#[test]
+fn keys_are_judged_apart() {
+    let family = family::register_with_cas("keys");
+    let options = Options { model: Some(family.model), ..Options::default() };
+    let (mut good, mut bad) = (0, 0);
+    for seed in 0..3_000 {
+        let parts: Vec<Recording> =
+            (0..3).map(|part| history(&family, seed * 3 + part, &Shape::of(seed))).collect();
+        let mut events = Vec::new();
+        for (part, recording) in parts.iter().enumerate() {
+            for Recorded { line, event } in &recording.events {
+                let mut event = event.clone();
+                event.key = Some(format!("k{part}"));
+                if let Process::Client(process) = &mut event.process {
+                    *process += part as u64 * 1_000;
+                }
+                events.push((*line, part, event));
+            }
+        }
+        events.sort_by_key(|(line, part, _)| (*line, *part));
+        let place = |part: usize, line: usize| {
+            let is_it = |(its_line, its_part, _): &_| (*its_line, *its_part) == (line, part);
+            1 + events.iter().position(is_it).expect("every line is there")
+        };
+        let (mut is_readable, mut expected) = (true, None);
+        for (part, recording) in parts.iter().enumerate() {
+            if check(recording, &options).is_err() {
+                is_readable = false;
+                continue;
+            }
+            let line = oracle_of(&family, recording, options.nil_read).shortest_bad_prefix();
+            let line = line.map(|line| place(part, line));
+            expected = expected.into_iter().chain(line).min();
+        }
+        if !is_readable {
+            continue;
+        }
+        let events = events.into_iter().enumerate();
+        let events = events.map(|(index, (_, _, event))| Recorded { line: index + 1, event });
+        let whole = Recording { events: events.collect(), ..parts[0].clone() };
+        let report = check(&whole, &options).expect("its parts can be read");
+        let found = match &report.verdict {
+            Verdict::Violation { witness } => witness.end.completed_line,
+            Verdict::Linearizable => None,
+            Verdict::Unknown { .. } if report.counts.ok == 0 => None,
+            Verdict::Unknown { why } => panic!("{why:?}: seed {seed}:\n{}", describe(&whole)),
+        };
+        assert_eq!(found, expected, "seed {seed}:\n{}", describe(&whole));
+        match found {
+            Some(_) => bad += 1,
+            None => good += 1,
+        }
+    }
+    assert!(good > 200 && bad > 200, "{good} good, {bad} bad");
+}
+
+fn oracle_of<M: Model>(family: &Family<M>, recording: &Recording, nil_read: NilRead) -> Oracle<M> {
     let operations = operations(recording).expect("the generator pairs its events");
-    let reader = Reader { nil_read: Default::default(), failed_cas: family.failed_cas };
+    let reader = Reader { nil_read, failed_cas: family.failed_cas };
     let read = |operation| {
         let reading: Reading<M> =
             (family.read)(operation, &reader).expect("the checker could read it");

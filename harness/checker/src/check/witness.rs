@@ -16,13 +16,8 @@ pub(super) fn describe<M: Model>(
     bad: &Bad,
     is_shortest: bool,
 ) -> Witness {
-    let operations = &case.operations.list;
     let items = &partition.items;
-    let completions = || {
-        items.iter().filter_map(|item| {
-            operations[item.source].completed.map(|moment| (Cut::from(moment), item))
-        })
-    };
+    let completions = || items.iter().filter_map(|item| Some((Cut::from(item.completed?), item)));
     let within = || completions().filter(|(cut, _)| bad.cut.is_none_or(|bad| *cut <= bad));
     let end = within().max_by_key(|(cut, _)| *cut).map_or(0, |(_, item)| item.source);
     // What was found by looking ahead is shown with what was seen there.

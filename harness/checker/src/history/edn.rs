@@ -99,6 +99,7 @@ fn read_events(
             }
             (Some(byte), Some(expected)) if byte == expected => {
                 closer = None;
+                recording.is_closed = true;
                 reader.at += 1;
             }
             _ => {

@@ -59,6 +59,8 @@ pub struct Recording {
     pub format_reason: &'static str,
     /// The events in the order of the file.
     pub events: Vec<Recorded>,
+    /// Whether its form says that it is whole: EDN in a vector or list that is closed.
+    pub is_closed: bool,
     /// What the reader should know, such as a last line that was cut off.
     pub warnings: Vec<Warning>,
 }
@@ -87,6 +89,7 @@ pub fn read_bytes(
         format,
         format_reason,
         events: Vec::new(),
+        is_closed: false,
         warnings: Vec::new(),
     };
     match format {

@@ -129,7 +129,8 @@ pub(crate) fn read(
                 Some(value)
             }
         };
-        Ok(Some(reads.map(|(_, _, value)| seen(value)).collect()))
+        let seen: Vec<Option<Scalar>> = reads.map(|(_, _, value)| seen(value)).collect();
+        Ok(seen.iter().any(Option::is_some).then_some(seen))
     })?;
     Ok(Reading { key: None, op, end })
 }

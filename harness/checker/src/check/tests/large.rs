@@ -3,7 +3,10 @@
 
 use super::family::{self, Family};
 use super::random::{Shape, history};
+use serde_json::{Value, json};
+
 use crate::check::{Options, check};
+use crate::history::{EventType, Recorded};
 use crate::model::Model;
 use crate::verdict::Verdict;
 
@@ -26,9 +29,19 @@ fn check_large<M: Model>(family: &Family<M>, seeds: u64, shape: &Shape) {
     }
 }
 
-const BUSY: Shape = Shape { clients: 8, operations: 400, info: 0, fail: 5, ties: 20, distorted: 0 };
-const LOSSY: Shape =
-    Shape { clients: 5, operations: 300, info: 5, fail: 5, ties: 20, distorted: 0 };
+/// Nothing distorted, nothing odd.
+const WHOLE: Shape = Shape {
+    clients: 4,
+    operations: 100,
+    info: 0,
+    fail: 0,
+    ties: 0,
+    distorted: 0,
+    reuses: false,
+    shuffled: 0,
+};
+const BUSY: Shape = Shape { clients: 8, operations: 400, info: 0, fail: 5, ties: 20, ..WHOLE };
+const LOSSY: Shape = Shape { clients: 5, operations: 300, info: 5, fail: 5, ties: 20, ..WHOLE };
 
 #[test]
 fn registers_are_judged_at_length() {
@@ -61,7 +74,47 @@ fn keys_are_judged_at_length() {
 #[test]
 fn a_window_of_more_than_128_operations_is_judged() {
     for clients in [65, 100, 150, 300] {
-        let shape = Shape { clients, operations: 1000, info: 0, fail: 0, ties: 20, distorted: 0 };
+        let shape = Shape { clients, operations: 1000, info: 0, fail: 0, ties: 20, ..WHOLE };
         check_large(&family::register("register"), 2, &shape);
+    }
+}
+
+/// A wrong read while more operations are open than fit in one word, or in two.
+/// They write few values: with seventy different ones nobody could try all orders.
+#[test]
+fn a_violation_in_a_wide_window_is_found() {
+    let family = family::register("register");
+    for open in [70, 130, 200] {
+        let shape = Shape { clients: 8, operations: 100, ties: 20, ..WHOLE };
+        let mut recording = history(&family, open, &shape);
+        let model = recording.events[0].event.clone();
+        let mut time = recording.events.iter().filter_map(|recorded| recorded.event.time).max();
+        let mut push = |process, event_type, f: &str, value| {
+            time = time.map(|time| time + 1);
+            let mut event = model.clone();
+            event.process = crate::history::Process::Client(process);
+            (event.time, event.event_type, event.f, event.value) =
+                (time, event_type, f.to_owned(), value);
+            recording.events.push(Recorded { line: recording.events.len() + 1, event });
+            recording.events.len()
+        };
+        for index in 0..open {
+            push(1_000 + index, EventType::Invoke, "write", json!(10 + index % 3));
+        }
+        push(9_000, EventType::Invoke, "read", Value::Null);
+        let line = push(9_000, EventType::Ok, "read", json!(9));
+        for index in 0..open {
+            push(1_000 + index, EventType::Ok, "write", json!(10 + index % 3));
+        }
+        let options = Options {
+            model: Some(family.model),
+            initial: Some(family.initial_value.clone()),
+            ..Options::default()
+        };
+        let report = check(&recording, &options).expect("what was generated can be read");
+        let Verdict::Violation { witness } = report.verdict else {
+            panic!("{open} open: {:?}", report.verdict);
+        };
+        assert_eq!((witness.shortest, witness.end.completed_line), (true, Some(line)), "{open}");
     }
 }

@@ -35,6 +35,15 @@ impl<M: Model> Oracle<M> {
         self.is_prefix_linearizable((u64::MAX, usize::MAX))
     }
 
+    /// Whether any answer says anything.
+    pub(super) fn is_answered(&self) -> bool {
+        self.operations.iter().any(|(_, reading)| match &reading.end {
+            End::Answered(None) => !M::is_pure(&reading.op, None),
+            End::Answered(Some(_)) => true,
+            End::Refused | End::Open => false,
+        })
+    }
+
     /// Returns the line of the completion with which the shortest bad prefix ends.
     pub(super) fn shortest_bad_prefix(&self) -> Option<usize> {
         let mut completions: Vec<Moment> = self
@@ -82,14 +91,18 @@ impl<M: Model> Oracle<M> {
             }
             fed.push(feed(operation.invoked, None));
         }
-        fed.sort_unstable_by_key(|feed| feed.moment.event);
+        fed.sort_unstable_by_key(|feed| (feed.moment.instant, feed.moment.event));
         if fed.windows(2).any(|pair| pair[0].moment.instant == pair[1].moment.instant) {
             return None;
         }
         let mut tester = LinearizabilityTester::new(self.initial.clone());
         for Feed { process, op, seen, .. } in fed {
             let fed = match seen {
-                None => tester.on_invoke(process, op.clone()).map(|_| ()),
+                // To it a process that goes on after an unknown outcome is an error.
+                None => match tester.on_invoke(process, op.clone()) {
+                    Ok(_) => Ok(()),
+                    Err(_) => return None,
+                },
                 // It compares answers for equality; one that leaves something open is not for it.
                 Some(seen) if is_partial::<M>(seen) => return None,
                 Some(seen) => tester.on_return(process, seen.clone()).map(|_| ()),

@@ -47,6 +47,10 @@ pub(super) struct Shape {
     pub(super) ties: u64,
     /// Percent of histories in which an answer is distorted.
     pub(super) distorted: u64,
+    /// Whether clients keep their process number after an unknown outcome.
+    pub(super) reuses: bool,
+    /// Percent of events whose line changes places with the one before, their times kept.
+    pub(super) shuffled: u64,
 }
 
 impl Shape {
@@ -60,6 +64,8 @@ impl Shape {
             fail: [0, 10][random.below(2) as usize],
             ties: [0, 0, 40][random.below(3) as usize],
             distorted: 60,
+            reuses: random.is(20),
+            shuffled: [0, 0, 0, 30][random.below(4) as usize],
         }
     }
 }
@@ -147,10 +153,13 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
             Fate::Fail => emit(client.process, EventType::Fail, f, input.clone(), &mut random),
             Fate::Info { .. } => {
                 // Some simply never complete.
-                if random.is(70) {
+                let is_told = random.is(70);
+                if is_told {
                     emit(client.process, EventType::Info, f, Value::Null, &mut random);
                 }
-                client.process += shape.clients;
+                if !(is_told && shape.reuses) {
+                    client.process += shape.clients;
+                }
             }
         }
         client.open = None;
@@ -165,6 +174,11 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
             }
         }
     }
+    for index in 1..events.len() {
+        if events[index - 1].process != events[index].process && random.is(shape.shuffled) {
+            events.swap(index - 1, index);
+        }
+    }
     let events =
         events.into_iter().enumerate().map(|(index, event)| Recorded { line: index + 1, event });
     Recording {
@@ -172,6 +186,7 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
         format: Format::Jsonl,
         format_reason: "it was made up",
         events: events.collect(),
+        is_closed: false,
         warnings: Vec::new(),
     }
 }

@@ -1,0 +1,143 @@
+//! Verdicts on histories that were written for the purpose: vacuous ones, limits, facets.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::check::{NilRead, Options, Report, check};
+use crate::history::read_bytes;
+use crate::model::ModelName;
+use crate::verdict::{Unknown, Verdict};
+
+fn judge(content: &str, options: &Options) -> Report {
+    let recording = read_bytes("h", content.as_bytes(), None).expect("it can be read");
+    check(&recording, options).expect("it can be judged")
+}
+
+/// Lines of a history from (process, type, f, value), times counted up.
+fn history(key: Option<&str>, events: &[(u64, &str, &str, Value)]) -> String {
+    let line = |(time, (process, event_type, f, value)): (usize, &(u64, &str, &str, Value))| {
+        json!({ "time": time, "process": process, "type": event_type, "f": f, "key": key, "value": value })
+            .to_string()
+            + "\n"
+    };
+    events.iter().enumerate().map(line).collect()
+}
+
+#[test]
+fn what_was_never_answered_is_no_pass() {
+    let register = Options { model: Some(ModelName::CasRegister), ..Options::default() };
+    let nil_unknown = Options { nil_read: NilRead::Unknown, ..register.clone() };
+    let nothing = Some(Unknown::NothingAnswered);
+    let invoke = r#"{"process":0,"type":"invoke","f":"read"}"#;
+    let nemesis = r#"{"process":"nemesis","type":"info","f":"kill"}"#;
+    for (content, options, expected) in [
+        (String::new(), &register, Some(Unknown::Empty)),
+        ("[]".to_owned(), &register, Some(Unknown::Empty)),
+        (nemesis.to_owned(), &register, nothing.clone()),
+        ("{:process :nemesis :type :info :f :kill}".to_owned(), &register, nothing.clone()),
+        ("[{:process :nemesis :type :info :f :kill}".to_owned(), &register, nothing.clone()),
+        // Whole by its own form, and nobody asked anything.
+        ("[{:process :nemesis :type :info :f :kill}]".to_owned(), &register, None),
+        ("[{:process 0 :type :invoke :f :read}]".to_owned(), &register, nothing.clone()),
+        (invoke.to_owned(), &register, nothing.clone()),
+        (format!("{invoke}\n{}", invoke.replace("invoke", "info")), &register, nothing.clone()),
+        (format!("{invoke}\n{}", invoke.replace("invoke", "fail")), &register, nothing.clone()),
+        (format!("{invoke}\n{}", invoke.replace("invoke", "ok")), &register, None),
+        (format!("{invoke}\n{}", invoke.replace("invoke", "ok")), &nil_unknown, nothing),
+    ] {
+        let expected = expected.map_or(Verdict::Linearizable, |why| Verdict::Unknown { why });
+        assert_eq!(judge(&content, options).verdict, expected, "{content}");
+    }
+}
+
+#[test]
+fn the_longest_time_limit_is_taken() {
+    let options = Options { time_limit: Duration::MAX, ..Options::default() };
+    let good = [(0, "invoke", "write", json!(1)), (0, "ok", "write", json!(1))];
+    assert_eq!(judge(&history(None, &good), &options).verdict, Verdict::Linearizable);
+    let mut bad = good.to_vec();
+    bad.extend([(0, "invoke", "read", Value::Null), (0, "ok", "read", json!(2))]);
+    assert_eq!(judge(&history(None, &bad), &options).verdict.exit_code(), 1);
+}
+
+#[test]
+fn what_ended_unknown_is_no_completion_of_a_witness() {
+    let mut events = Vec::new();
+    for process in 10..15 {
+        events.push((process, "invoke", "write", json!(process)));
+        events.push((process, "info", "write", Value::Null));
+    }
+    events.extend([(0, "invoke", "read", Value::Null), (0, "ok", "read", json!(99))]);
+    let Verdict::Violation { witness } =
+        judge(&history(None, &events), &Options::default()).verdict
+    else {
+        panic!("nobody wrote what was read");
+    };
+    assert_eq!((witness.completions, witness.end.completed_line), (1, Some(12)));
+}
+
+/// A book in which the search of the whole drowns in unknowns, so that facets decide. The first
+/// account's facet is bad late, the second's early: the shortest bad prefix ends early.
+fn drowning() -> String {
+    let account = |cash: u64| json!({ "cash": cash, "holdings": {} });
+    let mut events = Vec::new();
+    for name in ["a", "b", "z"] {
+        events.push((0, "invoke", "open", json!({ "account": name, "cash": 100, "holdings": {} })));
+        events.push((0, "ok", "open", account(100)));
+    }
+    for index in 0..24 {
+        let amount = 1u64 << index;
+        events.push((
+            100 + index,
+            "invoke",
+            "deposit",
+            json!({ "account": "z", "amount": amount }),
+        ));
+    }
+    events.push((0, "invoke", "account", json!({ "account": "b" })));
+    events.push((0, "ok", "account", account(999)));
+    for cash in 101..109 {
+        events.push((0, "invoke", "deposit", json!({ "account": "a", "amount": 1 })));
+        events.push((0, "ok", "deposit", account(cash)));
+    }
+    events.push((0, "invoke", "account", json!({ "account": "a" })));
+    events.push((0, "ok", "account", account(777)));
+    history(Some("bk"), &events)
+}
+
+#[test]
+fn a_prefix_found_by_a_facet_is_narrowed_from_the_beginning() {
+    let options = Options { time_limit: Duration::from_secs(8), ..Options::default() };
+    let Verdict::Violation { witness } = judge(&drowning(), &options).verdict else {
+        panic!("two reads are wrong");
+    };
+    assert_eq!((witness.shortest, witness.end.completed_line), (true, Some(32)));
+}
+
+#[test]
+fn a_limit_of_time_is_kept() {
+    // Without the wrong reads there is still no order: a book's read has an account too few.
+    let mut events = Vec::new();
+    for index in 0..300 {
+        let name = format!("a{index}");
+        let holdings: serde_json::Map<String, Value> =
+            (0..300).map(|symbol| (format!("S{symbol}"), json!(1))).collect();
+        let value = json!({ "account": name, "cash": 100, "holdings": holdings });
+        events.push((index, "invoke", "open", value));
+    }
+    events.push((1000, "invoke", "account", json!({ "account": "a1" })));
+    events.push((1000, "ok", "account", json!({ "cash": 7, "holdings": {} })));
+    let options = Options { time_limit: Duration::from_secs(1), ..Options::default() };
+    let started = Instant::now();
+    let content = history(Some("bk"), &events);
+    let recording = read_bytes("h", content.as_bytes(), None).expect("it can be read");
+    let (parsed, judged) =
+        (started.elapsed(), check(&recording, &options).expect("it can be judged"));
+    assert!(
+        judged.elapsed < Duration::from_millis(1500),
+        "{:?} {:?}, parsed in {parsed:?}",
+        judged.elapsed,
+        judged.verdict
+    );
+}
