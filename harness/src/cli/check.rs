@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{Write, stdout};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -71,8 +72,10 @@ Examples:
 
 Exit codes, of several files the first that applies:
   1  a history is not linearizable
+  4  the checker itself failed on a file: a defect, and no verdict
   2  a file could not be read or makes no sense, or the arguments are wrong
-  3  a search ended at its time or memory limit, or there was nothing to judge
+  3  a search ended at its time or memory limit, or there was nothing to judge: no
+     events, or no answer
   0  every history is linearizable";
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -139,11 +142,33 @@ pub fn run(args: CheckArgs) -> ExitCode {
         let path = history_of(file);
         let options =
             Options { model: args.model.or_else(|| model_of_run(file)), ..options.clone() };
-        let judged = with_progress(&path, || judge(&path, args.format(), &options));
+        // Of several files the others are still worth a verdict.
+        let judged = with_progress(&path, || {
+            contain_crash(|| judge(&path, args.format(), &options).map_err(CheckFailure::from))
+        });
         worst = worst.max(Outcome::of(&judged));
         print(&path, &judged, args.json);
     }
     ExitCode::from(worst.exit_code())
+}
+
+/// Why there is no report on a file.
+#[derive(Debug, thiserror::Error)]
+enum CheckFailure {
+    /// The file could not be judged.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// The checker panicked; where and why stands on standard error.
+    #[error(
+        "the checker itself failed on this file, which has no verdict: this is a defect of the checker"
+    )]
+    Crashed,
+}
+
+/// Judges, and takes a panic for what it is: neither a pass nor a reason to leave out other files.
+fn contain_crash<T>(judge: impl FnOnce() -> Result<T, CheckFailure>) -> Result<T, CheckFailure> {
+    // Nothing of what the judging may have left half done is used again.
+    catch_unwind(AssertUnwindSafe(judge)).unwrap_or(Err(CheckFailure::Crashed))
 }
 
 /// What came of a file, the worst last.
@@ -152,16 +177,18 @@ enum Outcome {
     Linearizable,
     Unknown,
     Unreadable,
+    Crashed,
     Violation,
 }
 
 impl Outcome {
-    fn of(judged: &Result<Report, CheckError>) -> Self {
+    fn of(judged: &Result<Report, CheckFailure>) -> Self {
         match judged.as_ref().map(|report| report.verdict.exit_code()) {
             Ok(0) => Self::Linearizable,
             Ok(1) => Self::Violation,
             Ok(_) => Self::Unknown,
-            Err(_) => Self::Unreadable,
+            Err(CheckFailure::Check(_)) => Self::Unreadable,
+            Err(CheckFailure::Crashed) => Self::Crashed,
         }
     }
 
@@ -171,6 +198,7 @@ impl Outcome {
             Self::Violation => 1,
             Self::Unreadable => 2,
             Self::Unknown => 3,
+            Self::Crashed => 4,
         }
     }
 }
@@ -191,7 +219,7 @@ fn judge(path: &Path, format: Option<Format>, options: &Options) -> Result<Repor
     check(&recording, options)
 }
 
-fn print(path: &Path, judged: &Result<Report, CheckError>, is_json: bool) {
+fn print(path: &Path, judged: &Result<Report, CheckFailure>, is_json: bool) {
     match judged {
         Ok(report) => {
             for warning in &report.warnings {
@@ -213,7 +241,10 @@ fn print(path: &Path, judged: &Result<Report, CheckError>, is_json: bool) {
                     json!({"name": name, "verdict": Value::Null, "error": error})
                 ));
             }
-            eprintln!("error: {error}");
+            match error {
+                CheckFailure::Check(error) => eprintln!("error: {error}"),
+                CheckFailure::Crashed => eprintln!("error: {}: {error}", path.display()),
+            }
         }
     }
 }
@@ -290,9 +321,21 @@ mod tests {
 
     #[test]
     fn the_worst_file_decides() {
-        let order =
-            [Outcome::Linearizable, Outcome::Unknown, Outcome::Unreadable, Outcome::Violation];
+        let order = [
+            Outcome::Linearizable,
+            Outcome::Unknown,
+            Outcome::Unreadable,
+            Outcome::Crashed,
+            Outcome::Violation,
+        ];
         assert!(order.is_sorted());
-        assert_eq!(order.map(Outcome::exit_code), [0, 3, 2, 1]);
+        assert_eq!(order.map(Outcome::exit_code), [0, 3, 2, 4, 1]);
+    }
+
+    #[test]
+    fn a_crash_is_no_verdict() {
+        let judged = contain_crash(|| panic!("on purpose"));
+        assert!(matches!(judged, Err(CheckFailure::Crashed)));
+        assert_eq!(Outcome::of(&judged), Outcome::Crashed);
     }
 }
