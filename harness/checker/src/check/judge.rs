@@ -148,9 +148,11 @@ pub(super) fn split<M: Model>(
     for (source, operation) in case.operations.list.iter().enumerate() {
         let Reading { key, op, end } = read(operation).map_err(|unreadable| {
             let completed = operation.completed.filter(|_| unreadable.is_completion);
+            let moment = completed.unwrap_or(operation.invoked);
             StructureError {
                 name: case.recording.name.clone(),
-                line: completed.unwrap_or(operation.invoked).line,
+                line: moment.line,
+                column: case.recording.events[moment.event].column,
                 problem: unreadable.problem,
                 remedy: "mend the line, or name another --model",
             }

@@ -136,7 +136,7 @@ fn keys_are_judged_apart() {
             (0..3).map(|part| history(&family, seed * 3 + part, &Shape::of(seed))).collect();
         let mut events = Vec::new();
         for (part, recording) in parts.iter().enumerate() {
-            for Recorded { line, event } in &recording.events {
+            for Recorded { line, event, .. } in &recording.events {
                 let mut event = event.clone();
                 event.key = Some(format!("k{part}"));
                 if let Process::Client(process) = &mut event.process {
@@ -164,7 +164,8 @@ fn keys_are_judged_apart() {
             continue;
         }
         let events = events.into_iter().enumerate();
-        let events = events.map(|(index, (_, _, event))| Recorded { line: index + 1, event });
+        let events =
+            events.map(|(index, (_, _, event))| Recorded { line: index + 1, column: 1, event });
         let whole = Recording { events: events.collect(), ..parts[0].clone() };
         let report = check(&whole, &options).expect("its parts can be read");
         let found = match &report.verdict {

@@ -112,7 +112,7 @@ fn read_events(
                         is_cut: false,
                     });
                 };
-                let (line, _) = lines.place(start);
+                let (line, column) = lines.place(start);
                 let event = event_from(map).map_err(|wrong| FormError {
                     offset: start
                         + column_of(&reader.text.as_bytes()[start..reader.at], wrong.field)
@@ -120,7 +120,7 @@ fn read_events(
                     problem: wrong.describe(),
                     is_cut: false,
                 })?;
-                recording.events.push(Recorded { line, event });
+                recording.events.push(Recorded { line, column, event });
             }
         }
     }

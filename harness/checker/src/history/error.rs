@@ -28,6 +28,14 @@ pub enum ReadError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// The content is one array of JSON instead of lines.
+    #[error(
+        "{name}:1:1: the content is an array of JSON, not one object a line; write it as lines, such as with jq -c '.[]'"
+    )]
+    JsonArray {
+        /// The recording's name.
+        name: String,
+    },
     /// The format could not be told from the content.
     #[error(
         "{name}:1:1: the content is neither JSON Lines, EDN nor a Jepsen log; name the format with --format jsonl, edn or jepsen-log"
@@ -40,12 +48,14 @@ pub enum ReadError {
 
 /// Why events do not make up operations.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name}:{line}:1: {problem}; {remedy}")]
+#[error("{name}:{line}:{column}: {problem}; {remedy}")]
 pub struct StructureError {
     /// The recording's name.
     pub name: String,
     /// The line, from 1.
     pub line: usize,
+    /// The column in bytes, from 1, where the event begins.
+    pub column: usize,
     /// What is wrong.
     pub problem: String,
     /// What to do about it.

@@ -45,7 +45,7 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
                     remedy: "mend or remove the line",
                 }
             })?;
-            recording.events.push(Recorded { line, event });
+            recording.events.push(Recorded { line, column: 1, event });
         } else {
             let (first, count) = skipped.unwrap_or((line, 0));
             skipped = Some((first, count + 1));

@@ -26,7 +26,7 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
                 let event = event_from(object).map_err(|wrong| {
                     wrong.at(&recording.name, line, column_of(raw, wrong.field))
                 })?;
-                recording.events.push(Recorded { line, event });
+                recording.events.push(Recorded { line, column: column_first, event });
             }
             // The writer ends every line with a newline, so a broken last line without one is a
             // line that was being written when the run was killed.
@@ -91,10 +91,21 @@ impl WrongField {
     }
 }
 
-/// The column, from 1, where a field's name stands in a line; the first if it is not there.
+/// The column, from 1, where a field's name stands as a key, `"f"` or `:f`; the first if it does not.
 pub(super) fn column_of(raw: &[u8], field: &str) -> usize {
-    let field = field.as_bytes();
-    raw.windows(field.len()).position(|window| window == field).map_or(1, |at| at + 1)
+    let is_key = |at: &usize| {
+        let after = raw.get(at + field.len());
+        match raw[..*at].last() {
+            Some(b'"') => after == Some(&b'"'),
+            Some(b':') => {
+                after.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b"-_./".contains(byte))
+            }
+            _ => false,
+        }
+    };
+    let windows = raw.windows(field.len()).enumerate();
+    let mut places = windows.filter(|(_, window)| *window == field.as_bytes()).map(|(at, _)| at);
+    places.find(is_key).map_or(1, |at| at + 1)
 }
 
 /// Makes an event of a map; EDN's maps come here as well, with their keywords as strings.

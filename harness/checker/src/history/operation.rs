@@ -91,6 +91,7 @@ pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
             Err(StructureError {
                 name: recording.name.clone(),
                 line: recorded.line,
+                column: recorded.column,
                 problem,
                 remedy,
             })

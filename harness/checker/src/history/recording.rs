@@ -44,6 +44,8 @@ pub struct Warning {
 pub struct Recorded {
     /// The line, from 1.
     pub line: usize,
+    /// The column in bytes, from 1, where the event begins.
+    pub column: usize,
     /// The event.
     pub event: Event,
 }
@@ -126,7 +128,22 @@ fn detect(name: &str, content: &[u8]) -> Result<(Format, &'static str), ReadErro
         (Some([]), _) if first == b"{" => {
             Ok((Format::Edn, "it begins with a map over several lines"))
         }
+        (None, b'[') if is_json_array(content) => {
+            Err(ReadError::JsonArray { name: name.to_owned() })
+        }
         (None, b'[' | b'(' | b'#') => Ok((Format::Edn, "it begins with a vector, a list or a tag")),
         _ => Err(ReadError::UnknownFormat { name: name.to_owned() }),
     }
+}
+
+/// Whether a content that begins with a bracket is an array of JSON objects, not a vector of EDN:
+/// in EDN no colon follows a key.
+fn is_json_array(content: &[u8]) -> bool {
+    let key = content
+        .trim_ascii_start()
+        .strip_prefix(b"[")
+        .and_then(|rest| rest.trim_ascii_start().strip_prefix(b"{"))
+        .and_then(|rest| rest.trim_ascii_start().strip_prefix(b"\""));
+    let after = key.and_then(|key| key.splitn(2, |byte| *byte == b'"').nth(1));
+    after.is_some_and(|after| after.starts_with(b":") || after.starts_with(b" : "))
 }

@@ -148,6 +148,14 @@ fn errors_name_the_place() {
     );
     check_error(&jsonl(r#"{"type":"ok","f":"w"}"#), None, "h:2:1: `process` is missing");
     check_error(&jsonl(r#"{"process":0,"type":"ok","f":"w","time":-5}"#), None, "h:2:");
+    check_error(
+        &jsonl(r#"{"process":0,"type":"fail","f":5}"#),
+        None,
+        "h:2:29: `f` is not a string",
+    );
+    for array in ["[{\"process\":0}]", "[\n  { \"process\" : 0}]"] {
+        check_error(array.as_bytes(), None, "h:1:1: the content is an array of JSON");
+    }
     check_error(&jsonl(&"[".repeat(100_000)), None, "h:2:");
     let mut not_utf8 = jsonl(r#"{"process":0,"type":"ok","f":"w","value":"?"}"#);
     let at = not_utf8.iter().position(|byte| *byte == b'?').unwrap();
@@ -308,6 +316,27 @@ fn events_that_do_not_pair_are_refused() {
         let error = operations(&lines(events)).expect_err("this should be refused");
         assert_eq!(error.line, line);
         assert!(error.problem.contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn events_on_one_line_are_told_apart_by_their_columns() {
+    let recording = read("[{:process 0 :type :invoke :f :read} {:process 1 :type :ok :f :read}]");
+    let error = operations(&recording).expect_err("process 1 has invoked nothing");
+    assert!(error.to_string().starts_with("h:1:38: process 1 completes"), "{error}");
+}
+
+#[test]
+fn a_change_of_keys_within_one_instant_is_warned_of() {
+    let line = |time: u64, event_type: &str, key: &str| {
+        json!({ "process": 0, "type": event_type, "f": "read", "time": time, "key": key })
+            .to_string()
+            + "\n"
+    };
+    for (time, key, expected) in [(5, "x", 0), (6, "y", 0), (5, "y", 1)] {
+        let content = line(1, "invoke", "x") + &line(5, "ok", "x") + &line(time, "invoke", key);
+        let operations = operations(&read(&content)).unwrap();
+        assert_eq!(operations.warnings.len(), expected, "{time} {key}");
     }
 }
 

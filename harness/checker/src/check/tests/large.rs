@@ -95,7 +95,7 @@ fn a_violation_in_a_wide_window_is_found() {
             event.process = crate::history::Process::Client(process);
             (event.time, event.event_type, event.f, event.value) =
                 (time, event_type, f.to_owned(), value);
-            recording.events.push(Recorded { line: recording.events.len() + 1, event });
+            recording.events.push(Recorded { line: recording.events.len() + 1, column: 1, event });
             recording.events.len()
         };
         for index in 0..open {

@@ -179,8 +179,11 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
             events.swap(index - 1, index);
         }
     }
-    let events =
-        events.into_iter().enumerate().map(|(index, event)| Recorded { line: index + 1, event });
+    let events = events.into_iter().enumerate().map(|(index, event)| Recorded {
+        line: index + 1,
+        column: 1,
+        event,
+    });
     Recording {
         name: "random".to_owned(),
         format: Format::Jsonl,
