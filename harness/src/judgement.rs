@@ -110,12 +110,7 @@ impl Observed {
     pub fn note_storm(&mut self, before: &BTreeMap<&'static str, Tally>) {
         self.storm_operations = self.operations.clone();
         for (f, tally) in &mut self.storm_operations {
-            let before = before.get(f).copied().unwrap_or_default();
-            tally.ok -= before.ok;
-            tally.refused -= before.refused;
-            tally.fail -= before.fail;
-            tally.info -= before.info;
-            tally.nonsense -= before.nonsense;
+            *tally -= before.get(f).copied().unwrap_or_default();
         }
     }
 }

@@ -303,4 +303,4 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

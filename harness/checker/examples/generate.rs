@@ -306,17 +306,7 @@ fn main() -> io::Result<()> {
     while completed < operations {
         let slot = &mut slots[random.below(clients) as usize];
         let mut emit = |process, question: &Question, event_type, value| {
-            let event = Event {
-                index: Some(time),
-                time: Some(time),
-                process: Process::Client(process),
-                event_type,
-                f: question.f.to_owned(),
-                key: question.key.clone(),
-                value,
-                position: None,
-                error: None,
-            };
+            let event = event(time, process, question, event_type, value);
             time += 1;
             write_event(&mut out, &event)
         };
@@ -357,20 +347,32 @@ fn main() -> io::Result<()> {
         for (event_type, value) in
             [(EventType::Invoke, question.value.clone()), (event_type, answer)]
         {
-            let event = Event {
-                index: Some(time),
-                time: Some(time),
-                process: Process::Client(u64::MAX - process as u64),
-                event_type,
-                f: question.f.to_owned(),
-                key: question.key.clone(),
-                value,
-                position: None,
-                error: None,
-            };
+            let process = u64::MAX - process as u64;
+            let event = event(time, process, &question, event_type, value);
             time += 1;
             write_event(&mut out, &event)?;
         }
     }
     out.flush()
+}
+
+/// Makes an event; the number that counts the events is also their time.
+fn event(
+    time: u64,
+    process: u64,
+    question: &Question,
+    event_type: EventType,
+    value: Value,
+) -> Event {
+    Event {
+        index: Some(time),
+        time: Some(time),
+        process: Process::Client(process),
+        event_type,
+        f: question.f.to_owned(),
+        key: question.key.clone(),
+        value,
+        position: None,
+        error: None,
+    }
 }

@@ -42,6 +42,17 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
+impl std::ops::SubAssign for Tally {
+    /// Takes away what was counted earlier; nothing is ever uncounted, so it is never more.
+    fn sub_assign(&mut self, earlier: Self) {
+        self.ok -= earlier.ok;
+        self.refused -= earlier.refused;
+        self.fail -= earlier.fail;
+        self.info -= earlier.info;
+        self.nonsense -= earlier.nonsense;
+    }
+}
+
 /// The counts of a run by function; clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Tallies {

@@ -1,13 +1,13 @@
 //! Networks in front of nodes that only listen.
 
 use std::io::ErrorKind;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::*;
+use crate::proxy::tests::echo;
 
 /// Generous: only a failing test waits this long.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -19,26 +19,10 @@ const N1: NodeId = NodeId::new(1);
 const N2: NodeId = NodeId::new(2);
 const N3: NodeId = NodeId::new(3);
 
-/// Starts a listener that sends back what it gets.
-async fn listen() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            tokio::spawn(async move {
-                let (mut reader, mut writer) = stream.split();
-                let _ = tokio::io::copy(&mut reader, &mut writer).await;
-            });
-        }
-    });
-    address
-}
-
 async fn network() -> Network {
     let mut nodes = BTreeMap::new();
     for node in NodeId::first(3) {
-        let listening = Listening { peers: listen().await, clients: listen().await };
+        let listening = Listening { peers: echo().await, clients: echo().await };
         nodes.insert(node, listening);
     }
     Network::open(nodes, Seed::new(1)).unwrap()

@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_millis(100);
 const MS: Duration = Duration::from_millis(1);
 
 /// Starts a server that echoes every connection until the test ends.
-async fn echo() -> SocketAddr {
+pub(crate) async fn echo() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
