@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::StateMachine;
+use serde::{Deserialize, Serialize};
+
+use crate::{StateMachine, Weigh};
 
 #[cfg(test)]
 mod tests;
 
 /// All keys that have a value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kv {
     values: BTreeMap<String, String>,
 }
@@ -47,7 +49,7 @@ pub enum Operation {
 }
 
 /// What a command came to. None is ever rejected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The value is set.
     Put,
@@ -118,5 +120,17 @@ impl StateMachine for Kv {
 
     fn query(&self, Query { key }: &Query) -> Answer {
         Answer { value: self.values.get(key).cloned() }
+    }
+}
+
+impl Weigh for Outcome {
+    fn weight(&self) -> usize {
+        match self {
+            Self::CompareAndSet { found: Some(found), .. } => found.len(),
+            Self::Put
+            | Self::CompareAndSet { found: None, .. }
+            | Self::Append { .. }
+            | Self::Delete { .. } => 0,
+        }
     }
 }

@@ -11,7 +11,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::StateMachine;
+use serde::{Deserialize, Serialize};
+
+use crate::{StateMachine, Weigh};
 
 mod account;
 #[cfg(test)]
@@ -24,13 +26,13 @@ pub use account::{Account, NAME_MAX};
 pub const HISTORY_MAX: usize = 1000;
 
 /// All books.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     books: BTreeMap<String, Book>,
 }
 
 /// Accounts that trade with each other.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Book {
     accounts: BTreeMap<String, Account>,
     trades: Vec<Trade>,
@@ -85,7 +87,7 @@ pub enum Operation {
 }
 
 /// What a trade is about: the buyer pays `quantity × price`, the seller hands over `quantity` shares.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// Pays.
     pub buyer: String,
@@ -100,11 +102,11 @@ pub struct Terms {
 }
 
 /// A trade's number within its book, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TradeNumber(pub u64);
 
 /// A trade that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trade {
     /// Its number.
     pub number: TradeNumber,
@@ -116,7 +118,7 @@ pub struct Trade {
 pub type Outcome = Result<Receipt, Rejection>;
 
 /// What a command did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Receipt {
     /// The account just after an open, deposit or withdrawal.
     Account(Account),
@@ -130,7 +132,7 @@ pub enum Receipt {
 }
 
 /// Why a command was not carried out, or a read found nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum Rejection {
     /// There is no such account, or no such book.
     #[error("unknown account")]
@@ -264,7 +266,25 @@ impl StateMachine for Ledger {
     }
 }
 
+impl Weigh for Outcome {
+    fn weight(&self) -> usize {
+        match self {
+            Ok(Receipt::Account(account)) => account.weight(),
+            Ok(Receipt::Trade(_) | Receipt::Transfer { .. }) | Err(_) => 0,
+        }
+    }
+}
+
 impl Ledger {
+    /// Returns whether L3 and L4 hold everywhere, as they must in a state that was read from outside.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.books.values().all(|book| {
+            let numbers = book.trades.iter().map(|trade| trade.number.0);
+            numbers.eq(1..=book.trades.len() as u64)
+                && book.accounts.values().all(|account| !account.holdings.values().any(|n| *n == 0))
+        })
+    }
+
     fn open(
         &mut self,
         book: &str,

@@ -8,19 +8,24 @@
 //!
 //! - [`ledger`]: books of accounts that hold cash and shares;
 //! - [`kv`]: strings by key;
-//! - [`Machine`]: both side by side, which is what a node serves.
+//! - [`Machine`]: both side by side;
+//! - [`session`]: what makes a repeated command take effect once. `Sessions<Machine>` is what a node
+//!   runs: it is fed every command with its place and time in the log;
+//! - [`snapshot`]: the whole state as bytes, and back.
 //!
 //! What commands look like on the wire and in the log is not this crate's business.
 
 pub mod kv;
 pub mod ledger;
+pub mod session;
+pub mod snapshot;
+
+use serde::{Deserialize, Serialize};
 
 /// A deterministic state machine that is fed the committed log.
 ///
-/// Commands change the state and are replicated; queries only look and are not. Whatever wraps a
-/// machine — client sessions that drop a repeated command, snapshots of the state — can be a machine
-/// itself: it is given each command by reference and owns the inner machine's state through
-/// [`Clone`].
+/// Commands change the state and are replicated; queries only look and are not. What wraps a machine
+/// is a machine itself, as [`session::Sessions`] is.
 pub trait StateMachine: Clone + Default {
     /// A request that may change the state.
     type Command;
@@ -38,8 +43,15 @@ pub trait StateMachine: Clone + Default {
     fn query(&self, query: &Self::Query) -> Self::Answer;
 }
 
+/// How much memory a value holds on to, in bytes, roughly; for bounds that every node must reach at
+/// the same command, so it may depend on nothing but the value.
+pub trait Weigh {
+    /// Returns the bytes beyond the value's own fixed size.
+    fn weight(&self) -> usize;
+}
+
 /// The machine of a node: a ledger and a key-value store over one log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     ledger: ledger::Ledger,
     kv: kv::Kv,
@@ -55,7 +67,7 @@ pub enum Command {
 }
 
 /// The outcome of a [`Command`], from the machine it was for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Of the ledger.
     Ledger(ledger::Outcome),
@@ -98,6 +110,15 @@ impl StateMachine for Machine {
         match query {
             Query::Ledger(query) => Answer::Ledger(self.ledger.query(query)),
             Query::Kv(query) => Answer::Kv(self.kv.query(query)),
+        }
+    }
+}
+
+impl Weigh for Outcome {
+    fn weight(&self) -> usize {
+        match self {
+            Self::Ledger(outcome) => outcome.weight(),
+            Self::Kv(outcome) => outcome.weight(),
         }
     }
 }

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Rejection;
 
 /// The longest name of a book, an account or a symbol, in bytes: room for a UUID with a prefix, and
 /// a bound on what an answer can weigh.
 pub const NAME_MAX: usize = 64;
 
+/// What a holding takes besides its symbol: a number, a string's fixed part, its share of a tree.
+const HOLDING_WEIGHT: usize = 64;
+
 /// Cash and shares.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// In cents.
     pub cash: u64,
@@ -32,6 +37,11 @@ impl Account {
     #[must_use]
     pub fn shares(&self, symbol: &str) -> u64 {
         self.holdings.get(symbol).copied().unwrap_or(0)
+    }
+
+    /// Returns the memory that the holdings take, roughly.
+    pub(super) fn weight(&self) -> usize {
+        self.holdings.keys().map(|symbol| symbol.len() + HOLDING_WEIGHT).sum()
     }
 
     /// Sets the cash and the shares of one symbol.
