@@ -56,7 +56,8 @@ impl Disk {
     /// Notes a write that is handed out, and the end of the log that it leaves.
     pub(crate) fn begin(&mut self, write: &Write, last_log_index: LogIndex) {
         assert_eq!(write.id, self.last_write.next(), "I7 Write Order: a write out of turn");
-        if let Some(from) = write.truncate_from {
+        let from = if write.snapshot.is_some() { Some(LogIndex(1)) } else { write.truncate_from };
+        if let Some(from) = from {
             let kept = from.previous();
             self.durable_index = self.durable_index.min(kept);
             for (_, index) in &mut self.under_way {
@@ -91,8 +92,10 @@ mod tests {
         Write {
             id: WriteId(id),
             hard_state: None,
+            snapshot: None,
             truncate_from: truncate_from.map(LogIndex),
             entries: vec![],
+            compact_upto: None,
         }
     }
 

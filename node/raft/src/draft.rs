@@ -1,16 +1,22 @@
 //! The effects of one input while it is being handled.
 
+use std::sync::Arc;
+
 use crate::effect::{Output, Write};
 use crate::message::Message;
-use crate::types::{Entry, HardState, LogIndex, NodeId, WriteId};
+use crate::types::{Entry, HardState, LogIndex, NodeId, Snapshot, WriteId};
 
 /// What one input has led to so far: one write for everything that must become durable, and the
 /// other outputs in order. It is drained before the next input.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     hard_state: Option<HardState>,
+    snapshot: Option<Snapshot>,
     truncate_from: Option<LogIndex>,
     entries: Vec<Entry>,
+    compact_upto: Option<LogIndex>,
+    /// The piece of a snapshot on which this input's write may depend.
+    chunk: Option<Output>,
     outputs: Vec<Drafted>,
 }
 
@@ -29,6 +35,17 @@ impl Draft {
         self.hard_state = Some(hard_state);
     }
 
+    /// Notes that a gathered snapshot takes the log's place.
+    pub(crate) fn persist_snapshot(&mut self, snapshot: Snapshot) {
+        assert!(self.entries.is_empty(), "a write replaces the log before it appends");
+        self.snapshot = Some(snapshot);
+    }
+
+    /// Notes that entries up to `upto` need be kept no longer.
+    pub(crate) fn persist_compaction(&mut self, upto: LogIndex) {
+        self.compact_upto = Some(upto);
+    }
+
     /// Notes a truncation; it must come before the entries that one input appends.
     pub(crate) fn persist_truncation(&mut self, from: LogIndex) {
         assert!(self.entries.is_empty(), "a write truncates before it appends");
@@ -37,6 +54,11 @@ impl Draft {
 
     pub(crate) fn persist_entry(&mut self, entry: Entry) {
         self.entries.push(entry);
+    }
+
+    /// Keeps a piece of a snapshot, before anything else is done.
+    pub(crate) fn store_chunk(&mut self, offset: u64, data: Arc<[u8]>) {
+        self.chunk = Some(Output::StoreChunk { offset, data });
     }
 
     pub(crate) fn push(&mut self, output: Output) {
@@ -53,15 +75,29 @@ impl Draft {
         self.outputs.push(Drafted::Gated { to, message });
     }
 
+    /// Returns whether the input has led to anything that must become durable.
+    pub(crate) fn has_write(&self) -> bool {
+        self.hard_state.is_some()
+            || self.snapshot.is_some()
+            || self.truncate_from.is_some()
+            || !self.entries.is_empty()
+            || self.compact_upto.is_some()
+    }
+
+    /// Takes out what comes before the write.
+    pub(crate) fn take_chunk(&mut self) -> Option<Output> {
+        self.chunk.take()
+    }
+
     /// Takes out the write, if there is one, under the number `id`.
     pub(crate) fn take_write(&mut self, id: WriteId) -> Option<Write> {
-        let nothing =
-            self.hard_state.is_none() && self.truncate_from.is_none() && self.entries.is_empty();
-        (!nothing).then(|| Write {
+        self.has_write().then(|| Write {
             id,
             hard_state: self.hard_state.take(),
+            snapshot: self.snapshot.take(),
             truncate_from: self.truncate_from.take(),
             entries: std::mem::take(&mut self.entries),
+            compact_upto: self.compact_upto.take(),
         })
     }
 

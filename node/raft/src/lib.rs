@@ -58,19 +58,23 @@ mod disk;
 mod draft;
 mod effect;
 mod log;
+mod membership;
 mod message;
 mod progress;
 mod quorum;
 mod replica;
 mod types;
 
-pub use config::{Config, Limits, StartError};
-pub use effect::{Input, Output, Refusal, TransferEnd, Write};
+pub use config::{Config, Lease, Limits, StartError};
+pub use effect::{ChangeEnd, Input, Output, Recovered, Refusal, TransferEnd, Write};
+pub use membership::Membership;
 pub use message::{
-    AppendEntries, AppendEntriesResponse, AppendOutcome, Conflict, Message, RequestVote,
+    AppendEntries, AppendEntriesResponse, AppendOutcome, ChunkOutcome, Conflict, InstallSnapshot,
+    InstallSnapshotResponse, Message, ReadIndex, ReadIndexResponse, RequestVote,
     RequestVoteResponse, TimeoutNow,
 };
 pub use replica::Replica;
 pub use types::{
-    Command, Entry, HardState, LogIndex, NodeId, RequestId, Role, Round, Term, WriteId,
+    Command, Entry, HardState, LogIndex, NodeId, Payload, ReadId, RequestId, Role, Round, Snapshot,
+    Term, Timestamp, WriteId,
 };

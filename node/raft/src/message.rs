@@ -1,7 +1,9 @@
 //! What replicas say to each other: the remote procedure calls of the Raft paper (Figure 2), each
 //! as two one-way messages, for the answers may be lost, late or doubled like the questions.
 
-use crate::types::{Entry, LogIndex, Round, Term};
+use std::sync::Arc;
+
+use crate::types::{Entry, LogIndex, ReadId, Round, Snapshot, Term};
 
 /// One message from one replica to another. Sender and recipient travel beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,8 +20,16 @@ pub enum Message {
     AppendEntries(AppendEntries),
     /// The answer to it.
     AppendEntriesResponse(AppendEntriesResponse),
+    /// A leader sends a piece of its snapshot to a follower whose next entry it no longer has.
+    InstallSnapshot(InstallSnapshot),
+    /// The answer to it.
+    InstallSnapshotResponse(InstallSnapshotResponse),
     /// A leader that hands over its leadership asks the recipient to campaign at once.
     TimeoutNow(TimeoutNow),
+    /// A follower asks its leader for a read index.
+    ReadIndex(ReadIndex),
+    /// The answer to it.
+    ReadIndexResponse(ReadIndexResponse),
 }
 
 impl Message {
@@ -32,7 +42,11 @@ impl Message {
             Self::PreVoteResponse(m) | Self::RequestVoteResponse(m) => m.term,
             Self::AppendEntries(m) => m.term,
             Self::AppendEntriesResponse(m) => m.term,
+            Self::InstallSnapshot(m) => m.term,
+            Self::InstallSnapshotResponse(m) => m.term,
             Self::TimeoutNow(m) => m.term,
+            Self::ReadIndex(m) => m.term,
+            Self::ReadIndexResponse(m) => m.term,
         }
     }
 }
@@ -145,4 +159,82 @@ pub struct Conflict {
     pub conflict_term: Option<Term>,
     /// The first index of that term in the follower's log, or one past the end of its log.
     pub conflict_index: LogIndex,
+}
+
+/// A piece of a snapshot (Raft §7); the leader is the sender. Pieces come one at a time, each asked for
+/// by the answer to the one before. What was lost on the way is asked for again, and no more.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InstallSnapshot {
+    /// The leader's term.
+    pub term: Term,
+    /// The latest round that the leader had begun when it sent this.
+    pub round: Round,
+    /// What the snapshot stands for.
+    pub snapshot: Snapshot,
+    /// Where in the snapshot the data begin.
+    pub offset: u64,
+    /// The data.
+    pub data: Arc<[u8]>,
+    /// Nothing follows.
+    pub is_last: bool,
+}
+
+impl InstallSnapshot {
+    /// Returns whether it speaks of a snapshot that some leader up to `term` can have taken. No
+    /// replica sends anything else.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        let Snapshot { index, term, membership } = &self.snapshot;
+        let has_end = self.offset.checked_add(self.data.len() as u64).is_some();
+        let is_sound = !membership.voters.is_empty();
+        has_end && is_sound && *index > LogIndex(0) && (Term(1)..=self.term).contains(term)
+    }
+}
+
+/// The answer to an [`InstallSnapshot`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct InstallSnapshotResponse {
+    /// The follower's term.
+    pub term: Term,
+    /// The round of the request; 0 if that was of an earlier term.
+    pub round: Round,
+    /// The last entry of the snapshot that the request was of.
+    pub index: LogIndex,
+    /// What became of the piece.
+    pub outcome: ChunkOutcome,
+}
+
+/// What became of a piece of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChunkOutcome {
+    /// The follower has the snapshot's bytes up to here and wants those from here on.
+    Wanted {
+        /// Where the next piece begins.
+        offset: u64,
+    },
+    /// The follower has every entry that the snapshot stands for, durably, be it from this snapshot or
+    /// because it had them already.
+    Installed,
+    /// The request was of an earlier term: only the answer's term says something.
+    Stale,
+}
+
+/// A follower asks up to where it must have applied the log to answer reads that arrived before this
+/// was sent (dissertation §6.4).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReadIndex {
+    /// The follower's term.
+    pub term: Term,
+    /// The question's number.
+    pub id: ReadId,
+}
+
+/// The answer to a [`ReadIndex`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReadIndexResponse {
+    /// The leader's term.
+    pub term: Term,
+    /// The question's number.
+    pub id: ReadId,
+    /// The read index; `None` if the leader has too much under way.
+    pub index: Option<LogIndex>,
 }

@@ -1,6 +1,10 @@
 //! One member of the cluster: state, and what each input does to it.
 
+mod change;
+mod compaction;
 mod election;
+mod installation;
+mod lease;
 mod reads;
 mod replication;
 mod transfer;
@@ -10,12 +14,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::{Config, StartError};
 use crate::disk::Disk;
 use crate::draft::Draft;
-use crate::effect::{Input, Output, Refusal};
+use crate::effect::{Input, Output, Recovered, Refusal};
 use crate::log::Log;
+use crate::membership::{Membership, Memberships};
 use crate::message::Message;
 use crate::progress::Progress;
-use crate::types::{Entry, HardState, LogIndex, NodeId, RequestId, Role, Round, Term};
-use reads::Reads;
+use crate::types::{
+    Entry, HardState, LogIndex, NodeId, RequestId, Role, Round, Snapshot, Term, Timestamp,
+};
+use change::Change;
+use compaction::Compaction;
+use installation::Incoming;
+use lease::LeaseHeld;
+use reads::{Forwarded, Reads};
 use transfer::Transfer;
 
 /// One member of the cluster. It has no clock, no socket and no disk: it turns each [`Input`] into
@@ -25,7 +36,10 @@ use transfer::Transfer;
 pub struct Replica {
     config: Config,
     hard_state: HardState,
+    /// The newest snapshot that is durable here, or is being made so.
+    snapshot: Option<Snapshot>,
     log: Log,
+    memberships: Memberships,
     disk: Disk,
     state: State,
     /// Every entry up to here is known to be committed.
@@ -34,10 +48,17 @@ pub struct Replica {
     handed_out: LogIndex,
     /// Every entry up to here has been applied.
     last_applied: LogIndex,
+    compaction: Compaction,
+    incoming: Option<Incoming>,
+    forwarded: Forwarded,
     /// Ticks since the election timer, or a leader's heartbeat timer, was last reset.
     elapsed: u32,
     /// Ticks at which the election timer goes off.
     election_deadline: u32,
+    /// Ticks since the node last heard from a leader, counted up to an election timeout.
+    since_leader: u32,
+    /// What the clock last said; only kept where a lease needs it.
+    now: Timestamp,
     /// The state of the generator of election timeouts.
     random: u64,
 }
@@ -63,46 +84,51 @@ struct Leadership {
     /// The latest round begun.
     round: Round,
     reads: Reads,
+    lease: LeaseHeld,
     /// Ticks since the leader last counted who hears it.
     since_count: u32,
     transfer: Option<Transfer>,
+    change: Option<Change>,
 }
 
 impl Replica {
-    /// Makes a follower of what its disk holds: the hard state and the whole log.
+    /// Makes a follower of what its disk holds. Everything up to the snapshot counts as applied.
     ///
     /// # Errors
     /// When the configuration or the recovered state cannot be right.
-    pub fn new(
-        config: Config,
-        hard_state: HardState,
-        entries: Vec<Entry>,
-    ) -> Result<Self, StartError> {
-        if config.members.contains(&NodeId(0)) {
-            return Err(StartError::ZeroId);
-        }
-        if !config.members.contains(&config.id) {
-            return Err(StartError::NotMember(config.id));
-        }
-        if config.heartbeat_interval == 0 || config.election_timeout <= config.heartbeat_interval {
-            return Err(StartError::Impatient);
-        }
-        let log = Log::recover(entries).map_err(StartError::BrokenLog)?;
+    pub fn new(config: Config, recovered: Recovered) -> Result<Self, StartError> {
+        config.check()?;
+        let Recovered { hard_state, snapshot, entries } = recovered;
+        let (base, base_term) =
+            snapshot.as_ref().map_or_else(Default::default, |it| (it.index, it.term));
+        let log = Log::recover(base, base_term, entries).map_err(StartError::BrokenLog)?;
         if log.last_term() > hard_state.term {
             return Err(StartError::TermFromFuture);
         }
+        let initial = snapshot
+            .as_ref()
+            .map_or_else(|| Membership::of(config.members.clone()), |it| it.membership.clone());
+        let memberships = Memberships::recover(base, initial, log.since(base.next()));
         let mut replica = Self {
             disk: Disk::recovered(log.last_index()),
             random: config.seed,
+            // Before it started it may have heard from a leader that holds a lease.
+            since_leader: if config.lease.is_some() { 0 } else { config.election_timeout },
+            forwarded: Forwarded::new(config.incarnation),
             config,
             hard_state,
+            snapshot,
             log,
+            memberships,
             state: State::Follower { leader: None },
-            commit_index: LogIndex(0),
-            handed_out: LogIndex(0),
-            last_applied: LogIndex(0),
+            commit_index: base,
+            handed_out: base,
+            last_applied: base,
+            compaction: Compaction::new(base),
+            incoming: None,
             elapsed: 0,
             election_deadline: 0,
+            now: Timestamp::default(),
         };
         replica.reset_election_timer();
         Ok(replica)
@@ -117,21 +143,29 @@ impl Replica {
         let before = (self.role(), self.term(), self.leader());
         let mut draft = Draft::default();
         match input {
-            Input::Tick => self.handle_tick(&mut draft),
+            Input::Tick { now } => self.handle_tick(now, &mut draft),
             Input::Receive { from, message } => self.handle_message(from, message, &mut draft),
             Input::Propose { request, command } => {
                 self.handle_propose(request, command, &mut draft);
             }
-            Input::Read { request } => self.handle_read(request, &mut draft),
+            Input::Read { request, now } => self.handle_read(request, now, &mut draft),
             Input::TransferLeadership { request, to } => {
                 self.handle_transfer(request, to, &mut draft);
             }
+            Input::ChangeMembership { request, membership } => {
+                self.handle_change(request, membership, &mut draft);
+            }
+            Input::Compact => self.take_snapshot(&mut draft),
+            Input::SnapshotTaken { index } => self.handle_snapshot_taken(index, &mut draft),
+            Input::SnapshotFailed { index } => self.handle_snapshot_failed(index),
             Input::Persisted { upto } => {
                 self.disk.complete(upto);
+                self.lead_if_elected(&mut draft);
                 self.advance_commit(&mut draft);
             }
             Input::Applied { upto } => self.handle_applied(upto, &mut draft),
         }
+        outputs.extend(draft.take_chunk());
         if let Some(write) = draft.take_write(self.disk.next_write()) {
             self.disk.begin(&write, self.log.last_index());
             outputs.push(Output::Persist(write));
@@ -183,10 +217,28 @@ impl Replica {
         }
     }
 
-    /// Returns the log's entries, durable here or not.
+    /// Returns the membership that the node acts by: the latest in its log, committed or not.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        self.memberships.latest()
+    }
+
+    /// Returns the newest snapshot, if there is one.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+
+    /// Returns the entries that the log holds, durable here or not; earlier ones are in the snapshot.
     #[must_use]
     pub fn log(&self) -> &[Entry] {
-        self.log.since(LogIndex(1))
+        self.log.since(self.log.base().next())
+    }
+
+    /// Returns the index of the first entry that the log holds, or would hold.
+    #[must_use]
+    pub fn first_log_index(&self) -> LogIndex {
+        self.log.base().next()
     }
 
     /// Returns the index of the log's last entry.
@@ -207,14 +259,25 @@ impl Replica {
         self.last_applied
     }
 
-    fn handle_tick(&mut self, draft: &mut Draft) {
+    /// Returns how far each other member's log is known to match, if this node leads.
+    #[must_use]
+    pub fn followers(&self) -> BTreeMap<NodeId, LogIndex> {
+        let State::Leader(leadership) = &self.state else { return BTreeMap::new() };
+        leadership.followers.iter().map(|(&id, progress)| (id, progress.match_index)).collect()
+    }
+
+    fn handle_tick(&mut self, now: Timestamp, draft: &mut Draft) {
+        self.note_time(now);
         self.disk.tick();
         self.elapsed += 1;
+        self.since_leader = self.config.election_timeout.min(self.since_leader + 1);
         match self.state {
             State::Leader(_) => self.handle_leader_tick(draft),
             State::Follower { .. } | State::PreCandidate { .. } | State::Candidate { .. } => {
                 if self.elapsed >= self.election_deadline {
                     self.campaign(draft);
+                } else {
+                    self.tick_forwarded(draft);
                 }
             }
         }
@@ -225,6 +288,8 @@ impl Replica {
         if self.is_unfit_to_lead() {
             return self.become_follower(self.term(), None, draft);
         }
+        self.tick_change(draft);
+        self.tick_snapshots(draft);
         if self.elapsed >= self.config.heartbeat_interval {
             self.elapsed = 0;
             self.begin_round(draft);
@@ -232,15 +297,11 @@ impl Replica {
     }
 
     /// Brings the term up to date, then hands the message to its handler (Raft Figure 2, "rules for
-    /// servers").
+    /// servers"). The sender need not be a member that this node knows of: a membership that it has
+    /// not heard of yet may have made it one, and a node must vote as well as it must follow.
     fn handle_message(&mut self, from: NodeId, message: Message, draft: &mut Draft) {
-        if from == self.config.id || !self.config.members.contains(&from) {
+        if from == self.config.id || from == NodeId(0) {
             return;
-        }
-        if let State::Leader(leadership) = &mut self.state
-            && let Some(progress) = leadership.followers.get_mut(&from)
-        {
-            progress.is_heard = true;
         }
         if message.term() > self.term() {
             match &message {
@@ -259,7 +320,11 @@ impl Replica {
             Message::RequestVoteResponse(m) => self.handle_vote_response(from, &m, draft),
             Message::AppendEntries(m) => self.handle_append_entries(from, m, draft),
             Message::AppendEntriesResponse(m) => self.handle_append_response(from, &m, draft),
+            Message::InstallSnapshot(m) => self.handle_install_snapshot(from, m, draft),
+            Message::InstallSnapshotResponse(m) => self.handle_install_response(from, &m, draft),
             Message::TimeoutNow(m) => self.handle_timeout_now(&m, draft),
+            Message::ReadIndex(m) => self.handle_read_index(from, &m, draft),
+            Message::ReadIndexResponse(m) => self.handle_read_index_response(&m, draft),
         }
     }
 
@@ -268,6 +333,7 @@ impl Replica {
         self.last_applied = self.last_applied.max(upto);
         self.hand_out_committed(draft);
         self.answer_reads(draft);
+        self.take_snapshot_if_due(draft);
     }
 
     /// Moves the commit index forward and hands out what it covers.
@@ -290,6 +356,7 @@ impl Replica {
         let upto = self.commit_index.min(ahead);
         let entries = self.log.slice(self.handed_out.next(), upto);
         if !entries.is_empty() {
+            self.compaction.note_handed_out(entries);
             draft.push(Output::Apply { entries: entries.to_vec() });
             self.handed_out = upto;
         }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::membership::Membership;
+
 macro_rules! counter {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -59,13 +61,50 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// The driver's name for one proposal or one read; the core only hands it back.
+/// The number of a follower's question to its leader. No number is ever used twice by a node: not in
+/// a retry, and not after a restart, for which the incarnation stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadId {
+    /// [`Config::incarnation`](crate::Config::incarnation) of the node.
+    pub incarnation: u64,
+    /// Counted up from 1.
+    pub number: u64,
+}
+
+/// The driver's name for one request; the core only hands it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// What a client wants replicated, opaque to the core. Empty: the no-op with which a leader begins
-/// its term. Shared, so that one copy serves the log, the disk and every peer.
+/// A moment by the driver's clock: nanoseconds since some fixed point. It never falls, and it goes on
+/// while the node is suspended (Linux: `CLOCK_BOOTTIME`). Only lease reads look at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+/// What a client wants replicated, opaque to the core. Shared, so that one copy serves the log, the
+/// disk and every peer.
 pub type Command = Arc<[u8]>;
+
+/// What an entry of the log is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Payload {
+    /// Nothing: a leader begins its term with it (Raft §8).
+    Noop,
+    /// The state machine applies it.
+    Command(Command),
+    /// The cluster's membership from this entry on (Raft §6).
+    Membership(Membership),
+}
+
+impl Payload {
+    /// Returns how many bytes the payload counts for where bytes are bounded: those of a command.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Command(command) => command.len(),
+            Self::Noop | Self::Membership(_) => 0,
+        }
+    }
+}
 
 /// One entry of the replicated log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -74,8 +113,20 @@ pub struct Entry {
     pub term: Term,
     /// The entry's place in the log.
     pub index: LogIndex,
-    /// What to apply.
-    pub command: Command,
+    /// What it is for.
+    pub payload: Payload,
+}
+
+/// What a snapshot stands for: the state machine after every entry up to `index`. Its data is the
+/// driver's; the core never sees them whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Snapshot {
+    /// The last entry that it includes.
+    pub index: LogIndex,
+    /// The term of that entry.
+    pub term: Term,
+    /// The membership as of that entry.
+    pub membership: Membership,
 }
 
 /// What must survive a crash besides the log (Raft Figure 2, "persistent state on all servers").

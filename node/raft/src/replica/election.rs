@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use super::lease::LeaseHeld;
+use super::reads::Reads;
 use super::{Leadership, Replica, State};
 use crate::draft::Draft;
-use crate::effect::TransferEnd;
+use crate::effect::{ChangeEnd, TransferEnd};
 use crate::message::{Message, RequestVote, RequestVoteResponse};
 use crate::progress::Progress;
-use crate::quorum::majority;
-use crate::replica::reads::Reads;
-use crate::types::{HardState, NodeId, Round, Term};
+use crate::types::{HardState, NodeId, Payload, Round, Term};
 
 /// Why a node campaigns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,20 +32,32 @@ impl Replica {
         if term > self.term() {
             self.set_hard_state(HardState { term, vote: None }, draft);
         }
+        self.end_change(ChangeEnd::LeftOffice, draft);
         let former = std::mem::replace(&mut self.state, State::Follower { leader });
-        if let State::Leader(leadership) = former {
-            // A leader had no election timer; a follower does.
-            self.reset_election_timer();
-            self.end_transfer(leadership.transfer.as_ref(), TransferEnd::LeftOffice, draft);
-            for request in leadership.reads.into_requests() {
-                self.refuse_not_leader(request, draft);
+        match former {
+            State::Leader(leadership) => {
+                // A leader had no election timer; a follower does.
+                self.reset_election_timer();
+                self.end_transfer(leadership.transfer.as_ref(), TransferEnd::LeftOffice, draft);
+                for request in leadership.reads.into_requests() {
+                    self.refuse_not_leader(request, draft);
+                }
             }
+            State::Follower { leader: Some(asked) } if leader != Some(asked) => {
+                self.refuse_forwarded(draft);
+            }
+            State::Follower { .. } | State::PreCandidate { .. } | State::Candidate { .. } => {}
         }
     }
 
-    /// Wants to lead: asks for pre-votes first, if the cluster does that.
+    /// Misses a leader, and wants to lead itself if it may: asks for pre-votes first, if the cluster
+    /// does that. A learner, or a node that was removed, only forgets the leader.
     pub(super) fn campaign(&mut self, draft: &mut Draft) {
-        if self.config.pre_vote {
+        self.refuse_forwarded(draft);
+        if !self.memberships.latest().is_voter(self.config.id) {
+            self.become_follower(self.term(), None, draft);
+            self.reset_election_timer();
+        } else if self.config.pre_vote {
             self.become_pre_candidate(draft);
         } else {
             self.become_candidate(Campaign::Own, draft);
@@ -57,7 +69,7 @@ impl Replica {
         self.reset_election_timer();
         self.state = State::PreCandidate { votes: BTreeSet::from([self.config.id]) };
         let request = self.request_vote(self.term().next(), Campaign::Own);
-        for peer in self.peers() {
+        for peer in self.other_voters() {
             draft.send_when_durable(peer, Message::PreVote(request.clone()));
         }
         self.run_if_welcome(draft);
@@ -70,7 +82,7 @@ impl Replica {
         self.reset_election_timer();
         self.state = State::Candidate { votes: BTreeSet::from([self.config.id]) };
         let request = self.request_vote(self.term(), campaign);
-        for peer in self.peers() {
+        for peer in self.other_voters() {
             draft.send_when_durable(peer, Message::RequestVote(request.clone()));
         }
         self.lead_if_elected(draft);
@@ -87,16 +99,16 @@ impl Replica {
 
     fn run_if_welcome(&mut self, draft: &mut Draft) {
         let State::PreCandidate { votes } = &self.state else { return };
-        if votes.len() >= majority(self.config.members.len()) {
+        if self.memberships.latest().is_quorum(|id| votes.contains(&id)) {
             self.become_candidate(Campaign::Own, draft);
         }
     }
 
-    fn lead_if_elected(&mut self, draft: &mut Draft) {
-        let State::Candidate { votes } = &self.state else {
-            return;
-        };
-        if votes.len() >= majority(self.config.members.len()) {
+    /// Leads if a quorum wants it, once the candidate's own vote is durable too.
+    pub(super) fn lead_if_elected(&mut self, draft: &mut Draft) {
+        let State::Candidate { votes } = &self.state else { return };
+        let is_elected = self.memberships.latest().is_quorum(|id| votes.contains(&id));
+        if is_elected && self.disk.gate().is_none() && !draft.has_write() {
             self.become_leader(draft);
         }
     }
@@ -104,39 +116,42 @@ impl Replica {
     /// Leads: announces itself and appends the no-op by which entries of earlier terms become
     /// committed (Raft §5.4.2 and §8).
     fn become_leader(&mut self, draft: &mut Draft) {
-        let is_alone = self.config.members.len() == 1;
         assert!(
-            is_alone || self.disk.gate().is_none(),
+            self.disk.gate().is_none(),
             "I2 Durable Candidacy: elected before term, vote and log were durable"
         );
         let last = self.log.last_index();
-        let followers = self.peers().into_iter().map(|peer| (peer, Progress::new(last))).collect();
+        let mut others = self.memberships.latest().everybody();
+        others.remove(&self.config.id);
+        let followers = others.into_iter().map(|id| (id, Progress::new(last))).collect();
         self.state = State::Leader(Leadership {
             followers,
             first_index: last.next(),
             bytes_uncommitted: self.log.bytes(self.commit_index.next(), last),
             round: Round(1),
             reads: Reads::default(),
+            lease: LeaseHeld::default(),
             since_count: 0,
             transfer: None,
+            change: None,
         });
+        self.note_round();
         self.elapsed = 0;
-        self.append_own([].into(), draft);
+        // It promised nothing to itself.
+        self.since_leader = self.config.election_timeout;
+        self.append_own(Payload::Noop, draft);
         self.send_entries_to_all(draft);
     }
 
-    /// Returns whether the node has heard from its leader within the shortest election timeout, so
+    /// Returns whether the node has heard from a leader within the shortest election timeout, so
     /// that there is no reason for another.
     pub(super) fn stands_by_its_leader(&self) -> bool {
         match self.state {
             State::Leader(_) => self.config.check_quorum,
-            State::Follower { leader: Some(_) } => {
+            State::Follower { .. } | State::PreCandidate { .. } | State::Candidate { .. } => {
                 let heeds = self.config.check_quorum || self.config.pre_vote;
-                heeds && self.elapsed < self.config.election_timeout
+                heeds && self.since_leader < self.config.election_timeout
             }
-            State::Follower { leader: None }
-            | State::PreCandidate { .. }
-            | State::Candidate { .. } => false,
         }
     }
 
@@ -145,10 +160,7 @@ impl Replica {
     /// that it hinders a cluster whose other disks are well.
     pub(super) fn is_unfit_to_lead(&mut self) -> bool {
         let State::Leader(leadership) = &mut self.state else { return false };
-        if !self.config.check_quorum {
-            return false;
-        }
-        if self.disk.stalled() >= self.config.election_timeout {
+        if self.config.check_quorum && self.disk.stalled() >= self.config.election_timeout {
             return true;
         }
         leadership.since_count += 1;
@@ -156,11 +168,13 @@ impl Replica {
             return false;
         }
         leadership.since_count = 0;
-        let heard = leadership.followers.values().filter(|progress| progress.is_heard).count();
-        for progress in leadership.followers.values_mut() {
-            progress.is_heard = false;
-        }
-        heard + 1 < majority(self.config.members.len())
+        let heard: BTreeSet<NodeId> = leadership
+            .followers
+            .iter_mut()
+            .filter_map(|(&id, progress)| std::mem::take(&mut progress.is_heard).then_some(id))
+            .collect();
+        let is_heard = |id| id == self.config.id || heard.contains(&id);
+        self.config.check_quorum && !self.memberships.latest().is_quorum(is_heard)
     }
 
     /// Says whether it would vote for the candidate in a term that has not begun; changes nothing.
@@ -266,8 +280,10 @@ impl Replica {
         z ^ (z >> 31)
     }
 
-    /// Returns every other member.
-    pub(super) fn peers(&self) -> Vec<NodeId> {
-        self.config.members.iter().copied().filter(|&member| member != self.config.id).collect()
+    /// Returns everybody else whose vote counts.
+    fn other_voters(&self) -> Vec<NodeId> {
+        let membership = self.memberships.latest();
+        let voters = membership.voters.union(&membership.outgoing).copied();
+        voters.filter(|&id| id != self.config.id).collect()
     }
 }

@@ -25,7 +25,9 @@ impl Replica {
         };
         let refusal = match &leadership.transfer {
             Some(transfer) => Some(Refusal::Transferring { to: transfer.to }),
-            None if !leadership.followers.contains_key(&to) => Some(Refusal::NoSuccessor),
+            None if to == self.config.id || !self.memberships.latest().voters.contains(&to) => {
+                Some(Refusal::NoSuccessor)
+            }
             None => None,
         };
         if let Some(refusal) = refusal {
@@ -37,12 +39,14 @@ impl Replica {
 
     /// Asks the successor to campaign, once its log is as long as the leader's.
     pub(super) fn hand_over(&mut self, to: NodeId, draft: &mut Draft) {
-        let State::Leader(leadership) = &self.state else { return };
+        let term = self.term();
+        let State::Leader(leadership) = &mut self.state else { return };
         let is_successor = leadership.transfer.as_ref().is_some_and(|transfer| transfer.to == to);
         let progress = leadership.followers.get(&to);
         let is_level = progress.is_some_and(|it| it.match_index == self.log.last_index());
         if is_successor && is_level {
-            draft.send(to, Message::TimeoutNow(TimeoutNow { term: self.term() }));
+            leadership.lease.void();
+            draft.send(to, Message::TimeoutNow(TimeoutNow { term }));
         }
     }
 
@@ -70,7 +74,9 @@ impl Replica {
 
     pub(super) fn handle_timeout_now(&mut self, message: &TimeoutNow, draft: &mut Draft) {
         let is_current = message.term == self.term();
-        if is_current && matches!(self.state, State::Follower { .. }) {
+        let may_lead = self.memberships.latest().is_voter(self.config.id);
+        if is_current && may_lead && matches!(self.state, State::Follower { .. }) {
+            self.refuse_forwarded(draft);
             self.become_candidate(Campaign::Transfer, draft);
         }
     }

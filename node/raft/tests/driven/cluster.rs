@@ -2,10 +2,12 @@
 //! wait until they are delivered. After every step it checks what must hold across nodes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
 
 use raft::{
-    Config, Entry, HardState, Input, Limits, LogIndex, Message, NodeId, Output, Replica, RequestId,
-    Role, Term, Write, WriteId,
+    Config, Entry, Input, Lease, Limits, LogIndex, Message, NodeId, Output, Recovered, Replica,
+    RequestId, Role, Snapshot, Term, Timestamp, Write, WriteId,
 };
 
 use crate::describe;
@@ -13,26 +15,34 @@ use crate::describe;
 /// Ticks; the tests count no real time.
 pub(crate) const ELECTION_TIMEOUT: u32 = 10;
 const HEARTBEAT_INTERVAL: u32 = 3;
+const TICK: Duration = Duration::from_millis(1);
 
 /// A directed link.
 pub(crate) type Link = (NodeId, NodeId);
 
 /// What the nodes of a cluster are told.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) pre_vote: bool,
     pub(crate) check_quorum: bool,
+    /// Drift, in thousandths.
+    pub(crate) lease: Option<u32>,
 }
 
 #[derive(Default)]
 pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     settings: Settings,
+    /// Who the cluster began with.
+    founders: BTreeSet<NodeId>,
     /// Messages on their way.
     pub(crate) links: BTreeMap<Link, VecDeque<Message>>,
     /// Links that lose whatever is sent.
     pub(crate) cut: BTreeSet<Link>,
+    /// One clock for all. It goes on by a tick whenever any node ticks, so no node's own count of
+    /// ticks is ahead of it.
+    clock: Duration,
     /// Who was seen to lead each term.
     leaders: BTreeMap<Term, NodeId>,
     /// Every entry that some node knows to be committed.
@@ -40,43 +50,49 @@ pub(crate) struct Cluster {
     /// For each read under way, the last entry that was committed when it arrived.
     reads: BTreeMap<RequestId, LogIndex>,
     pub(crate) reads_answered: u64,
+    pub(crate) snapshots_installed: u64,
+    pub(crate) changes_done: u64,
 }
 
+/// A snapshot with its data.
+type Saved = (Snapshot, Arc<[u8]>);
+
+#[derive(Default)]
 pub(crate) struct Node {
     /// `None` while the node is down.
     pub(crate) replica: Option<Replica>,
     /// What a crash leaves.
-    pub(crate) hard_state: HardState,
-    pub(crate) durable: Vec<Entry>,
+    pub(crate) durable: Recovered,
+    durable_data: Arc<[u8]>,
+    /// How often it was started.
+    starts: u64,
     /// Whether writes wait for `sync`.
     pub(crate) holds_disk: bool,
-    pub(crate) unsynced: VecDeque<Write>,
+    pub(crate) unsynced: VecDeque<(Write, Vec<u8>)>,
     persisted: WriteId,
     /// Messages that wait for a write.
     gated: Vec<(NodeId, Message, WriteId)>,
+    /// The state machine: what was applied, a line an entry.
+    machine: Vec<u8>,
     pub(crate) applied: LogIndex,
     /// Whether the state machine takes entries without saying that it has applied them.
     pub(crate) stalls_machine: bool,
+    /// Whether snapshots wait until they are saved.
+    pub(crate) holds_snapshots: bool,
+    pub(crate) taking: Option<Saved>,
+    /// The newest snapshot, taken or installed.
+    newest: Option<Saved>,
+    /// Pieces of a snapshot that is being received.
+    gathered: Vec<u8>,
 }
 
 impl Cluster {
-    /// Makes nodes n1 to n`size`, all up, with empty disks.
-    pub(crate) fn new(size: u64, settings: Settings) -> Self {
+    /// Makes nodes n1 to n`size`, all up, with empty disks, and after them `joiners` that wait to be
+    /// made members.
+    pub(crate) fn new(size: u64, joiners: u64, settings: Settings) -> Self {
         let mut cluster = Self { settings, ..Self::default() };
-        for id in (1..=size).map(NodeId) {
-            let node = Node {
-                replica: None,
-                hard_state: HardState::default(),
-                durable: vec![],
-                holds_disk: false,
-                unsynced: VecDeque::new(),
-                persisted: WriteId(0),
-                gated: vec![],
-                applied: LogIndex(0),
-                stalls_machine: false,
-            };
-            cluster.nodes.insert(id, node);
-        }
+        cluster.founders = (1..=size).map(NodeId).collect();
+        cluster.nodes = (1..=size + joiners).map(|id| (NodeId(id), Node::default())).collect();
         for id in cluster.ids() {
             cluster.start(id);
         }
@@ -89,21 +105,34 @@ impl Cluster {
 
     /// Starts a node from what its disk holds.
     pub(crate) fn start(&mut self, id: NodeId) {
-        let config = Config {
-            id,
-            members: self.nodes.keys().copied().collect(),
-            election_timeout: ELECTION_TIMEOUT,
-            heartbeat_interval: HEARTBEAT_INTERVAL,
-            pre_vote: self.settings.pre_vote,
-            check_quorum: self.settings.check_quorum,
-            seed: id.0,
-            limits: self.settings.limits.clone(),
-        };
+        let is_founder = self.founders.contains(&id);
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         assert!(node.replica.is_none(), "{id} is up already");
+        node.starts += 1;
+        let Settings { limits, pre_vote, check_quorum, lease } = self.settings.clone();
+        let config = Config {
+            id,
+            members: if is_founder { self.founders.clone() } else { BTreeSet::new() },
+            election_timeout: ELECTION_TIMEOUT,
+            heartbeat_interval: HEARTBEAT_INTERVAL,
+            pre_vote,
+            check_quorum,
+            lease: lease.map(|drift| Lease { tick: TICK, drift }),
+            incarnation: node.starts,
+            seed: id.0,
+            limits,
+        };
         node.persisted = WriteId(0);
+        node.machine = node.durable_data.to_vec();
         node.applied = LogIndex(0);
-        let replica = Replica::new(config, node.hard_state, node.durable.clone());
+        node.newest = None;
+        let mut recovered = node.durable.clone();
+        if let Some(snapshot) = &node.durable.snapshot {
+            node.applied = snapshot.index;
+            node.newest = Some((snapshot.clone(), node.durable_data.clone()));
+            recovered.entries.retain(|entry| entry.index > snapshot.index);
+        }
+        let replica = Replica::new(config, recovered);
         node.replica = Some(replica.expect("the disk holds what a replica wrote"));
     }
 
@@ -113,19 +142,46 @@ impl Cluster {
         node.replica = None;
         node.unsynced.clear();
         node.gated.clear();
+        node.gathered.clear();
+        node.taking = None;
+    }
+
+    /// Ends a node and empties its disk.
+    pub(crate) fn wipe(&mut self, id: NodeId) {
+        self.crash(id);
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        (node.durable, node.durable_data) = (Recovered::default(), [].into());
     }
 
     pub(crate) fn replica(&self, id: NodeId) -> Option<&Replica> {
         self.nodes.get(&id)?.replica.as_ref()
     }
 
+    /// Returns what the clock says.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp(self.clock.as_nanos() as u64)
+    }
+
+    /// Lets time pass of which the nodes' ticks know nothing.
+    pub(crate) fn wait(&mut self, ticks: u32) {
+        self.clock += TICK * ticks;
+    }
+
+    pub(crate) fn tick(&mut self, id: NodeId, story: &mut Vec<String>) {
+        self.clock += TICK;
+        let now = self.now();
+        self.feed(id, Input::Tick { now }, story);
+    }
+
+    pub(crate) fn read(&mut self, id: NodeId, request: RequestId, story: &mut Vec<String>) {
+        let committed = self.committed.last_key_value().map_or(LogIndex(0), |(&index, _)| index);
+        self.reads.insert(request, committed);
+        let now = self.now();
+        self.feed(id, Input::Read { request, now }, story);
+    }
+
     /// Feeds one input to a node, carries out what follows from it, and tells the story.
     pub(crate) fn feed(&mut self, id: NodeId, input: Input, story: &mut Vec<String>) {
-        if let Input::Read { request } = input {
-            let committed =
-                self.committed.last_key_value().map_or(LogIndex(0), |(&index, _)| index);
-            self.reads.insert(request, committed);
-        }
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let node = self.nodes.get_mut(&id).expect("a node of the cluster");
@@ -162,7 +218,12 @@ impl Cluster {
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         match output {
             Output::Persist(write) => {
-                node.unsynced.push_back(write);
+                let gathered = if write.snapshot.is_some() {
+                    std::mem::take(&mut node.gathered)
+                } else {
+                    vec![]
+                };
+                node.unsynced.push_back((write, gathered));
                 if !node.holds_disk {
                     let upto = node.sync_all();
                     inputs.push_back(Input::Persisted { upto });
@@ -172,10 +233,43 @@ impl Cluster {
                 Some(write) if write > node.persisted => node.gated.push((to, message, write)),
                 _ => self.send((id, to), message, story),
             },
+            Output::SendChunk { to, mut chunk, bytes_max } => {
+                let (snapshot, data) =
+                    node.newest.as_ref().expect("the core asks for what there is");
+                assert_eq!(*snapshot, chunk.snapshot, "{id} sends its newest snapshot");
+                let rest = &data[chunk.offset as usize..];
+                let piece = &rest[..bytes_max.min(rest.len())];
+                chunk.data = piece.into();
+                chunk.is_last = piece.len() == rest.len();
+                let message = Message::InstallSnapshot(chunk);
+                story.push(format!("{id} → {to} {}", describe::message(&message)));
+                self.send((id, to), message, story);
+            }
+            Output::StoreChunk { offset, data } => {
+                if offset == 0 {
+                    node.gathered.clear();
+                }
+                assert_eq!(node.gathered.len() as u64, offset, "pieces in order on {id}");
+                node.gathered.extend_from_slice(&data);
+            }
+            Output::Restore { snapshot } => {
+                let (write, data) = node.unsynced.back().map_or_else(
+                    || (node.durable.snapshot.clone(), node.durable_data.to_vec()),
+                    |(write, data)| (write.snapshot.clone(), data.clone()),
+                );
+                assert_eq!(write.as_ref(), Some(&snapshot), "{id} restores what it wrote");
+                (node.machine, node.applied) = (data.clone(), snapshot.index);
+                node.newest = Some((snapshot.clone(), data.into()));
+                self.check_machine(id, &snapshot);
+                self.snapshots_installed += 1;
+                inputs.push_back(Input::Applied { upto: snapshot.index });
+            }
             Output::Apply { entries } => {
                 for entry in entries {
                     assert_eq!(entry.index, node.applied.next(), "I6 Apply Order on {id}");
                     node.applied = entry.index;
+                    node.machine.extend_from_slice(describe::entry(&entry).as_bytes());
+                    node.machine.push(b'\n');
                     let known = self.committed.entry(entry.index).or_insert_with(|| entry.clone());
                     assert_eq!(*known, entry, "State Machine Safety at {}", entry.index);
                 }
@@ -183,20 +277,40 @@ impl Cluster {
                     inputs.push_back(Input::Applied { upto: node.applied });
                 }
             }
+            Output::TakeSnapshot { snapshot } => {
+                assert_eq!(snapshot.index, node.applied, "{id} saves its machine as it is");
+                node.taking = Some((snapshot.clone(), node.machine.clone().into()));
+                self.check_machine(id, &snapshot);
+                inputs.extend(self.nodes.get_mut(&id).and_then(|node| node.save(false)));
+            }
             Output::ReadReady { request } => {
                 let committed = self.reads[&request];
                 assert!(node.applied >= committed, "{id} answers read {} too early", request.0);
                 self.reads_answered += 1;
             }
+            Output::ChangeEnded { end, .. } => {
+                self.changes_done += u64::from(end == raft::ChangeEnd::Done);
+            }
             Output::Appended { .. }
             | Output::Refused { .. }
             | Output::TransferEnded { .. }
+            | Output::MembershipChanged { .. }
             | Output::RoleChanged { .. } => {}
         }
     }
 
+    /// Checks that a node's machine is what the committed entries up to the snapshot make of it.
+    fn check_machine(&self, id: NodeId, snapshot: &Snapshot) {
+        let applied = self.committed.range(..=snapshot.index).map(|(_, entry)| entry);
+        let expected: String = applied.map(|entry| describe::entry(entry) + "\n").collect();
+        let machine = String::from_utf8_lossy(&self.nodes[&id].machine).into_owned();
+        assert_eq!(machine, expected, "State Machine Safety of the snapshot on {id}");
+        let last = self.committed[&snapshot.index].term;
+        assert_eq!(snapshot.term, last, "the snapshot's term on {id}");
+    }
+
     fn send(&mut self, link: Link, message: Message, story: &mut Vec<String>) {
-        if self.cut.contains(&link) {
+        if self.cut.contains(&link) || !self.nodes.contains_key(&link.1) {
             story.push(format!("  (lost: {} → {})", link.0, link.1));
         } else {
             self.links.entry(link).or_default().push_back(message);
@@ -217,6 +331,17 @@ impl Cluster {
             self.send((id, to), message, story);
         }
         self.feed(id, Input::Persisted { upto }, story);
+    }
+
+    /// Saves the snapshot that a node is taking, if any, or fails to.
+    pub(crate) fn save(&mut self, id: NodeId, fails: bool, story: &mut Vec<String>) {
+        let node = self.nodes.get_mut(&id).expect("a node of the cluster");
+        let held = std::mem::take(&mut node.holds_snapshots);
+        let outcome = node.save(fails);
+        node.holds_snapshots = held && fails;
+        if let Some(input) = outcome {
+            self.feed(id, input, story);
+        }
     }
 
     /// Delivers the messages that are under way now on the links that `chosen` picks, at most
@@ -256,14 +381,20 @@ impl Cluster {
             let leader = *self.leaders.entry(replica.term()).or_insert(id);
             assert_eq!(leader, id, "Election Safety in term {}", replica.term());
         }
-        let committed = replica.commit_index().0 as usize;
-        for entry in &replica.log()[..committed] {
+        let committed = replica.log().iter().take_while(|it| it.index <= replica.commit_index());
+        for entry in committed {
             let known = self.committed.entry(entry.index).or_insert_with(|| entry.clone());
             assert_eq!(known, entry, "State Machine Safety at {} on {id}", entry.index);
         }
         for other in self.nodes.values().filter_map(|node| node.replica.as_ref()) {
-            let agree = replica.log().iter().zip(other.log()).rposition_agreeing();
-            assert_eq!(replica.log()[..agree], other.log()[..agree], "Log Matching");
+            let from = replica.first_log_index().max(other.first_log_index());
+            let since = |replica: &Replica| {
+                let skipped = from.0 - replica.first_log_index().0;
+                replica.log().get(skipped as usize..).unwrap_or_default().to_vec()
+            };
+            let (mine, theirs) = (since(replica), since(other));
+            let agree = mine.iter().zip(&theirs).rposition_agreeing();
+            assert_eq!(mine[..agree], theirs[..agree], "Log Matching");
         }
     }
 }
@@ -289,14 +420,41 @@ impl Node {
     }
 
     fn sync_one(&mut self) {
-        let write = self.unsynced.pop_front().expect("a write to sync");
+        let (write, data) = self.unsynced.pop_front().expect("a write to sync");
         if let Some(hard_state) = write.hard_state {
-            self.hard_state = hard_state;
+            self.durable.hard_state = hard_state;
+        }
+        if let Some(snapshot) = write.snapshot {
+            self.durable.entries.clear();
+            (self.durable.snapshot, self.durable_data) = (Some(snapshot), data.into());
         }
         if let Some(from) = write.truncate_from {
-            self.durable.truncate(from.0 as usize - 1);
+            self.durable.entries.retain(|entry| entry.index < from);
         }
-        self.durable.extend(write.entries);
+        self.durable.entries.extend(write.entries);
+        if let Some(upto) = write.compact_upto {
+            self.durable.entries.retain(|entry| entry.index > upto);
+        }
         self.persisted = write.id;
+    }
+
+    /// Saves the snapshot that is being taken, unless that is held up; returns what to tell the core.
+    fn save(&mut self, fails: bool) -> Option<Input> {
+        if self.holds_snapshots {
+            return None;
+        }
+        let (snapshot, data) = self.taking.take()?;
+        let index = snapshot.index;
+        if fails {
+            return Some(Input::SnapshotFailed { index });
+        }
+        let is_newer = |held: Option<&Snapshot>| held.is_none_or(|held| held.index < index);
+        if is_newer(self.durable.snapshot.as_ref()) {
+            (self.durable.snapshot, self.durable_data) = (Some(snapshot.clone()), data.clone());
+        }
+        if is_newer(self.newest.as_ref().map(|(held, _)| held)) {
+            self.newest = Some((snapshot, data));
+        }
+        Some(Input::SnapshotTaken { index })
     }
 }

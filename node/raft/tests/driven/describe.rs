@@ -1,8 +1,10 @@
 //! How the scripts show what nodes do and say.
 
+use std::collections::BTreeSet;
+
 use raft::{
-    AppendOutcome, Entry, Message, NodeId, Output, Refusal, Replica, RequestVote,
-    RequestVoteResponse, Role, TransferEnd,
+    AppendOutcome, ChangeEnd, ChunkOutcome, Entry, Membership, Message, NodeId, Output, Payload,
+    ReadId, Refusal, Replica, RequestVote, RequestVoteResponse, Role, Snapshot, TransferEnd,
 };
 
 /// Describes an output in a line; an application of entries in one line each.
@@ -14,11 +16,17 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
                 let vote = state.vote.map_or("no vote".into(), |vote| format!("vote {vote}"));
                 parts.push(format!("term {} {vote}", state.term));
             }
+            if let Some(it) = &write.snapshot {
+                parts.push(format!("snapshot {} for the whole log", snapshot(it)));
+            }
             if let Some(from) = write.truncate_from {
                 parts.push(format!("truncate from {from}"));
             }
             if !write.entries.is_empty() {
                 parts.push(format!("entries {}", entries(&write.entries)));
+            }
+            if let Some(upto) = write.compact_upto {
+                parts.push(format!("nothing up to {upto} is needed"));
             }
             format!("{id} writes #{}: {}", write.id, parts.join(", "))
         }
@@ -29,9 +37,16 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
         Output::Apply { entries } => {
             return entries
                 .iter()
-                .map(|entry| format!("{id} applies {}", describe_entry(entry)))
+                .map(|entry| format!("{id} applies {}", self::entry(entry)))
                 .collect();
         }
+        // Told when it is sent, with its data.
+        Output::SendChunk { .. } => return vec![],
+        Output::StoreChunk { offset, data } => {
+            format!("{id} keeps bytes {offset} to {} of a snapshot", offset + data.len() as u64)
+        }
+        Output::Restore { snapshot: it } => format!("{id} restores snapshot {}", snapshot(it)),
+        Output::TakeSnapshot { snapshot: it } => format!("{id} takes snapshot {}", snapshot(it)),
         Output::Appended { request, index, term } => {
             format!("{id} takes proposal {} as {index}@{term}", request.0)
         }
@@ -39,6 +54,13 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
         Output::TransferEnded { request, end } => match end {
             TransferEnd::LeftOffice => format!("{id} has handed over (request {})", request.0),
             TransferEnd::TimedOut => format!("{id} leads on: transfer {} timed out", request.0),
+        },
+        Output::ChangeEnded { request, end } => match end {
+            ChangeEnd::Done => format!("{id} has made change {}", request.0),
+            ChangeEnd::LeftOffice => format!("{id} left office during change {}", request.0),
+            ChangeEnd::NotCaughtUp => {
+                format!("{id} gives up change {}: not caught up", request.0)
+            }
         },
         Output::Refused { request, refusal } => match refusal {
             Refusal::NotLeader { leader } => {
@@ -50,7 +72,18 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Vec<String> {
             }
             Refusal::NoSuccessor => format!("{id} refuses request {}: no successor", request.0),
             Refusal::Overloaded => format!("{id} refuses request {}: overloaded", request.0),
+            Refusal::TooLarge => format!("{id} refuses request {}: too large", request.0),
+            Refusal::NotSettled => format!("{id} refuses request {}: not settled", request.0),
+            Refusal::ChangeInProgress => {
+                format!("{id} refuses request {}: a change is in progress", request.0)
+            }
+            Refusal::InvalidMembership => {
+                format!("{id} refuses request {}: no such cluster can be", request.0)
+            }
         },
+        Output::MembershipChanged { membership: it } => {
+            format!("{id} acts by {}", membership(it))
+        }
         Output::RoleChanged { role: new, term, leader } => {
             let leader = leader.map_or("-".into(), |leader| leader.to_string());
             format!("{id} is {} in term {term}, leader {leader}", role(*new))
@@ -67,6 +100,31 @@ pub(crate) fn message(message: &Message) -> String {
         Message::RequestVote(m) => format!("RequestVote {}", request_vote(m)),
         Message::RequestVoteResponse(m) => format!("RequestVoteResponse {}", vote_response(m)),
         Message::TimeoutNow(m) => format!("TimeoutNow term={}", m.term),
+        Message::ReadIndex(m) => format!("ReadIndex term={} id={}", m.term, read_id(m.id)),
+        Message::ReadIndexResponse(m) => {
+            let index = m.index.map_or("none".into(), |index| index.to_string());
+            format!("ReadIndexResponse term={} id={} index={index}", m.term, read_id(m.id))
+        }
+        Message::InstallSnapshot(m) => format!(
+            "InstallSnapshot term={} {} bytes {} to {}{} round={}",
+            m.term,
+            snapshot(&m.snapshot),
+            m.offset,
+            m.offset + m.data.len() as u64,
+            if m.is_last { ", the last" } else { "" },
+            m.round
+        ),
+        Message::InstallSnapshotResponse(m) => {
+            let outcome = match m.outcome {
+                ChunkOutcome::Wanted { offset } => format!("wants {offset}"),
+                ChunkOutcome::Installed => "installed".to_owned(),
+                ChunkOutcome::Stale => "stale".to_owned(),
+            };
+            format!(
+                "InstallSnapshotResponse term={} index={} round={} {outcome}",
+                m.term, m.index, m.round
+            )
+        }
         Message::AppendEntries(m) => format!(
             "AppendEntries term={} prev={}@{} [{}] commit={} round={}",
             m.term,
@@ -114,13 +172,38 @@ pub(crate) fn role(role: Role) -> &'static str {
 
 /// Describes entries as `index@term:command`.
 pub(crate) fn entries(entries: &[Entry]) -> String {
-    entries.iter().map(describe_entry).collect::<Vec<_>>().join(" ")
+    entries.iter().map(entry).collect::<Vec<_>>().join(" ")
 }
 
-fn describe_entry(entry: &Entry) -> String {
-    let command = String::from_utf8_lossy(&entry.command);
-    let command = if command.is_empty() { "∅".into() } else { command };
-    format!("{}@{}:{command}", entry.index, entry.term)
+pub(crate) fn entry(entry: &Entry) -> String {
+    let payload = match &entry.payload {
+        Payload::Noop => "∅".into(),
+        Payload::Command(command) => String::from_utf8_lossy(command).into_owned(),
+        Payload::Membership(it) => membership(it),
+    };
+    format!("{}@{}:{payload}", entry.index, entry.term)
+}
+
+/// Describes a membership as `{voters}`, `{voters|outgoing voters}`, `{voters +learners}`.
+pub(crate) fn membership(membership: &Membership) -> String {
+    let list =
+        |ids: &BTreeSet<NodeId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let mut text = list(&membership.voters);
+    if membership.is_joint() {
+        text = format!("{text}|{}", list(&membership.outgoing));
+    }
+    if !membership.learners.is_empty() {
+        text = format!("{text} +{}", list(&membership.learners));
+    }
+    format!("{{{text}}}")
+}
+
+fn snapshot(snapshot: &Snapshot) -> String {
+    format!("{}@{}{}", snapshot.index, snapshot.term, membership(&snapshot.membership))
+}
+
+fn read_id(id: ReadId) -> String {
+    format!("{}.{}", id.incarnation, id.number)
 }
 
 /// Describes the state of a node in a line.
@@ -128,9 +211,12 @@ pub(crate) fn status(id: NodeId, replica: Option<&Replica>) -> String {
     let Some(replica) = replica else {
         return format!("{id} down");
     };
+    let held = replica
+        .snapshot()
+        .map_or(String::new(), |it| format!(" snapshot={}@{}", it.index, it.term));
     let known = |node: Option<NodeId>| node.map_or("-".into(), |node| node.to_string());
     format!(
-        "{id} {} term={} vote={} leader={} last={} commit={} applied={}",
+        "{id} {} term={} vote={} leader={} last={} commit={} applied={}{held}",
         role(replica.role()),
         replica.term(),
         known(replica.vote()),

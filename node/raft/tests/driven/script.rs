@@ -3,7 +3,10 @@
 use std::error::Error;
 
 use goldenscript::{Command, Context};
-use raft::{Entry, HardState, Input, LogIndex, NodeId, RequestId, Role, Term};
+use raft::{
+    Entry, HardState, Input, Limits, LogIndex, Membership, NodeId, Payload, Recovered, RequestId,
+    Role, Term,
+};
 
 use crate::cluster::{Cluster, ELECTION_TIMEOUT, Link, Settings};
 use crate::describe;
@@ -18,6 +21,41 @@ pub(crate) struct Script {
     requests: u64,
 }
 
+/// The bounds that `cluster` takes.
+const BOUNDS: [&str; 12] = [
+    "per_message",
+    "bytes_per_message",
+    "in_flight",
+    "bytes_in_flight",
+    "uncommitted",
+    "bytes_uncommitted",
+    "command",
+    "reads",
+    "chunk",
+    "per_snapshot",
+    "bytes_per_snapshot",
+    "kept",
+];
+
+fn set_bound(limits: &mut Limits, bound: &str, value: u64) {
+    let bytes = usize::try_from(value).unwrap();
+    match bound {
+        "per_message" => limits.entries_per_message = bytes,
+        "bytes_per_message" => limits.bytes_per_message = bytes,
+        "in_flight" => limits.messages_in_flight = bytes,
+        "bytes_in_flight" => limits.bytes_in_flight = bytes,
+        "uncommitted" => limits.entries_uncommitted = value,
+        "bytes_uncommitted" => limits.bytes_uncommitted = bytes,
+        "command" => limits.bytes_per_command = bytes,
+        "reads" => limits.reads_pending = bytes,
+        "chunk" => limits.bytes_per_chunk = bytes,
+        "per_snapshot" => limits.entries_per_snapshot = value,
+        "bytes_per_snapshot" => limits.bytes_per_snapshot = bytes,
+        "kept" => limits.entries_kept = value,
+        _ => unreachable!("{bound} is no bound"),
+    }
+}
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 impl goldenscript::Runner for Script {
@@ -28,10 +66,15 @@ impl goldenscript::Runner for Script {
         let mut named = |key: &str| arguments.take_key(key).map(str::to_owned);
         let (from, to) = (named("from"), named("to"));
         let (term, vote, log) = (named("term"), named("vote"), named("log"));
-        let per_message = named("per_message");
+        let (voters, learners) = (named("voters"), named("learners"));
         let count = named("count").map_or(Ok(usize::MAX), |count| count.parse())?;
-        let in_flight = named("in_flight");
-        let (uncommitted, bytes) = (named("uncommitted"), named("bytes"));
+        let joiners = named("joiners").map_or(Ok(0), |count| count.parse())?;
+        let lease = named("lease").map(|drift| drift.parse()).transpose()?;
+        let bounds: Vec<(&str, u64)> = BOUNDS
+            .iter()
+            .filter_map(|&bound| Some((bound, named(bound)?)))
+            .map(|(bound, value)| Ok((bound, value.parse()?)))
+            .collect::<Outcome<_>>()?;
         let mut words = vec![];
         while let Some(word) = arguments.next_pos() {
             words.push(word.to_owned());
@@ -40,48 +83,43 @@ impl goldenscript::Runner for Script {
 
         let mut story = vec![];
         match command.name.as_str() {
-            // cluster SIZE [per_message=N] [in_flight=N] [uncommitted=N] [bytes=N] [pre_vote]
-            // [check_quorum]: begins anew; the bytes are those uncommitted.
+            // cluster SIZE [joiners=N] [pre_vote] [check_quorum] [lease=DRIFT] [BOUND=N]…: begins anew
+            // with SIZE voters, and joiners that know of nobody.
             "cluster" => {
                 let mut settings = Settings {
                     pre_vote: words.iter().any(|word| word == "pre_vote"),
                     check_quorum: words.iter().any(|word| word == "check_quorum"),
+                    lease,
                     ..Settings::default()
                 };
-                if let Some(count) = per_message {
-                    settings.limits.entries_per_message = count.parse()?;
+                for (bound, value) in bounds {
+                    set_bound(&mut settings.limits, bound, value);
                 }
-                if let Some(count) = in_flight {
-                    settings.limits.entries_in_flight = count.parse()?;
-                }
-                if let Some(count) = uncommitted {
-                    settings.limits.entries_uncommitted = count.parse()?;
-                }
-                if let Some(count) = bytes {
-                    settings.limits.bytes_uncommitted = count.parse()?;
-                }
-                self.cluster = Cluster::new(number(words.first())?, settings);
+                self.cluster = Cluster::new(number(words.first())?, joiners, settings);
             }
             // disk NODE term=T [vote=NODE] [log=T,T,…]: restarts a node with this on its disk; the
             // numbers are the terms of its entries.
             "disk" => {
                 let id = self.node(words.first())?;
-                self.cluster.crash(id);
-                let node = self.cluster.nodes.get_mut(&id).ok_or("no such node")?;
-                node.hard_state = HardState {
+                self.cluster.wipe(id);
+                let hard_state = HardState {
                     term: Term(term.ok_or("disk needs term=")?.parse()?),
                     vote: vote.map(|vote| parse_node(&vote)).transpose()?,
                 };
-                node.durable = parse_log(log.as_deref().unwrap_or_default())?;
+                let entries = parse_log(log.as_deref().unwrap_or_default())?;
+                let durable = Recovered { hard_state, snapshot: None, entries };
+                self.node_mut(words.first())?.durable = durable;
                 self.cluster.start(id);
             }
             // tick NODE [TIMES]
             "tick" => {
                 let id = self.node(words.first())?;
                 for _ in 0..words.get(1).map_or(Ok(1), |times| times.parse())? {
-                    self.cluster.feed(id, Input::Tick, &mut story);
+                    self.cluster.tick(id, &mut story);
                 }
             }
+            // wait TICKS: time passes of which the nodes' ticks know nothing, as if all were suspended.
+            "wait" => self.cluster.wait(number(words.first())?.try_into()?),
             // campaign NODE: lets its election timer run out.
             "campaign" => {
                 let id = self.node(words.first())?;
@@ -92,7 +130,7 @@ impl goldenscript::Runner for Script {
                 };
                 for _ in 0..2 * ELECTION_TIMEOUT {
                     if !sent(&story) {
-                        self.cluster.feed(id, Input::Tick, &mut story);
+                        self.cluster.tick(id, &mut story);
                     }
                 }
             }
@@ -103,7 +141,7 @@ impl goldenscript::Runner for Script {
                     return Err(format!("{id} does not lead").into());
                 }
                 while story.is_empty() {
-                    self.cluster.feed(id, Input::Tick, &mut story);
+                    self.cluster.tick(id, &mut story);
                 }
             }
             // propose NODE COMMAND…
@@ -119,7 +157,7 @@ impl goldenscript::Runner for Script {
             "read" => {
                 let id = self.node(words.first())?;
                 let request = self.next_request();
-                self.cluster.feed(id, Input::Read { request }, &mut story);
+                self.cluster.read(id, request, &mut story);
             }
             // transfer NODE NODE: the first is asked to hand its leadership to the second.
             "transfer" => {
@@ -128,6 +166,31 @@ impl goldenscript::Runner for Script {
                 let request = self.next_request();
                 let input = Input::TransferLeadership { request, to };
                 self.cluster.feed(id, input, &mut story);
+            }
+            // change NODE voters=NODE,… [learners=NODE,…]: it is asked to change the membership.
+            "change" => {
+                let id = self.node(words.first())?;
+                let request = self.next_request();
+                let membership = Membership {
+                    learners: parse_nodes(learners.as_deref().unwrap_or_default())?
+                        .into_iter()
+                        .collect(),
+                    ..Membership::of(parse_nodes(voters.as_deref().unwrap_or_default())?)
+                };
+                let input = Input::ChangeMembership { request, membership };
+                self.cluster.feed(id, input, &mut story);
+            }
+            // compact NODE: it is asked to take a snapshot.
+            "compact" => {
+                let id = self.node(words.first())?;
+                self.cluster.feed(id, Input::Compact, &mut story);
+            }
+            // hold_snapshots NODE: snapshots that it takes wait to be saved. save NODE, fail NODE: the
+            // one that waits is saved, or cannot be.
+            "hold_snapshots" => self.node_mut(words.first())?.holds_snapshots = true,
+            "save" | "fail" => {
+                let id = self.node(words.first())?;
+                self.cluster.save(id, command.name == "fail", &mut story);
             }
             // deliver [from=NODE] [to=NODE] [count=N]: what is under way arrives, at most N messages a
             // link; the answers stay under way.
@@ -224,6 +287,12 @@ impl goldenscript::Runner for Script {
                     self.cluster.crash(id);
                 }
             }
+            // wipe NODE: it is gone with its disk.
+            "wipe" => {
+                for word in &words {
+                    self.cluster.wipe(parse_node(word)?);
+                }
+            }
             "restart" => {
                 for word in &words {
                     let id = parse_node(word)?;
@@ -242,12 +311,22 @@ impl goldenscript::Runner for Script {
                     story.push(describe::status(id, self.cluster.replica(id)));
                 }
             }
+            // members: shows the membership that each node acts by.
+            "members" => {
+                for id in self.cluster.ids() {
+                    let Some(replica) = self.cluster.replica(id) else { continue };
+                    let membership = describe::membership(replica.membership());
+                    story.push(format!("{id} {membership}"));
+                }
+            }
             "logs" => {
                 for id in self.cluster.ids() {
                     let Some(replica) = self.cluster.replica(id) else {
                         continue;
                     };
-                    story.push(format!("{id} {}", describe::entries(replica.log())));
+                    let gone = replica.first_log_index().previous();
+                    let gone = if gone.0 > 0 { format!("…{gone} ") } else { String::new() };
+                    story.push(format!("{id} {gone}{}", describe::entries(replica.log())));
                 }
             }
             name => return Err(format!("unknown command {name}").into()),
@@ -286,6 +365,10 @@ fn parse_node(word: &str) -> Outcome<NodeId> {
     Ok(NodeId(digits.parse()?))
 }
 
+fn parse_nodes(words: &str) -> Outcome<Vec<NodeId>> {
+    words.split(',').filter(|word| !word.is_empty()).map(parse_node).collect()
+}
+
 /// Parses the terms of a log; its commands are named after their places.
 fn parse_log(terms: &str) -> Outcome<Vec<Entry>> {
     let terms = terms.split(',').filter(|term| !term.is_empty());
@@ -293,8 +376,8 @@ fn parse_log(terms: &str) -> Outcome<Vec<Entry>> {
         .zip(terms)
         .map(|(index, term)| {
             let term = Term(term.parse()?);
-            let command = format!("c{index}").into_bytes().into();
-            Ok(Entry { term, index: LogIndex(index), command })
+            let payload = Payload::Command(format!("c{index}").into_bytes().into());
+            Ok(Entry { term, index: LogIndex(index), payload })
         })
         .collect()
 }

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use crate::cluster::{Cluster, ELECTION_TIMEOUT, Link, Settings};
-use raft::{Input, Limits, Message, NodeId, RequestId, Role};
+use raft::{Input, Limits, Membership, Message, NodeId, RequestId, Role};
 
 const STORMS: u64 = 1000;
 /// Stretches of a storm; a reign, its end, and the reign after the next take some.
@@ -50,11 +50,13 @@ struct Temper {
 }
 
 /// What a storm achieved, to see that it was not just noise.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Achieved {
     entries: u64,
     reads: u64,
     terms: u64,
+    installations: u64,
+    changes: u64,
 }
 
 struct Storm {
@@ -72,9 +74,19 @@ impl Storm {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let size = [3, 3, 5][random.below(3) as usize];
-        let limits = Limits { entries_per_message: 2, entries_in_flight: 4, ..Limits::default() };
+        let limits = Limits {
+            entries_per_message: 2,
+            messages_in_flight: 2,
+            bytes_per_chunk: 16,
+            entries_per_snapshot: [4, 20, 1000][random.below(3) as usize],
+            entries_kept: random.below(8),
+            ..Limits::default()
+        };
         // Seeds take turns, so that every combination has as many storms.
-        let settings = Settings { limits, pre_vote: seed & 1 == 1, check_quorum: seed & 2 == 2 };
+        let (pre_vote, check_quorum) = (seed & 1 == 1, seed & 2 == 2);
+        let lease = (check_quorum && seed & 4 == 4).then_some(0);
+        let settings = Settings { limits, pre_vote, check_quorum, lease };
+        let joiners = random.below(3);
         let temper = Temper {
             loss: random.below(15),
             doubling: random.below(20),
@@ -82,9 +94,9 @@ impl Storm {
             impatience: 1 + random.below(5),
         };
         Self {
-            cluster: Cluster::new(size, settings),
+            cluster: Cluster::new(size, joiners, settings),
             random,
-            size,
+            size: size + joiners,
             temper,
             slow: BTreeSet::new(),
             archive: vec![],
@@ -107,6 +119,8 @@ impl Storm {
             terms: replicas.map(|replica| replica.term().0).max().unwrap_or(0),
             entries: self.cluster.committed.len() as u64,
             reads: self.cluster.reads_answered,
+            installations: self.cluster.snapshots_installed,
+            changes: self.cluster.changes_done,
         }
     }
 
@@ -151,7 +165,21 @@ impl Storm {
 
     fn read(&mut self, id: NodeId) {
         let request = self.next_request();
-        self.feed(id, Input::Read { request });
+        self.cluster.read(id, request, &mut vec![]);
+    }
+
+    /// Asks for some membership: any voters, any learners.
+    fn change(&mut self, id: NodeId) {
+        let request = self.next_request();
+        let mut membership = Membership::default();
+        for id in self.cluster.ids() {
+            match self.random.below(5) {
+                0..3 => _ = membership.voters.insert(id),
+                3 => _ = membership.learners.insert(id),
+                _ => {}
+            }
+        }
+        self.feed(id, Input::ChangeMembership { request, membership });
     }
 
     /// Every node is up and every disk quick; only slow links hinder.
@@ -162,6 +190,7 @@ impl Storm {
             }
             hold_or_sync(&mut self.cluster, id, false);
             self.cluster.sync(id, usize::MAX, &mut vec![]);
+            self.cluster.save(id, false, &mut vec![]);
         }
         for _ in 0..self.random.below(CALM_ROUNDS) {
             self.round();
@@ -171,7 +200,7 @@ impl Storm {
     /// Time passes once for everybody, messages go to and fro, and whoever leads is asked something.
     fn round(&mut self) {
         for id in self.cluster.ids() {
-            self.feed(id, Input::Tick);
+            self.cluster.tick(id, &mut vec![]);
         }
         for id in self.leaders() {
             if self.random.percent(50) {
@@ -180,6 +209,13 @@ impl Storm {
             if self.random.percent(10) {
                 self.propose(id);
             }
+            if self.random.percent(3) {
+                self.change(id);
+            }
+        }
+        if self.random.percent(20) {
+            let id = self.any_node();
+            self.read(id);
         }
         self.remember_one();
         for _ in 0..2 {
@@ -238,7 +274,7 @@ impl Storm {
             };
             if self.random.percent(50) {
                 for _ in 0..2 * ELECTION_TIMEOUT {
-                    self.feed(id, Input::Tick);
+                    self.cluster.tick(id, &mut vec![]);
                 }
             } else {
                 for leader in self.leaders() {
@@ -258,22 +294,31 @@ impl Storm {
             match self.random.below(100) {
                 0..25 => {
                     for _ in 0..1 + self.random.below(self.temper.impatience) {
-                        self.feed(id, Input::Tick);
+                        self.cluster.tick(id, &mut vec![]);
                     }
                 }
                 25..70 => self.disturb_and_deliver(id),
                 70..72 => self.repeat_one(),
-                72..80 => self.propose(id),
-                80..86 => self.read(id),
+                72..78 => self.propose(id),
+                78..84 => self.read(id),
+                84 => self.change(id),
+                85 => self.feed(id, Input::Compact),
                 86 => {
                     let (request, to) = (self.next_request(), self.any_node());
                     self.feed(id, Input::TransferLeadership { request, to });
                 }
-                87..90 => hold_or_sync(&mut self.cluster, id, true),
+                87 => {
+                    if let Some(node) = self.cluster.nodes.get_mut(&id) {
+                        node.holds_snapshots = true;
+                    }
+                }
+                88..90 => hold_or_sync(&mut self.cluster, id, true),
                 90..95 => {
                     hold_or_sync(&mut self.cluster, id, false);
                     let count = 1 + self.random.below(3) as usize;
                     self.cluster.sync(id, count, &mut vec![]);
+                    let fails = self.random.percent(20);
+                    self.cluster.save(id, fails, &mut vec![]);
                 }
                 _ => match self.cluster.replica(id) {
                     None => self.cluster.start(id),
@@ -327,10 +372,14 @@ fn random_storms_break_nothing() {
         total.entries += achieved.entries;
         total.reads += achieved.reads;
         total.terms += achieved.terms;
+        total.installations += achieved.installations;
+        total.changes += achieved.changes;
     }
-    println!("{} entries, {} reads, {} terms", total.entries, total.reads, total.terms);
+    println!("{total:?}");
     // A storm in which nothing is ever committed or read proves nothing.
     assert!(total.entries > 10 * STORMS, "only {} entries committed", total.entries);
     assert!(total.reads > 20 * STORMS, "only {} reads answered", total.reads);
     assert!(total.terms > 5 * STORMS, "only {} terms", total.terms);
+    assert!(total.installations > STORMS / 4, "only {} installations", total.installations);
+    assert!(total.changes > STORMS / 4, "only {} changes of membership", total.changes);
 }
