@@ -1,8 +1,15 @@
 //! Compiles `proto/*.proto` for crate `proto` with protox, so that no machine needs a protoc.
 //! Cargo runs it in `proto/`, whose manifest names it.
 
-const PROTOS: [&str; 6] =
-    ["raft.proto", "outcome.proto", "ledger.proto", "kv.proto", "admin.proto", "log.proto"];
+const PROTOS: [&str; 7] = [
+    "raft.proto",
+    "outcome.proto",
+    "ledger.proto",
+    "kv.proto",
+    "session.proto",
+    "admin.proto",
+    "log.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in PROTOS {

@@ -28,6 +28,10 @@ pub mod stormproof {
     pub mod admin {
         generated!(v1, "stormproof.admin.v1", "What an operator asks one node (`admin.proto`).");
     }
+    /// Client sessions.
+    pub mod session {
+        generated!(v1, "stormproof.session.v1", "What lets a request repeat (`session.proto`).");
+    }
     /// The replicated log.
     pub mod log {
         generated!(v1, "stormproof.log.v1", "What a node's log holds (`log.proto`).");
@@ -43,11 +47,20 @@ pub use stormproof::kv::v1 as kv;
 pub use stormproof::ledger::v1 as ledger;
 pub use stormproof::log::v1 as log;
 pub use stormproof::raft::v1 as raft;
+pub use stormproof::session::v1 as session;
 pub use stormproof::v1 as outcome;
 
-/// Metadata key of a status whose operation certainly did not happen; its value is [`NOT_APPLIED`].
+mod ticket;
+
+pub use ticket::{MalformedTicket, Ticket};
+
+/// Metadata key of a status whose request certainly did nothing; its value is [`NOT_APPLIED`].
 pub const OUTCOME_KEY: &str = "stormproof-outcome";
-/// Value of [`OUTCOME_KEY`]: the operation did not happen and never will.
+/// Value of [`OUTCOME_KEY`]: this very request did nothing and never will.
 pub const NOT_APPLIED: &str = "not-applied";
 /// Metadata key of the node id of the leader that the answering node knows of.
 pub const LEADER_KEY: &str = "stormproof-leader";
+/// Metadata key of a request in a session; its value is a [`Ticket`].
+pub const SESSION_KEY: &str = "stormproof-session";
+/// Metadata key of a status with which a session refused; its values are in `session.proto`.
+pub const SESSION_ERROR_KEY: &str = "stormproof-session-error";

@@ -8,16 +8,18 @@
 //! What a client is told is a promise:
 //!
 //! - **D1 An answer is an outcome.** It is sent when the command was applied here, from the very
-//!   entry that the client's request made: same index, same term.
-//! - **D2 "Not applied" is certain.** It is said when the core refused the request, or when another
-//!   term's entry was applied at the request's index.
+//!   entry that the client's request made: same index, same term. To a request that repeats another
+//!   in a session it is the machine that gives the earlier one's answer.
+//! - **D2 "Not applied" is certain**, of the request that it answers. It is said when the core refused
+//!   the request, or when another term's entry was applied at the request's index.
 //! - **D3 Otherwise nobody knows.** A proposal that is in the log when its leader falls may yet be
 //!   committed by the next one.
 //! - **D4 A read changes nothing**, so a read that gets no answer was not applied, whatever happened.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use machine::{Answer, Machine, Outcome, Query, StateMachine};
+use machine::session::{self, Sessions};
+use machine::{Answer, Machine, Query, StateMachine};
 use raft::{
     Entry, Input, LogIndex, Message, NodeId, Output, Refusal, RequestId, Role, Term, Write, WriteId,
 };
@@ -41,6 +43,9 @@ pub(crate) const REQUESTS_MAX: usize = 16_384;
 /// second for one sync. Under a disk that hangs, the newest are dropped; the core says again what
 /// matters.
 const HELD_MAX: usize = 4096;
+
+/// What a command came to, sessions and all.
+pub(crate) type Outcome = session::Outcome<machine::Outcome>;
 
 /// Something happened.
 #[derive(Debug)]
@@ -132,7 +137,7 @@ pub(crate) struct Options {
 #[derive(Debug)]
 pub(crate) struct Driver<C> {
     core: C,
-    machine: Machine,
+    machine: Sessions<Machine>,
     options: Options,
     last_applied: LogIndex,
     persisted: WriteId,
@@ -151,7 +156,7 @@ impl<C: Core> Driver<C> {
     pub(crate) fn new(core: C, options: Options) -> Self {
         Self {
             core,
-            machine: Machine::default(),
+            machine: Sessions::default(),
             options,
             last_applied: LogIndex(0),
             persisted: WriteId(0),
@@ -296,7 +301,7 @@ impl<C: Core> Driver<C> {
             None
         } else {
             let index = entry.index;
-            let command = command::decode(&entry.command)
+            let command = command::decode(index, &entry.command)
                 .map_err(|source| DriverError::Undecodable { index, source })?;
             Some(self.machine.apply(&command))
         };

@@ -19,6 +19,7 @@ use proto::admin::admin_server::AdminServer;
 use proto::kv::kv_server::KvServer;
 use proto::ledger::ledger_server::LedgerServer;
 use proto::raft::raft_server::RaftServer;
+use proto::session::session_server::SessionServer;
 use raft::{Limits, NodeId, Replica};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -175,6 +176,7 @@ pub(crate) async fn run(
     let clients = server()
         .add_service(LedgerServer::new(client.clone()))
         .add_service(KvServer::new(client.clone()))
+        .add_service(SessionServer::new(client.clone()))
         .add_service(AdminServer::new(client));
     tasks.spawn(serve(peers, listeners.peers, stop.clone()));
     tasks.spawn(serve(clients, listeners.clients, stop.clone()));

@@ -3,7 +3,11 @@
 //! A service turns a request into words of the machine, hands it to the driver, waits, and turns the
 //! result back. It decides nothing but what to say to a client that cannot be served.
 
-use machine::{Answer, Outcome, Query};
+use std::time::SystemTime;
+
+use machine::session::Outcome;
+use machine::{Answer, Query};
+use proto::Ticket;
 use proto::log::command::Command as Logged;
 use raft::LogIndex;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +20,7 @@ mod admin;
 mod kv;
 mod ledger;
 mod peer;
+mod session;
 mod status;
 
 pub(crate) use peer::PeerService;
@@ -27,7 +32,7 @@ pub(crate) const COMMAND_MAX: usize = 1 << 20;
 /// room for what surrounds it.
 const ANSWER_MAX: usize = (4 << 20) - 1024;
 
-/// The services for clients: ledger, key-value store and administration.
+/// The services for clients: ledger, key-value store, sessions and administration.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientServices {
     intake: mpsc::Sender<Request>,
@@ -40,9 +45,27 @@ impl ClientServices {
         Self { intake, recovered_entries }
     }
 
-    /// Replicates and applies a request.
-    async fn propose(&self, request: Logged) -> Result<(LogIndex, Outcome), Status> {
-        let command = wire::command::encode(request);
+    /// Replicates and applies a request to the ledger or the key-value store, once if it has a ticket.
+    /// The index is that of the entry which was carried out: in a session that may be an earlier one.
+    async fn propose(
+        &self,
+        ticket: Option<Ticket>,
+        request: Logged,
+    ) -> Result<(LogIndex, machine::Outcome), Status> {
+        match self.replicate(ticket, request).await?.1 {
+            Outcome::Applied { position, outcome } => Ok((LogIndex(position.0), outcome)),
+            Outcome::Refused(refusal) => Err(status::refused(refusal)),
+            other => unreachable!("a command is not answered by {other:?}"),
+        }
+    }
+
+    /// Replicates a request and tells what its entry came to.
+    async fn replicate(
+        &self,
+        ticket: Option<Ticket>,
+        request: Logged,
+    ) -> Result<(LogIndex, Outcome<machine::Outcome>), Status> {
+        let command = wire::command::encode(SystemTime::now(), ticket, request);
         if command.len() > COMMAND_MAX {
             return Err(status::too_large(command.len()));
         }

@@ -1,6 +1,7 @@
 //! The driver under a core that says what the test wants, and under a real one of a single node.
 
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 use machine::kv;
 use proto::log::command::Command as Logged;
@@ -95,7 +96,13 @@ fn options(reads_locally: bool) -> Options {
 
 fn put() -> raft::Command {
     let put = proto::kv::PutRequest { key: "k".to_owned(), value: "v".to_owned() };
-    command::encode(Logged::Put(put))
+    command::encode(SystemTime::UNIX_EPOCH, None, Logged::Put(put))
+}
+
+/// What a put comes to that is carried out at this place.
+fn was_put(index: u64) -> Outcome {
+    let outcome = machine::Outcome::Kv(kv::Outcome::Put);
+    Outcome::Applied { position: session::Position(index), outcome }
 }
 
 fn get() -> Query {
@@ -116,7 +123,7 @@ fn a_proposal_is_answered_when_its_own_entry_is_applied() {
     let mut waiting = stage.propose(1, 3, 1);
     assert_eq!(waiting.try_recv(), Err(TryRecvError::Empty));
     stage.apply(entry(3, 1, put()));
-    assert_eq!(waiting.try_recv(), Ok(Ok((LogIndex(1), Outcome::Kv(kv::Outcome::Put)))));
+    assert_eq!(waiting.try_recv(), Ok(Ok((LogIndex(1), was_put(1)))));
 }
 
 #[test]
@@ -302,7 +309,7 @@ fn a_single_node_elects_itself_applies_and_reads() {
 
     let (reply, mut proposal) = oneshot::channel();
     run(Event::Request(Request::Propose(put(), reply)));
-    let outcome = Outcome::Kv(kv::Outcome::Put);
+    let outcome = was_put(2);
     assert_eq!(proposal.try_recv(), Ok(Ok((LogIndex(2), outcome))));
     let (reply, mut read) = oneshot::channel();
     run(Event::Request(Request::Read(get(), reply)));

@@ -10,16 +10,16 @@ use proto::log::command::Command as Logged;
 use raft::LogIndex;
 use tonic::{Request, Response, Status};
 
-use super::{ClientServices, status};
+use super::{ClientServices, session, status};
 
 type Answered<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl Kv for ClientServices {
     async fn put(&self, request: Request<PutRequest>) -> Answered<PutResponse> {
-        match self.change(Logged::Put(request.into_inner())).await? {
+        match self.change(request, Logged::Put).await? {
             (index, Outcome::Put) => Ok(Response::new(PutResponse { index: index.0 })),
-            (_, other) => unreachable!("a put is not answered by {other:?}"),
+            _ => Err(status::confused()),
         }
     }
 
@@ -38,38 +38,43 @@ impl Kv for ClientServices {
         &self,
         request: Request<CompareAndSetRequest>,
     ) -> Answered<CompareAndSetResponse> {
-        match self.change(Logged::CompareAndSet(request.into_inner())).await? {
+        match self.change(request, Logged::CompareAndSet).await? {
             (index, Outcome::CompareAndSet { swapped, found }) => {
                 Ok(Response::new(CompareAndSetResponse { index: index.0, swapped, found }))
             }
-            (_, other) => unreachable!("a comparison is not answered by {other:?}"),
+            _ => Err(status::confused()),
         }
     }
 
     async fn append(&self, request: Request<AppendRequest>) -> Answered<AppendResponse> {
-        match self.change(Logged::Append(request.into_inner())).await? {
+        match self.change(request, Logged::Append).await? {
             (index, Outcome::Append { length }) => {
                 Ok(Response::new(AppendResponse { index: index.0, length }))
             }
-            (_, other) => unreachable!("an append is not answered by {other:?}"),
+            _ => Err(status::confused()),
         }
     }
 
     async fn delete(&self, request: Request<DeleteRequest>) -> Answered<DeleteResponse> {
-        match self.change(Logged::Delete(request.into_inner())).await? {
+        match self.change(request, Logged::Delete).await? {
             (index, Outcome::Delete { existed }) => {
                 Ok(Response::new(DeleteResponse { index: index.0, existed }))
             }
-            (_, other) => unreachable!("a delete is not answered by {other:?}"),
+            _ => Err(status::confused()),
         }
     }
 }
 
 impl ClientServices {
-    async fn change(&self, request: Logged) -> Result<(LogIndex, Outcome), Status> {
-        match self.propose(request).await? {
+    async fn change<T>(
+        &self,
+        request: Request<T>,
+        logged: impl FnOnce(T) -> Logged,
+    ) -> Result<(LogIndex, Outcome), Status> {
+        let ticket = session::ticket(request.metadata())?;
+        match self.propose(ticket, logged(request.into_inner())).await? {
             (index, machine::Outcome::Kv(outcome)) => Ok((index, outcome)),
-            (_, other) => unreachable!("the store was asked, but {other:?} answered"),
+            _ => Err(status::confused()),
         }
     }
 }

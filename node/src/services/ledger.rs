@@ -12,7 +12,7 @@ use proto::log::command::Command as Logged;
 use raft::LogIndex;
 use tonic::{Request, Response, Status};
 
-use super::{ClientServices, status};
+use super::{ClientServices, session, status};
 use crate::wire::answer;
 
 type Answered<T> = Result<Response<T>, Status>;
@@ -23,38 +23,35 @@ impl Ledger for ClientServices {
         &self,
         request: Request<OpenAccountRequest>,
     ) -> Answered<AccountResponse> {
-        let request = request.into_inner();
-        let name = request.account.clone();
-        self.change_account(name, Logged::OpenAccount(request)).await
+        let name = request.get_ref().account.clone();
+        self.change_account(name, request, Logged::OpenAccount).await
     }
 
     async fn deposit(&self, request: Request<DepositRequest>) -> Answered<AccountResponse> {
-        let request = request.into_inner();
-        let name = request.account.clone();
-        self.change_account(name, Logged::Deposit(request)).await
+        let name = request.get_ref().account.clone();
+        self.change_account(name, request, Logged::Deposit).await
     }
 
     async fn withdraw(&self, request: Request<WithdrawRequest>) -> Answered<AccountResponse> {
-        let request = request.into_inner();
-        let name = request.account.clone();
-        self.change_account(name, Logged::Withdraw(request)).await
+        let name = request.get_ref().account.clone();
+        self.change_account(name, request, Logged::Withdraw).await
     }
 
     async fn trade(&self, request: Request<TradeRequest>) -> Answered<TradeResponse> {
-        let (index, outcome) = self.change_book(Logged::Trade(request.into_inner())).await?;
+        let (index, outcome) = self.change_book(request, Logged::Trade).await?;
         let result = match outcome {
             Ok(Receipt::Trade(number)) => trade_response::Result::Trade(number.0),
-            Ok(other) => unreachable!("a trade is answered by its number, not by {other:?}"),
+            Ok(_) => return Err(status::confused()),
             Err(rejection) => trade_response::Result::Rejection(answer::rejection(rejection)),
         };
         Ok(Response::new(TradeResponse { index: index.0, result: Some(result) }))
     }
 
     async fn transfer(&self, request: Request<TransferRequest>) -> Answered<TransferResponse> {
-        let (index, outcome) = self.change_book(Logged::Transfer(request.into_inner())).await?;
+        let (index, outcome) = self.change_book(request, Logged::Transfer).await?;
         let result = match outcome {
             Ok(Receipt::Transfer { from_cash }) => transfer_response::Result::FromCash(from_cash),
-            Ok(other) => unreachable!("a transfer is answered by a balance, not by {other:?}"),
+            Ok(_) => return Err(status::confused()),
             Err(rejection) => transfer_response::Result::Rejection(answer::rejection(rejection)),
         };
         Ok(Response::new(TransferResponse { index: index.0, result: Some(result) }))
@@ -101,20 +98,30 @@ impl Ledger for ClientServices {
 }
 
 impl ClientServices {
-    async fn change_book(&self, request: Logged) -> Result<(LogIndex, Outcome), Status> {
-        match self.propose(request).await? {
+    async fn change_book<T>(
+        &self,
+        request: Request<T>,
+        logged: impl FnOnce(T) -> Logged,
+    ) -> Result<(LogIndex, Outcome), Status> {
+        let ticket = session::ticket(request.metadata())?;
+        match self.propose(ticket, logged(request.into_inner())).await? {
             (index, machine::Outcome::Ledger(outcome)) => Ok((index, outcome)),
-            (_, other) => unreachable!("the ledger was asked, but {other:?} answered"),
+            _ => Err(status::confused()),
         }
     }
 
-    async fn change_account(&self, name: String, request: Logged) -> Answered<AccountResponse> {
-        let (index, outcome) = self.change_book(request).await?;
+    async fn change_account<T>(
+        &self,
+        name: String,
+        request: Request<T>,
+        logged: impl FnOnce(T) -> Logged,
+    ) -> Answered<AccountResponse> {
+        let (index, outcome) = self.change_book(request, logged).await?;
         let result = match outcome {
             Ok(Receipt::Account(after)) => {
                 account_response::Result::Account(answer::account(name, after))
             }
-            Ok(other) => unreachable!("an account is answered by its state, not by {other:?}"),
+            Ok(_) => return Err(status::confused()),
             Err(rejection) => account_response::Result::Rejection(answer::rejection(rejection)),
         };
         Ok(Response::new(AccountResponse { index: index.0, result: Some(result) }))

@@ -1,13 +1,14 @@
 //! What a client is told that gets no answer (see `outcome.proto`).
 
-use proto::{LEADER_KEY, NOT_APPLIED, OUTCOME_KEY};
+use machine::session::Refusal;
+use proto::{LEADER_KEY, NOT_APPLIED, OUTCOME_KEY, SESSION_ERROR_KEY, SESSION_KEY};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::{ANSWER_MAX, COMMAND_MAX};
 use crate::driver::Failure;
 
-/// Marks a status: the operation did not happen and never will.
+/// Marks a status: the request did nothing and never will.
 pub(super) fn not_applied(mut status: Status) -> Status {
     status.metadata_mut().insert(OUTCOME_KEY, MetadataValue::from_static(NOT_APPLIED));
     status
@@ -42,6 +43,34 @@ pub(super) fn too_large(bytes: usize) -> Status {
     not_applied(Status::invalid_argument(format!(
         "the request takes {bytes} bytes in the log; at most {COMMAND_MAX} are taken"
     )))
+}
+
+/// Returns the status for what a session refused (see `session.proto`).
+pub(super) fn refused(refusal: Refusal) -> Status {
+    let (code, word) = match refusal {
+        Refusal::Expired => (Code::NotFound, "expired"),
+        Refusal::Stale => (Code::OutOfRange, "stale"),
+        Refusal::Window => (Code::OutOfRange, "window"),
+        Refusal::Reused => (Code::AlreadyExists, "reused"),
+    };
+    let mut status = not_applied(Status::new(code, refusal.to_string()));
+    status.metadata_mut().insert(SESSION_ERROR_KEY, MetadataValue::from_static(word));
+    status
+}
+
+/// Returns the status for metadata that names no session and number.
+pub(super) fn malformed_ticket() -> Status {
+    not_applied(Status::invalid_argument(format!(
+        "the metadata {SESSION_KEY} must be one value: {}",
+        proto::MalformedTicket
+    )))
+}
+
+/// Returns the status for an answer of record that is of another kind than the request. Only a client
+/// that uses a number twice can bring that about, and only if the checksums happen to agree. It is not
+/// marked: what is known is that the client is confused.
+pub(super) fn confused() -> Status {
+    Status::already_exists("the sequence number was used for a request of another kind")
 }
 
 /// Returns the answer to a read if a client can take it.
@@ -83,5 +112,21 @@ mod tests {
             assert_eq!(text(LEADER_KEY), leader, "{failure:?}");
         }
         assert!(stopped().metadata().get(OUTCOME_KEY).is_none());
+        assert!(confused().metadata().get(OUTCOME_KEY).is_none());
+    }
+
+    #[test]
+    fn a_session_says_in_a_word_why_it_refused() {
+        for (refusal, code, word) in [
+            (Refusal::Expired, Code::NotFound, "expired"),
+            (Refusal::Stale, Code::OutOfRange, "stale"),
+            (Refusal::Window, Code::OutOfRange, "window"),
+            (Refusal::Reused, Code::AlreadyExists, "reused"),
+        ] {
+            let status = refused(refusal);
+            assert_eq!(status.code(), code);
+            assert_eq!(status.metadata().get(SESSION_ERROR_KEY).unwrap(), word);
+            assert_eq!(status.metadata().get(OUTCOME_KEY).unwrap(), NOT_APPLIED);
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! Commands, as clients send them and as the log holds them, to those of the machines.
 
+use std::time::{Duration, SystemTime};
+
+use machine::session::{Entry, LogTime, Position, Request, Sequence, SessionId, Ticket};
 use machine::{Command, kv, ledger};
 use prost::Message as _;
 use proto::log;
 use proto::log::command::Command as Logged;
+use raft::LogIndex;
 
 /// An entry of the log that is no command of this version.
 #[derive(Debug, thiserror::Error)]
@@ -14,16 +18,62 @@ pub enum DecodeError {
     /// The message holds no request that is known here.
     #[error("it holds no known request; did a newer version write it?")]
     Unknown,
+    /// The message puts into a session what can only stand outside of one.
+    #[error("it holds a request about sessions within a session")]
+    Nested,
 }
 
-/// Puts a request into the form in which it is logged.
-pub(crate) fn encode(request: Logged) -> raft::Command {
-    log::Command { command: Some(request) }.encode_to_vec().into()
+/// Puts a request into the form in which it is logged, at this time by the proposer's clock.
+pub(crate) fn encode(
+    time: SystemTime,
+    ticket: Option<proto::Ticket>,
+    request: Logged,
+) -> raft::Command {
+    let request = match ticket {
+        None => request,
+        Some(proto::Ticket { session, sequence, first_unanswered }) => {
+            let command = log::Command { time_ms: 0, command: Some(request) }.encode_to_vec();
+            let checksum = crc32c::crc32c(&command);
+            let command = command.into();
+            Logged::InSession(log::InSession {
+                session,
+                sequence,
+                first_unanswered,
+                checksum,
+                command,
+            })
+        }
+    };
+    // A clock that stands before the epoch tells no time.
+    let time = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    log::Command { time_ms, command: Some(request) }.encode_to_vec().into()
 }
 
-/// Reads a logged request.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
-    let request = log::Command::decode(bytes)?.command.ok_or(DecodeError::Unknown)?;
+/// Reads a logged request that stands at this place.
+pub(crate) fn decode(index: LogIndex, bytes: &[u8]) -> Result<Entry<Command>, DecodeError> {
+    let log::Command { time_ms, command } = log::Command::decode(bytes)?;
+    let request = match command.ok_or(DecodeError::Unknown)? {
+        Logged::OpenSession(r) => Request::Open { ttl: Duration::from_millis(r.ttl_ms) },
+        Logged::KeepSessionAlive(r) => Request::KeepAlive { session: SessionId(r.session) },
+        Logged::CloseSession(r) => Request::Close { session: SessionId(r.session) },
+        Logged::InSession(r) => {
+            let inner = log::Command::decode(r.command)?.command.ok_or(DecodeError::Unknown)?;
+            let ticket = Ticket {
+                session: SessionId(r.session),
+                sequence: Sequence(r.sequence),
+                first_unanswered: Sequence(r.first_unanswered),
+                checksum: r.checksum,
+            };
+            Request::InSession { ticket, command: decode_command(inner)? }
+        }
+        command => Request::Plain(decode_command(command)?),
+    };
+    Ok(Entry { position: Position(index.0), time: LogTime::from_millis(time_ms), request })
+}
+
+/// Reads what is for the ledger or the key-value store.
+fn decode_command(request: Logged) -> Result<Command, DecodeError> {
     let ledger = |book, operation| Command::Ledger(ledger::Command { book, operation });
     let kv = |key, operation| Command::Kv(kv::Command { key, operation });
     Ok(match request {
@@ -60,14 +110,24 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Command, DecodeError> {
         }
         Logged::Append(r) => kv(r.key, kv::Operation::Append { value: r.value }),
         Logged::Delete(r) => kv(r.key, kv::Operation::Delete),
+        Logged::OpenSession(_)
+        | Logged::KeepSessionAlive(_)
+        | Logged::CloseSession(_)
+        | Logged::InSession(_) => return Err(DecodeError::Nested),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use proto::{kv as kvw, ledger as lw};
+    use proto::{kv as kvw, ledger as lw, session as sw};
 
     use super::*;
+
+    const TICKET: proto::Ticket = proto::Ticket { session: 5, sequence: 7, first_unanswered: 6 };
+
+    fn at(millis: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+    }
 
     /// Every kind of request, each field with a value of its own so that no two can be mixed up.
     #[test]
@@ -150,16 +210,83 @@ mod tests {
             ),
             (Logged::Delete(kvw::DeleteRequest { key: s("k") }), kv(kv::Operation::Delete)),
         ] {
-            let logged = encode(request);
-            assert!(!logged.is_empty(), "an empty command would be a no-op");
-            assert_eq!(decode(&logged).unwrap(), command);
+            // As it was logged before there were sessions.
+            let old = log::Command { command: Some(request.clone()), ..log::Command::default() };
+            let plain = Request::Plain(command.clone());
+            check(&old.encode_to_vec(), 0, plain.clone());
+            check(&encode(at(1_234), None, request.clone()), 1_234, plain);
+            let checksum = crc32c::crc32c(&old.encode_to_vec());
+            let ticket = Ticket {
+                session: SessionId(5),
+                sequence: Sequence(7),
+                first_unanswered: Sequence(6),
+                checksum,
+            };
+            let in_session = Request::InSession { ticket, command };
+            check(&encode(at(1_234), Some(TICKET), request), 1_234, in_session);
+        }
+    }
+
+    #[track_caller]
+    fn check(logged: &[u8], millis: u64, request: Request<Command>) {
+        assert!(!logged.is_empty(), "an empty command would be a no-op");
+        let time = LogTime::from_millis(millis);
+        let expected = Entry { position: Position(9), time, request };
+        assert_eq!(decode(LogIndex(9), logged).unwrap(), expected);
+    }
+
+    #[test]
+    fn requests_about_sessions_survive_the_log_but_not_within_a_session() {
+        let session = SessionId(5);
+        for (request, expected) in [
+            (
+                Logged::OpenSession(sw::OpenRequest { ttl_ms: 1_500 }),
+                Request::Open { ttl: Duration::from_millis(1_500) },
+            ),
+            (
+                Logged::KeepSessionAlive(sw::KeepAliveRequest { session: 5 }),
+                Request::KeepAlive { session },
+            ),
+            (Logged::CloseSession(sw::CloseRequest { session: 5 }), Request::Close { session }),
+        ] {
+            check(&encode(at(77), None, request.clone()), 77, expected);
+            let nested = decode(LogIndex(9), &encode(at(77), Some(TICKET), request));
+            assert!(matches!(nested, Err(DecodeError::Nested)), "{nested:?}");
         }
     }
 
     #[test]
+    fn a_repetition_has_the_same_checksum_and_another_request_another() {
+        let put = |value: &str| {
+            let put = kvw::PutRequest { key: "k".to_owned(), value: value.to_owned() };
+            Logged::Put(put)
+        };
+        let checksum = |millis, first_unanswered, value| {
+            let ticket = proto::Ticket { first_unanswered, ..TICKET };
+            match decode(LogIndex(9), &encode(at(millis), Some(ticket), put(value)))
+                .unwrap()
+                .request
+            {
+                Request::InSession { ticket, .. } => ticket.checksum,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(checksum(1, 1, "v"), checksum(2, 7, "v"));
+        assert_ne!(checksum(1, 1, "v"), checksum(1, 1, "w"));
+    }
+
+    #[test]
+    fn a_clock_before_the_epoch_tells_no_time() {
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        let logged = encode(before, None, Logged::Delete(kvw::DeleteRequest::default()));
+        assert_eq!(decode(LogIndex(1), &logged).unwrap().time, LogTime::from_millis(0));
+    }
+
+    #[test]
     fn an_empty_request_is_still_no_no_op() {
-        let logged = encode(Logged::Put(kvw::PutRequest::default()));
+        let request = Logged::Put(kvw::PutRequest::default());
+        let logged = encode(SystemTime::UNIX_EPOCH, None, request);
         assert!(!logged.is_empty());
-        assert!(decode(&logged).is_ok());
+        assert!(decode(LogIndex(1), &logged).is_ok());
     }
 }
