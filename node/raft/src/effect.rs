@@ -31,8 +31,8 @@
 //!    need be durable.
 //! 9. A [`Write`] with a snapshot makes what was gathered durable, as one with the rest of the write:
 //!    after a crash either both are there or neither. [`Output::Restore`] replaces the state machine by
-//!    it: what was handed out to be applied and is not yet, is dropped, and [`Input::Applied`] goes on
-//!    from the snapshot's index.
+//!    it: what was handed out to be applied and is not yet, is dropped. What the snapshot includes
+//!    counts as applied.
 
 use std::sync::Arc;
 

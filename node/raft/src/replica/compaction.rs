@@ -50,6 +50,10 @@ impl Replica {
         }
         let term = self.log.term_at(index).expect("what is behind the snapshot is in the log");
         let membership = self.memberships.as_of(index).clone();
+        // A node that joins learns who founded the cluster when it hears of the first change, or never.
+        if membership.voters.is_empty() {
+            return;
+        }
         let snapshot = Snapshot { index, term, membership };
         self.compaction = Compaction {
             since: index,

@@ -169,11 +169,13 @@ impl Replica {
         self.memberships = Memberships::new(index, membership.clone());
         self.commit_index = index;
         self.handed_out = index;
+        self.last_applied = index;
         self.compaction = Compaction::new(index);
         self.incoming = None;
         self.snapshot = Some(snapshot.clone());
         draft.persist_snapshot(snapshot.clone());
         draft.push(Output::Restore { snapshot });
         draft.push(Output::MembershipChanged { membership });
+        self.answer_reads(draft);
     }
 }

@@ -189,6 +189,11 @@ impl Cluster {
                 return;
             };
             let mut outputs = vec![];
+            let input = match input {
+                // More may have been applied since.
+                Input::Applied { .. } => Input::Applied { upto: node.applied },
+                input => input,
+            };
             replica.handle(input, &mut outputs);
             // What is checked changes with these; but for a commit that the machine is not ready for,
             // which is looked at when it is.
@@ -262,7 +267,6 @@ impl Cluster {
                 node.newest = Some((snapshot.clone(), data.into()));
                 self.check_machine(id, &snapshot);
                 self.snapshots_installed += 1;
-                inputs.push_back(Input::Applied { upto: snapshot.index });
             }
             Output::Apply { entries } => {
                 for entry in entries {
