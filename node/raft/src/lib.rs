@@ -14,13 +14,24 @@
 //! (`replica/transfer.rs`). A client's command becomes an entry of the leader's log; the leader sends it to its
 //! followers, learns how far their logs match its own, repairs those that do not, and commits what a
 //! majority holds durably (`replica/replication.rs`). Committed entries are handed to the state
-//! machine in order. A read needs no entry: the leader proves by a round of heartbeats that it still
-//! leads, and lets the state machine answer once it has applied what was committed when the read
-//! arrived (`replica/reads.rs`).
+//! machine in order.
+//!
+//! A read needs no entry: the leader proves by a round of heartbeats that it still leads, and lets the
+//! state machine answer once it has applied what was committed when the read arrived; a follower asks
+//! the leader how far that is (`replica/reads.rs`). Where clocks can be trusted, a lease spares the
+//! round (`replica/lease.rs`).
+//!
+//! A log does not grow for ever: when enough has been applied, the state machine is saved and the
+//! entries that made it so are forgotten (`replica/compaction.rs`). A follower that would need them
+//! gets the snapshot, piece by piece (`replica/installation.rs`).
+//!
+//! Who the nodes are is in the log too (`membership.rs`). To change it, the leader lets newcomers catch
+//! up as learners, then takes the cluster through a membership in which the old and the new voters must
+//! both agree (`replica/change.rs`).
 //!
 //! Names and section numbers are those of Ongaro and Ousterhout, "In Search of an Understandable
-//! Consensus Algorithm (Extended Version)", 2014; §6.4 is that of Ongaro's dissertation,
-//! "Consensus: Bridging Theory and Practice".
+//! Consensus Algorithm (Extended Version)", 2014; where the dissertation is named, it is Ongaro's
+//! "Consensus: Bridging Theory and Practice", of the same year.
 //!
 //! # What must be durable before what
 //!
@@ -48,10 +59,15 @@
 //! - **I8 Own Answers.** An answer counts only for the candidacy or reign that asked. Answers carry the
 //!   term of who answers, so a question of an earlier term gets an answer that says nothing but that
 //!   term: no vote, no round, no place in a log.
+//! - **I9 Compaction.** Only entries are forgotten that were applied and are in a durable snapshot. What
+//!   was forgotten was committed, so it agrees with every leader's log: it conflicts with nothing.
+//! - **I10 One Change.** A membership follows only one that is committed, and the first change of a term
+//!   waits until an entry of that term is.
 //!
-//! # What is left out, for now
+//! # What the operator owes
 //!
-//! Snapshots and compaction, membership changes and client sessions.
+//! A node that lost its disk has forgotten what it promised, and must come back under a new id: its
+//! old vote may still be counted somewhere. A node that was removed may be added again with its disk.
 
 mod config;
 mod disk;

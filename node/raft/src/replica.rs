@@ -64,6 +64,10 @@ pub struct Replica {
 }
 
 /// The state of each role.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a replica has one, and moves it only to change roles"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
     Follower { leader: Option<NodeId> },

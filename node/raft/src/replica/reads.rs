@@ -1,4 +1,4 @@
-//! Linearizable reads without a log entry: ReadIndex (Raft §6.4 of Ongaro's dissertation).
+//! Linearizable reads without a log entry: ReadIndex (dissertation §6.4).
 //!
 //! A read sees every write that ended before it began if the state machine has applied the read
 //! index, the commit index at a moment when the leader certainly still led. That it did is proven by
@@ -133,7 +133,7 @@ impl Replica {
         let State::Leader(leadership) = &mut self.state else { return };
         // Until an entry of the own term is committed, the commit index may lag behind what earlier
         // leaders had committed. All of that lies before this term's first entry, so the read waits
-        // at least for that one (Raft §6.4, step 1).
+        // at least for that one (dissertation §6.4, step 1).
         let index = self.commit_index.max(leadership.first_index);
         let reads = &mut leadership.reads;
         if holds_lease {
