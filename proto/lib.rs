@@ -64,3 +64,5 @@ pub const LEADER_KEY: &str = "stormproof-leader";
 pub const SESSION_KEY: &str = "stormproof-session";
 /// Metadata key of a status with which a session refused; its values are in `session.proto`.
 pub const SESSION_ERROR_KEY: &str = "stormproof-session-error";
+/// Metadata key of a status that says in one word why there is no answer; see `admin.proto`.
+pub const REASON_KEY: &str = "stormproof-reason";

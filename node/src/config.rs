@@ -6,18 +6,35 @@
 //! listen:
 //!   peers: 127.0.0.1:7101     # for other nodes
 //!   clients: 127.0.0.1:7201   # for clients
-//! peers:                      # every member, this node too; where *this* node dials it
-//!   - { id: 1, address: "127.0.0.1:7101" }
+//! peers:                      # every node that may ever be in the cluster, this one too, and where
+//!   - { id: 1, address: "127.0.0.1:7101" }        # *this* node dials it; may differ at the next start
 //!   - { id: 2, address: "127.0.0.1:7102" }
 //!   - { id: 3, address: "127.0.0.1:7103" }
 //! data: data/n1               # from the folder of this file
-//! timings:                    # optional, as are its keys
+//! # What follows is optional, as are the keys of what has some.
+//! members: [1, 2, 3]          # the voters that the cluster began with; if absent, all of `peers`
+//! join: false                 # instead of `members`: the cluster runs already and will be told of us
+//! timings:
 //!   tick: 10ms
 //!   heartbeat: 50ms
 //!   election: 300ms           # each timeout is drawn from this up to its double
-//! seed: 7                     # optional: where the draws come from
+//! snapshot:                   # when to save the state and forget the log before it: after so many
+//!   entries: 65536            # entries
+//!   bytes: 64MiB              # or bytes of commands; this one's log still
+//!   keep: 4096                # holds so many entries then, for followers that are not far behind
+//! reads:
+//!   lease: false              # true: the leader answers reads without asking anybody. Only safe if no
+//!   drift: 5%                 # node's clock is faster than another's by more than this
+//! seed: 7                     # where the draws come from
 //! flaws: []                   # test only: deliberate mistakes, such as local-reads
 //! ```
+//!
+//! `peers` is an address book. Who is in the cluster is in its log, and changes by `stormproof client
+//! member`; `members` and `join` only count when a node first starts, for until then nobody can know.
+//!
+//! A lease makes reads cheaper by a round trip, and wrong where clocks are: a leader whose clock is
+//! slow by more than `drift`, or stops with its virtual machine and goes on as if nothing had been,
+//! answers from a state that others have changed. `reads` must be the same on every node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,14 +42,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use raft::NodeId;
+use raft::{Limits, NodeId};
 use serde::Deserialize;
 
+mod file;
+mod mistake;
 pub(crate) mod parse;
 #[cfg(test)]
 mod tests;
 
-pub use parse::{PeerAddress, Place, SyntaxError};
+use file::File;
+pub use mistake::{ConfigError, Mistake};
+pub use parse::{Drift, PeerAddress, Place, SyntaxError};
 
 /// What a node is told at its start, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +64,19 @@ pub struct Config {
     pub id: NodeId,
     /// Where it can be reached.
     pub listen: Listen,
-    /// Where it reaches the other members.
+    /// Where it reaches whoever may be in the cluster.
     pub peers: BTreeMap<NodeId, PeerAddress>,
+    /// The voters that the cluster began with, if it says; none of them if the node joins a running
+    /// one.
+    pub beginning: Option<BTreeSet<NodeId>>,
     /// What it remembers.
     pub data: PathBuf,
     /// How patient it is.
     pub timings: Timings,
+    /// When it saves its state and shortens its log.
+    pub snapshot: SnapshotPolicy,
+    /// How it answers reads.
+    pub reads: Reads,
     /// Where its random election timeouts come from; chosen at the start if absent.
     pub seed: Option<u64>,
     /// The mistakes that it is to make.
@@ -101,6 +129,46 @@ impl Timings {
     }
 }
 
+/// When a node saves its state and forgets the log before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SnapshotPolicy {
+    /// After so many applied entries, …
+    pub entries: u64,
+    /// … or as soon as their commands hold so many bytes.
+    #[serde(deserialize_with = "parse::bytes")]
+    pub bytes: usize,
+    /// How many entries before the snapshot stay in the log.
+    pub keep: u64,
+}
+
+impl Default for SnapshotPolicy {
+    /// The core's: a log that is read again within a second or two of a start.
+    fn default() -> Self {
+        let Limits { entries_per_snapshot, bytes_per_snapshot, entries_kept, .. } =
+            Limits::default();
+        Self { entries: entries_per_snapshot, bytes: bytes_per_snapshot, keep: entries_kept }
+    }
+}
+
+/// How a leader knows that it still leads when it answers a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reads {
+    /// By its clock, for as long as its followers have promised to elect nobody else. Without it, by
+    /// asking them.
+    pub lease: bool,
+    /// How much faster than one node's clock another's may run.
+    pub drift: Drift,
+}
+
+impl Default for Reads {
+    /// No lease. The drift is far beyond that of any sound clock, and costs little of a lease.
+    fn default() -> Self {
+        Self { lease: false, drift: Drift::of_thousandths(50) }
+    }
+}
+
 /// A deliberate mistake, by which a test sees that it would be noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,104 +176,6 @@ pub enum Flaw {
     /// Reads are answered at once from the state of whatever node is asked, leader or not, without
     /// asking a quorum.
     LocalReads,
-}
-
-/// Why a configuration file is of no use.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// It cannot be read.
-    #[error("failed to read the configuration {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// It is not the YAML that it should be.
-    #[error("{}:{place}: {source}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Line and column.
-        place: Place,
-        /// What the parser said.
-        source: SyntaxError,
-    },
-    /// What it says cannot be.
-    #[error("{}: {mistake}", path.display())]
-    Mistake {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        mistake: Mistake,
-    },
-}
-
-/// Something that a well-formed configuration says and should not.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mistake {
-    /// The cluster has no name.
-    #[error("`cluster` is empty; give the cluster a name that all its nodes share")]
-    NamelessCluster,
-    /// The node's id is 0.
-    #[error("`id` is 0, which stands for no node; number nodes from 1")]
-    ZeroId,
-    /// A peer's id is 0.
-    #[error("`peers` has an id 0, which stands for no node; number nodes from 1")]
-    ZeroPeer,
-    /// A peer is listed twice.
-    #[error("`peers` lists id {0} twice; give every node an id of its own")]
-    DuplicatePeer(u64),
-    /// Two peers share an address.
-    #[error("`peers` gives nodes {0} and {1} the same address {2}; give each its own")]
-    DuplicateAddress(u64, u64, PeerAddress),
-    /// The node is not among its peers.
-    #[error("`id` {0} is not among `peers`, which must list every member, this node too")]
-    NotAMember(u64),
-    /// Both listeners have one address.
-    #[error("`listen.peers` and `listen.clients` are both {0}; give each a port of its own")]
-    SameListener(SocketAddr),
-    /// A listener has port 0.
-    #[error("`listen.{0}` has port 0; choose a port that others can be told")]
-    NoPort(&'static str),
-    /// A timing is zero or so long that it does not fit.
-    #[error("`timings.{0}` is {1:?}; choose between 1ms and 1h")]
-    Timing(&'static str, Duration),
-    /// The heartbeat is shorter than a tick.
-    #[error("`timings.heartbeat` ({0:?}) is shorter than `timings.tick` ({1:?}); make it longer")]
-    HeartbeatBelowTick(Duration, Duration),
-    /// Followers would not wait for the next heartbeat.
-    #[error(
-        "`timings.election` ({0:?}) is not longer than `timings.heartbeat` ({1:?}); \
-         make it several times as long"
-    )]
-    Impatient(Duration, Duration),
-    /// There is no folder.
-    #[error("`data` is empty; name a folder for what the node must remember")]
-    NoData,
-}
-
-/// The file as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    cluster: String,
-    id: u64,
-    listen: Listen,
-    peers: Vec<Peer>,
-    data: PathBuf,
-    #[serde(default)]
-    timings: Timings,
-    seed: Option<u64>,
-    #[serde(default)]
-    flaws: BTreeSet<Flaw>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Peer {
-    id: u64,
-    address: PeerAddress,
 }
 
 impl Config {
@@ -226,85 +196,8 @@ impl Config {
             .map_err(|mistake| ConfigError::Mistake { path: path.to_owned(), mistake })
     }
 
-    /// Returns the other members.
+    /// Returns the other nodes that may be in the cluster.
     pub fn others(&self) -> impl Iterator<Item = (NodeId, &PeerAddress)> {
         self.peers.iter().map(|(id, address)| (*id, address)).filter(|(id, _)| *id != self.id)
     }
-}
-
-impl File {
-    /// Checks what no parser can; relative paths start at `folder`.
-    fn check(self, folder: &Path) -> Result<Config, Mistake> {
-        if self.cluster.is_empty() {
-            return Err(Mistake::NamelessCluster);
-        }
-        if self.id == 0 {
-            return Err(Mistake::ZeroId);
-        }
-        if self.data.as_os_str().is_empty() {
-            return Err(Mistake::NoData);
-        }
-        check_listen(self.listen)?;
-        check_timings(self.timings)?;
-        let peers = check_peers(self.peers)?;
-        if !peers.contains_key(&NodeId(self.id)) {
-            return Err(Mistake::NotAMember(self.id));
-        }
-        Ok(Config {
-            cluster: self.cluster,
-            id: NodeId(self.id),
-            listen: self.listen,
-            peers,
-            data: folder.join(self.data),
-            timings: self.timings,
-            seed: self.seed,
-            flaws: self.flaws,
-        })
-    }
-}
-
-fn check_listen(listen: Listen) -> Result<(), Mistake> {
-    for (key, address) in [("peers", listen.peers), ("clients", listen.clients)] {
-        if address.port() == 0 {
-            return Err(Mistake::NoPort(key));
-        }
-    }
-    if listen.peers == listen.clients {
-        return Err(Mistake::SameListener(listen.peers));
-    }
-    Ok(())
-}
-
-fn check_timings(timings: Timings) -> Result<(), Mistake> {
-    let Timings { tick, heartbeat, election } = timings;
-    for (key, time) in [("tick", tick), ("heartbeat", heartbeat), ("election", election)] {
-        if !(Duration::from_millis(1)..=Duration::from_hours(1)).contains(&time) {
-            return Err(Mistake::Timing(key, time));
-        }
-    }
-    if heartbeat < tick {
-        return Err(Mistake::HeartbeatBelowTick(heartbeat, tick));
-    }
-    // What counts is the order after both were rounded to ticks.
-    if timings.ticks(election) <= timings.ticks(heartbeat) {
-        return Err(Mistake::Impatient(election, heartbeat));
-    }
-    Ok(())
-}
-
-fn check_peers(peers: Vec<Peer>) -> Result<BTreeMap<NodeId, PeerAddress>, Mistake> {
-    let mut checked: BTreeMap<NodeId, PeerAddress> = BTreeMap::new();
-    for Peer { id, address } in peers {
-        if id == 0 {
-            return Err(Mistake::ZeroPeer);
-        }
-        if checked.contains_key(&NodeId(id)) {
-            return Err(Mistake::DuplicatePeer(id));
-        }
-        if let Some((other, _)) = checked.iter().find(|(_, other)| **other == address) {
-            return Err(Mistake::DuplicateAddress(other.0, id, address));
-        }
-        checked.insert(NodeId(id), address);
-    }
-    Ok(checked)
 }

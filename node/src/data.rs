@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! lock            held for as long as the node runs
-//! identity.yaml   cluster and node that the folder belongs to, and the cluster's members
-//! wal/            the log
+//! identity.yaml   cluster and node that the folder belongs to, and the voters that the cluster began with
+//! starts          how often the node has started
+//! wal/            the log and the snapshots
 //! ```
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use crate::storage;
 
 const LOCK: &str = "lock";
 const IDENTITY: &str = "identity.yaml";
+const STARTS: &str = "starts";
 const LOG: &str = "wal";
 
 /// A locked data folder.
@@ -39,9 +41,23 @@ pub(crate) struct Identity {
     pub(crate) cluster: String,
     /// The node's id.
     pub(crate) id: u64,
-    /// The ids of all nodes of the cluster. A majority of other nodes than these could commit what
-    /// contradicts what these committed.
+    /// The voters that the cluster began with; none if the node joined a running one. All that the log
+    /// says of who is in the cluster builds on them: a majority of others could commit what contradicts
+    /// what these committed.
     pub(crate) members: BTreeSet<u64>,
+}
+
+/// Who wants a folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    /// The cluster's name.
+    pub(crate) cluster: String,
+    /// The node's id.
+    pub(crate) id: u64,
+    /// The voters that the cluster began with, if the configuration says.
+    pub(crate) members: Option<BTreeSet<u64>>,
+    /// Who they are if neither it nor the folder does.
+    pub(crate) members_default: BTreeSet<u64>,
 }
 
 /// Why a data folder cannot be used. All but one are for the operator to put right in the
@@ -85,21 +101,31 @@ pub enum DataError {
         /// Its cluster.
         cluster: String,
     },
-    /// The cluster had other members when the node began.
+    /// The cluster began with other voters.
     #[error(
-        "`peers`: the data in {} is that of a cluster of {}, not of {}; who is in a cluster cannot \
-         change: restore `peers`, or begin a new cluster with new folders",
+        "`members`: by the data in {} {}, by the configuration {}; how it began cannot change: leave \
+         `members` and `join` out, and change who is in the cluster by `stormproof client member`",
         path.display(),
-        describe_nodes(found),
-        describe_nodes(members)
+        describe_beginning(found),
+        describe_beginning(members)
     )]
     Members {
         /// The folder.
         path: PathBuf,
-        /// The members that it was begun with.
+        /// The voters that the cluster began with.
         found: BTreeSet<u64>,
-        /// The members that the configuration names.
+        /// Those that the configuration names.
         members: BTreeSet<u64>,
+    },
+    /// The number of starts is not there or is none.
+    #[error(
+        "`data`: {} does not say how often the node has started; restore it, or write a number into \
+         it that is certainly larger",
+        path.display()
+    )]
+    Uncounted {
+        /// The file.
+        path: PathBuf,
     },
     /// The identity cannot be read.
     #[error("`data`: {}:{place} does not say whose folder it is: {source}; restore it", path.display())]
@@ -132,42 +158,36 @@ pub enum DataError {
 
 impl DataFolder {
     /// Creates the folder if need be, locks it and checks that it is this node's.
-    pub(crate) fn open(path: &Path, identity: Identity) -> Result<Self, DataError> {
+    pub(crate) fn open(path: &Path, claim: Claim) -> Result<Self, DataError> {
         let log = path.join(LOG);
         fs::create_dir_all(&log).map_err(access("create", &log))?;
         let lock = lock(path)?;
         let file = path.join(IDENTITY);
         let found =
-            match fs::read_to_string(&file) {
-                Ok(text) => Some(parse::yaml::<Identity>(&text).map_err(|(place, source)| {
+            match read_if_there(&file)? {
+                Some(text) => Some(parse::yaml::<Identity>(&text).map_err(|(place, source)| {
                     DataError::Illegible { path: file, place, source }
                 })?),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(access("read", &file)(error)),
+                None => None,
             };
-        if let Some(found) = &found {
-            if (&found.cluster, found.id) != (&identity.cluster, identity.id) {
-                return Err(DataError::Foreign {
-                    path: path.to_owned(),
-                    found_id: found.id,
-                    found_cluster: found.cluster.clone(),
-                    id: identity.id,
-                    cluster: identity.cluster,
-                });
-            }
-            if found.members != identity.members {
-                return Err(DataError::Members {
-                    path: path.to_owned(),
-                    found: found.members.clone(),
-                    members: identity.members,
-                });
-            }
-            if !storage::holds_log(&log).map_err(access("read", &log))? {
-                return Err(DataError::LogGone { path: path.to_owned() });
-            }
-        }
         let is_identified = found.is_some();
+        let Claim { cluster, id, members, members_default } = claim;
+        let identity = match found {
+            Some(found) => {
+                check_claim(path, &found, cluster, id, members)?;
+                if !storage::holds_log(&log).map_err(access("read", &log))? {
+                    return Err(DataError::LogGone { path: path.to_owned() });
+                }
+                found
+            }
+            None => Identity { cluster, id, members: members.unwrap_or(members_default) },
+        };
         Ok(Self { path: path.to_owned(), identity, is_identified, _lock: lock })
+    }
+
+    /// Returns the voters that the cluster began with; none if the node joined a running one.
+    pub(crate) fn members(&self) -> &BTreeSet<u64> {
+        &self.identity.members
     }
 
     /// Returns the folder of the log.
@@ -175,23 +195,36 @@ impl DataFolder {
         self.path.join(LOG)
     }
 
-    /// Writes down whose folder it is, if nobody has. Called when the log exists, which may hold
-    /// nothing yet.
-    pub(crate) fn identify(&mut self, records: u64) -> Result<(), DataError> {
-        if self.is_identified {
-            return Ok(());
-        }
-        if records > 0 {
+    /// Writes down whose folder it is, if nobody has, and counts this start, durably. Returns its
+    /// number, which no earlier start had. Called when the log exists, which may hold nothing yet.
+    pub(crate) fn identify(&mut self, records: u64) -> Result<u64, DataError> {
+        if !self.is_identified && records > 0 {
             return Err(DataError::Anonymous { path: self.path.clone() });
         }
-        let file = self.path.join(IDENTITY);
-        self.write_identity(&file).map_err(access("write", &file))?;
-        self.is_identified = true;
-        Ok(())
+        let starts = self.count_start()?;
+        if !self.is_identified {
+            let text = serde_saphyr::to_string(&self.identity).map_err(io::Error::other);
+            let file = self.path.join(IDENTITY);
+            text.and_then(|text| self.write(&file, &text)).map_err(access("write", &file))?;
+            self.is_identified = true;
+        }
+        Ok(starts)
     }
 
-    fn write_identity(&self, file: &Path) -> io::Result<()> {
-        let text = serde_saphyr::to_string(&self.identity).map_err(io::Error::other)?;
+    /// Before the identity is written there was no start that counts.
+    fn count_start(&self) -> Result<u64, DataError> {
+        let file = self.path.join(STARTS);
+        let starts = match read_if_there(&file)? {
+            Some(text) => text.trim().parse::<u64>().ok().and_then(|starts| starts.checked_add(1)),
+            None => (!self.is_identified).then_some(1),
+        };
+        let starts = starts.ok_or_else(|| DataError::Uncounted { path: file.clone() })?;
+        self.write(&file, &format!("{starts}\n")).map_err(access("write", &file))?;
+        Ok(starts)
+    }
+
+    /// Writes a file of the folder, durably: after a crash it is as it was or as it is to be.
+    fn write(&self, file: &Path, text: &str) -> io::Result<()> {
         let unfinished = file.with_extension("new");
         let mut handle = File::create(&unfinished)?;
         handle.write_all(text.as_bytes())?;
@@ -213,6 +246,42 @@ impl DataFolder {
         }
         Ok(())
     }
+}
+
+/// Checks that the folder is this node's.
+fn check_claim(
+    path: &Path,
+    found: &Identity,
+    cluster: String,
+    id: u64,
+    members: Option<BTreeSet<u64>>,
+) -> Result<(), DataError> {
+    let path = path.to_owned();
+    if (&found.cluster, found.id) != (&cluster, id) {
+        let (found_id, found_cluster) = (found.id, found.cluster.clone());
+        return Err(DataError::Foreign { path, found_id, found_cluster, id, cluster });
+    }
+    match members {
+        Some(members) if members != found.members => {
+            Err(DataError::Members { path, found: found.members.clone(), members })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read_if_there(file: &Path) -> Result<Option<String>, DataError> {
+    match fs::read_to_string(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(access("read", file)(error)),
+    }
+}
+
+fn describe_beginning(members: &BTreeSet<u64>) -> String {
+    if members.is_empty() {
+        return "the node joined a running cluster".to_owned();
+    }
+    format!("the cluster began with {}", describe_nodes(members))
 }
 
 fn describe_nodes(ids: &BTreeSet<u64>) -> String {

@@ -3,168 +3,89 @@
 //!
 //! One task owns all of it. [`Driver::handle`] is synchronous and takes one closed [`Event`] after
 //! the other; what concerns the world comes out as [`Effect`]s, what concerns a client goes to where
-//! the client waits.
-//!
-//! What a client is told is a promise:
-//!
-//! - **D1 An answer is an outcome.** It is sent when the command was applied here, from the very
-//!   entry that the client's request made: same index, same term. To a request that repeats another
-//!   in a session it is the machine that gives the earlier one's answer.
-//! - **D2 "Not applied" is certain**, of the request that it answers. It is said when the core refused
-//!   the request, or when another term's entry was applied at the request's index.
-//! - **D3 Otherwise nobody knows.** A proposal that is in the log when its leader falls may yet be
-//!   committed by the next one.
-//! - **D4 A read changes nothing**, so a read that gets no answer was not applied, whatever happened.
+//! the client waits. What a client is told is a promise; see `clients`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
-use machine::session::{self, Sessions};
+use machine::session::Sessions;
 use machine::{Answer, Machine, Query, StateMachine};
 use raft::{
-    Entry, Input, LogIndex, Message, NodeId, Output, Refusal, RequestId, Role, Term, Write, WriteId,
+    Entry, Input, LogIndex, Membership, Message, NodeId, Output, Payload, Role, Snapshot,
+    Timestamp, WriteId,
 };
-use tokio::sync::oneshot;
-use tracing::{debug, info};
+use tracing::{info, warn};
 
-use crate::wire::command::{self, DecodeError};
+use crate::wire::command;
 
+mod clients;
+pub(crate) mod clock;
 mod core;
+mod event;
+pub(crate) mod request;
+mod snapshots;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;
 
+use self::clients::Clients;
 pub(crate) use self::core::{Core, Standing};
-
-/// How many proposals may wait for their entry to be applied, and as many reads. The core bounds
-/// what is uncommitted; this bounds what is remembered of clients, some of whom may be gone.
-pub(crate) const REQUESTS_MAX: usize = 16_384;
+pub use self::event::DriverError;
+pub(crate) use self::event::{Effect, Event};
+use self::request::{Change, End, Failure, Reply, Request};
+use self::snapshots::Snapshots;
 
 /// How many messages may wait for writes: more than a node says to its peers while a disk takes half a
 /// second for one sync. Under a disk that hangs, the newest are dropped; the core says again what
 /// matters.
 const HELD_MAX: usize = 4096;
 
-/// What a command came to, sessions and all.
-pub(crate) type Outcome = session::Outcome<machine::Outcome>;
+/// What the log is fed to on every node.
+pub(crate) type Replicated = Sessions<Machine>;
 
-/// Something happened.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// One unit of time has passed.
-    Tick,
-    /// A peer's message arrived.
-    Received {
-        /// The peer.
-        from: NodeId,
-        /// What it says.
-        message: Message,
-    },
-    /// The disk has got this far.
-    Persisted(WriteId),
-    /// A client asked for something.
-    Request(Request),
-}
-
-/// What a client asks for, and where it waits.
-#[derive(Debug)]
-pub(crate) enum Request {
-    /// To replicate and apply a command.
-    Propose(raft::Command, Reply<Outcome>),
-    /// To read what is linearizable.
-    Read(Query, Reply<Answer>),
-    /// How the node stands.
-    Status(oneshot::Sender<Standing>),
-}
-
-/// Where a client waits: for a result and the log index that it reflects, or why there is none.
-pub(crate) type Reply<T> = oneshot::Sender<Result<(LogIndex, T), Failure>>;
-
-/// Why a client gets no result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// Not applied: another node leads, perhaps the named one.
-    NotLeader(Option<NodeId>),
-    /// Not applied: too much is under way.
-    Overloaded,
-    /// Not applied: another leader's entry took the place of this one.
-    Superseded,
-    /// Not applied: a read whose node lost the lead.
-    Deposed(Option<NodeId>),
-    /// Nobody knows: a proposal whose node lost the lead.
-    Unknown,
-}
-
-/// Something is to be done.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Make this durable, after what was to be made durable before.
-    Persist(Write),
-    /// Send this, or drop it.
-    Send {
-        /// The recipient.
-        to: NodeId,
-        /// What to say.
-        message: Message,
-    },
-}
-
-/// Why a node must stop.
-#[derive(Debug, thiserror::Error)]
-pub enum DriverError {
-    /// A committed entry is no command.
-    #[error("failed to apply the log entry at index {index}")]
-    Undecodable {
-        /// The entry's place.
-        index: LogIndex,
-        /// What is wrong with it.
-        source: DecodeError,
-    },
-    /// The storage thread has ended; it knows why.
-    #[error("the log can no longer be written")]
-    StorageGone,
-}
-
-/// What the driver was built with, besides its core.
-#[derive(Clone, Copy, Debug)]
+/// What a driver is told at its start.
+#[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// This node, for the log.
+    /// This node.
     pub(crate) id: NodeId,
-    /// The flaw by that name: answer reads from the local state at once.
+    /// The nodes whose addresses are known.
+    pub(crate) known: BTreeSet<NodeId>,
+    /// A deliberate flaw: answer reads at once from this node's state, whatever the core thinks.
     pub(crate) reads_locally: bool,
 }
 
-/// The owner of core, machine and waiting clients.
+/// The state that the log has led to so far.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    pub(crate) state: Replicated,
+    /// The last entry that it includes.
+    pub(crate) upto: LogIndex,
+}
+
+/// A node without its sockets and its disk.
 #[derive(Debug)]
 pub(crate) struct Driver<C> {
     core: C,
-    machine: Sessions<Machine>,
     options: Options,
-    last_applied: LogIndex,
+    applied: Applied,
+    /// Every write up to here is durable.
     persisted: WriteId,
-    /// Messages that wait for a write, in the order of the writes.
+    /// Messages that wait for writes; in order, since writes are.
     held: VecDeque<(WriteId, NodeId, Message)>,
-    last_request: RequestId,
-    /// Proposals that the core has not answered yet.
-    proposed: BTreeMap<RequestId, Reply<Outcome>>,
-    /// Proposals in the log, by their place.
-    appended: BTreeMap<LogIndex, (Term, Reply<Outcome>)>,
-    reads: BTreeMap<RequestId, (Query, Reply<Answer>)>,
+    clients: Clients,
+    snapshots: Snapshots,
 }
 
 impl<C: Core> Driver<C> {
-    /// Makes the driver of a fresh core; the machine starts from nothing.
-    pub(crate) fn new(core: C, options: Options) -> Self {
+    /// Makes a driver of a core and a state that come from one disk.
+    pub(crate) fn new(core: C, applied: Applied, options: Options) -> Self {
         Self {
             core,
-            machine: Sessions::default(),
             options,
-            last_applied: LogIndex(0),
+            applied,
             persisted: WriteId(0),
             held: VecDeque::new(),
-            last_request: RequestId(0),
-            proposed: BTreeMap::new(),
-            appended: BTreeMap::new(),
-            reads: BTreeMap::new(),
+            clients: Clients::default(),
+            snapshots: Snapshots::default(),
         }
     }
 
@@ -175,7 +96,7 @@ impl<C: Core> Driver<C> {
         effects: &mut Vec<Effect>,
     ) -> Result<(), DriverError> {
         match event {
-            Event::Tick => self.feed(Input::Tick, effects),
+            Event::Tick { now } => self.feed(Input::Tick { now }, effects),
             Event::Received { from, message } => {
                 self.feed(Input::Receive { from, message }, effects)
             }
@@ -184,172 +105,218 @@ impl<C: Core> Driver<C> {
                 self.release(effects);
                 self.feed(Input::Persisted { upto }, effects)
             }
-            Event::Request(Request::Propose(command, reply)) => {
-                self.handle_propose(command, reply, effects)
+            Event::Saved { index, is_saved } => {
+                self.snapshots.saved(index, is_saved);
+                let input = match is_saved {
+                    true => Input::SnapshotTaken { index },
+                    false => Input::SnapshotFailed { index },
+                };
+                self.feed(input, effects)
             }
-            Event::Request(Request::Read(query, reply)) => self.handle_read(query, reply, effects),
-            Event::Request(Request::Status(reply)) => {
-                // A client that does not wait any more is none to answer; so throughout.
-                reply.send(self.core.standing()).ok();
-                Ok(())
-            }
+            Event::Request { request, now } => self.handle_request(request, now, effects),
         }
     }
 
-    fn handle_propose(
+    fn handle_request(
         &mut self,
-        command: raft::Command,
-        reply: Reply<Outcome>,
+        request: Request,
+        now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Result<(), DriverError> {
-        if self.proposed.len() + self.appended.len() >= REQUESTS_MAX {
-            reply.send(Err(Failure::Overloaded)).ok();
-            return Ok(());
+        match request {
+            Request::Propose(command, reply) => match self.clients.propose(reply) {
+                Some(request) => self.feed(Input::Propose { request, command }, effects),
+                None => Ok(()),
+            },
+            Request::Read(query, reply) => self.handle_read(query, reply, now, effects),
+            Request::Status(reply) => {
+                reply.send(self.core.standing()).ok();
+                Ok(())
+            }
+            Request::Transfer(to, end) => {
+                let request = self.clients.transfer(end);
+                self.feed(Input::TransferLeadership { request, to }, effects)
+            }
+            Request::Change(change, end) => self.handle_change(change, end, effects),
+            Request::Compact(end) => {
+                self.feed(Input::Compact, effects)?;
+                self.snapshots.wait(end, self.core.standing().snapshot_index);
+                Ok(())
+            }
         }
-        let request = self.next_request();
-        self.proposed.insert(request, reply);
-        self.feed(Input::Propose { request, command }, effects)
     }
 
     fn handle_read(
         &mut self,
         query: Query,
         reply: Reply<Answer>,
+        now: Timestamp,
         effects: &mut Vec<Effect>,
     ) -> Result<(), DriverError> {
         if self.options.reads_locally {
-            reply.send(Ok((self.last_applied, self.machine.query(&query)))).ok();
+            self.answer(&query, reply);
             return Ok(());
         }
-        if self.reads.len() >= REQUESTS_MAX {
-            reply.send(Err(Failure::Overloaded)).ok();
-            return Ok(());
+        match self.clients.read(query, reply) {
+            Some(request) => self.feed(Input::Read { request, now }, effects),
+            None => Ok(()),
         }
-        let request = self.next_request();
-        self.reads.insert(request, (query, reply));
-        self.feed(Input::Read { request }, effects)
     }
 
-    fn next_request(&mut self) -> RequestId {
-        self.last_request = RequestId(self.last_request.0 + 1);
-        self.last_request
+    fn answer(&self, query: &Query, reply: Reply<Answer>) {
+        reply.send(Ok((self.applied.upto, self.applied.state.query(query)))).ok();
+    }
+
+    /// Checks what the core cannot know, but only where it leads: others say first who does.
+    fn handle_change(
+        &mut self,
+        change: Change,
+        end: End<Membership>,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), DriverError> {
+        let standing = self.core.standing();
+        if standing.role == Role::Leader {
+            let is_as_expected = change.expected.is_none_or(|it| it == standing.membership);
+            let everybody = change.membership.everybody();
+            let unknown = everybody.difference(&self.options.known).next();
+            let failure = match unknown {
+                _ if !is_as_expected => Some(Failure::MembershipChanged),
+                Some(&id) => Some(Failure::UnknownNode(id)),
+                None => None,
+            };
+            if let Some(failure) = failure {
+                end.send(Err(failure)).ok();
+                return Ok(());
+            }
+        }
+        let (request, membership) = (self.clients.change(end), change.membership);
+        self.feed(Input::ChangeMembership { request, membership }, effects)
     }
 
     /// Feeds the core an input, and whatever inputs follow from carrying out its outputs.
     fn feed(&mut self, input: Input, effects: &mut Vec<Effect>) -> Result<(), DriverError> {
         let mut outputs = Vec::new();
-        let mut next = Some(input);
-        while let Some(input) = next.take() {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
             self.core.handle(input, &mut outputs);
-            let applied_before = self.last_applied;
             for output in outputs.drain(..) {
-                self.carry_out(output, effects)?;
-            }
-            if self.last_applied > applied_before {
-                next = Some(Input::Applied { upto: self.last_applied });
+                inputs.extend(self.carry_out(output, effects)?);
             }
         }
         Ok(())
     }
 
-    fn carry_out(&mut self, output: Output, effects: &mut Vec<Effect>) -> Result<(), DriverError> {
+    /// Carries out an output. Returns what that leads to for the core, if anything.
+    fn carry_out(
+        &mut self,
+        output: Output,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<Input>, DriverError> {
         match output {
-            Output::Persist(write) => effects.push(Effect::Persist(write)),
+            Output::Persist(write) => {
+                let data = write.snapshot.as_ref().map(|it| self.snapshots.complete(it));
+                effects.push(Effect::Persist { write, data });
+            }
             Output::Send { to, message, after } => match after {
-                Some(after) if after > self.persisted => {
-                    if self.held.len() < HELD_MAX {
-                        self.held.push_back((after, to, message));
-                    }
-                }
+                Some(after) if after > self.persisted => self.hold(after, to, message),
                 _ => effects.push(Effect::Send { to, message }),
             },
+            Output::SendChunk { to, chunk, bytes_max } => {
+                effects.push(Effect::SendChunk { to, chunk, bytes_max });
+            }
+            Output::StoreChunk { offset, data } => self.snapshots.gather(offset, &data)?,
+            Output::Restore { snapshot } => self.restore(&snapshot)?,
             Output::Apply { entries } => {
                 for entry in &entries {
                     self.apply(entry)?;
                 }
+                return Ok(Some(Input::Applied { upto: self.applied.upto }));
             }
+            Output::TakeSnapshot { snapshot } => return Ok(self.take_snapshot(snapshot, effects)),
             Output::Appended { request, index, term } => {
-                if let Some(reply) = self.proposed.remove(&request) {
-                    self.appended.insert(index, (term, reply));
-                }
+                self.clients.appended(request, index, term);
             }
             Output::ReadReady { request } => {
-                if let Some((query, reply)) = self.reads.remove(&request) {
-                    reply.send(Ok((self.last_applied, self.machine.query(&query)))).ok();
+                if let Some((query, reply)) = self.clients.ready(request) {
+                    self.answer(&query, reply);
                 }
             }
-            Output::Refused { request, refusal } => self.refuse(request, refusal),
-            // Only a request of ours begins a transfer, and no service asks for one yet.
-            Output::TransferEnded { .. } => {}
-            Output::RoleChanged { role, term, leader } => {
-                let (node, leader_id) = (self.options.id.0, leader.map(|id| id.0));
-                info!(node, ?role, term = term.0, leader = leader_id, "role");
-                self.settle_reign(role, term, leader);
+            Output::Refused { request, refusal } => self.clients.refuse(request, refusal),
+            Output::TransferEnded { request, end } => self.clients.end_transfer(request, end),
+            Output::ChangeEnded { request, end } => {
+                let membership = self.core.standing().membership;
+                self.clients.end_change(request, end, membership);
             }
+            Output::RoleChanged { role, term, leader } => {
+                let (node, leader) = (self.options.id.0, leader.map(|id| id.0));
+                info!(node, ?role, term = term.0, leader, "role");
+                self.clients.settle_reign(role, term);
+            }
+            Output::MembershipChanged { membership } => self.connect(&membership, effects),
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Applies an entry and answers the client who waits for it.
     fn apply(&mut self, entry: &Entry) -> Result<(), DriverError> {
-        assert_eq!(
-            entry.index,
-            self.last_applied.next(),
-            "entries are applied in order, once each"
-        );
-        let outcome = if entry.command.is_empty() {
-            None
-        } else {
-            let index = entry.index;
-            let command = command::decode(index, &entry.command)
-                .map_err(|source| DriverError::Undecodable { index, source })?;
-            Some(self.machine.apply(&command))
+        let index = entry.index;
+        assert_eq!(index, self.applied.upto.next(), "entries are applied in order, once each");
+        let outcome = match &entry.payload {
+            Payload::Command(bytes) => {
+                let command = command::decode(index, bytes)
+                    .map_err(|source| DriverError::Undecodable { index, source })?;
+                Some(self.applied.state.apply(&command))
+            }
+            Payload::Noop | Payload::Membership(_) => None,
         };
-        self.last_applied = entry.index;
-        if let Some((term, reply)) = self.appended.remove(&entry.index) {
-            let result = match outcome {
-                Some(outcome) if term == entry.term => Ok((entry.index, outcome)),
-                _ => {
-                    assert_ne!(term, entry.term, "D1: a proposal became another entry");
-                    Err(Failure::Superseded)
-                }
-            };
-            reply.send(result).ok();
-        }
+        self.applied.upto = index;
+        self.clients.applied(entry, outcome);
         Ok(())
     }
 
-    fn refuse(&mut self, request: RequestId, refusal: Refusal) {
-        let failure = match refusal {
-            Refusal::NotLeader { leader } => Failure::NotLeader(leader),
-            // Either passes soon: the leader is busy, or about to be another.
-            Refusal::Overloaded | Refusal::Transferring { .. } | Refusal::NoSuccessor => {
-                Failure::Overloaded
-            }
-        };
-        if let Some(reply) = self.proposed.remove(&request) {
-            reply.send(Err(failure)).ok();
-        } else if let Some((_, reply)) = self.reads.remove(&request) {
-            reply.send(Err(failure)).ok();
+    /// Hands over a copy of the state to be saved. Copying blocks the driver, but takes a small part
+    /// of the time that it takes to encode and write the state, which happens elsewhere.
+    fn take_snapshot(&mut self, snapshot: Snapshot, effects: &mut Vec<Effect>) -> Option<Input> {
+        let index = snapshot.index;
+        assert_eq!(index, self.applied.upto, "a snapshot is of the state as it is now");
+        if !self.snapshots.begin_saving(index) {
+            return Some(Input::SnapshotFailed { index });
         }
+        effects.push(Effect::Save { snapshot, state: Box::new(self.applied.state.clone()) });
+        None
     }
 
-    /// Answers everybody who waits for something that the reign which just ended was to bring about.
-    fn settle_reign(&mut self, role: Role, term: Term, leader: Option<NodeId>) {
-        let reigns = |of: Term| role == Role::Leader && of == term;
-        let fallen = self.appended.extract_if(.., |_, (of, _)| !reigns(*of));
-        let mut unknown = 0_usize;
-        for (_, (_, reply)) in fallen {
-            unknown += 1;
-            reply.send(Err(Failure::Unknown)).ok();
+    /// Replaces the state by what was received.
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), DriverError> {
+        let index = snapshot.index;
+        let data = self.snapshots.take_received(snapshot);
+        let state = Replicated::restore(&data)
+            .map_err(|source| DriverError::Unrestorable { index, source })?;
+        info!(node = self.options.id.0, index = index.0, bytes = data.len(), "snapshot installed");
+        self.applied = Applied { state, upto: index };
+        self.clients.forget(index);
+        Ok(())
+    }
+
+    fn connect(&self, membership: &Membership, effects: &mut Vec<Effect>) {
+        let node = self.options.id.0;
+        let describe = |ids: &BTreeSet<NodeId>| {
+            let ids: Vec<_> = ids.iter().map(NodeId::to_string).collect();
+            ids.join(",")
+        };
+        let Membership { voters, outgoing, learners } = membership;
+        let (voters, outgoing) = (describe(voters), describe(outgoing));
+        info!(node, voters, outgoing, learners = describe(learners), "membership");
+        let everybody = membership.everybody();
+        for id in everybody.difference(&self.options.known) {
+            warn!(node, member = id.0, "`peers` has no address for a member of the cluster");
         }
-        if role != Role::Leader {
-            for (_, (_, reply)) in std::mem::take(&mut self.reads) {
-                reply.send(Err(Failure::Deposed(leader))).ok();
-            }
-        }
-        if unknown > 0 {
-            debug!(proposals = unknown, "outcome unknown");
+        effects.push(Effect::Connect(everybody));
+    }
+
+    fn hold(&mut self, after: WriteId, to: NodeId, message: Message) {
+        if self.held.len() < HELD_MAX {
+            self.held.push_back((after, to, message));
         }
     }
 

@@ -6,12 +6,13 @@
 //! - `services`: gRPC in, gRPC out; turns requests into commands and results into answers;
 //! - `driver`: owns the core and the machine, does what the core says, remembers who waits;
 //! - `storage`: the write-ahead log and the thread that owns it;
-//! - `peers`: a task for each peer that keeps a connection and sends;
+//! - `peers`: tasks for each peer that keep a connection and send;
 //! - `wire`: between protocol and words;
 //! - `config`, `data`: what the operator wrote, and the folder that it names;
 //! - `node`: how all of them hang together, start and stop.
 //!
-//! A node holds its whole log in memory and applies it anew after a start.
+//! A node holds its state and the log behind its newest snapshot in memory. After a start it restores
+//! the snapshot, and applies the log anew as far as the leader says that it is committed.
 //!
 //! # Exit codes
 //!
@@ -46,7 +47,8 @@ mod storage;
 mod wire;
 
 pub use config::{
-    Config, ConfigError, Flaw, Listen, Mistake, PeerAddress, Place, SyntaxError, Timings,
+    Config, ConfigError, Drift, Flaw, Listen, Mistake, PeerAddress, Place, Reads, SnapshotPolicy,
+    SyntaxError, Timings,
 };
 pub use data::DataError;
 pub use driver::DriverError;
@@ -67,7 +69,7 @@ const EXIT_MAX: Duration = Duration::from_secs(1);
 /// What a node is told on the command line.
 #[derive(Args, Clone, Debug)]
 pub struct NodeArgs {
-    /// The node's configuration (YAML): id, cluster, listen, peers, data, timings
+    /// The node's configuration (YAML): id, cluster, listen, peers, data, and what is optional
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Only check the configuration
@@ -149,10 +151,13 @@ fn exit_code(error: &NodeError) -> u8 {
     match error {
         NodeError::Data(DataError::LogGone { .. })
         | NodeError::Open { source: StorageError::Damaged { .. }, .. }
+        | NodeError::Unrestorable { .. }
         | NodeError::Recovered(_) => EXIT_DAMAGED,
         NodeError::Listen { .. }
         | NodeError::Data(_)
-        | NodeError::Open { source: StorageError::Access { .. }, .. } => EXIT_USAGE,
+        | NodeError::Open {
+            source: StorageError::Access { .. } | StorageError::Version { .. }, ..
+        } => EXIT_USAGE,
         NodeError::Storage { .. }
         | NodeError::Driver(_)
         | NodeError::Serve(_)

@@ -5,14 +5,16 @@
 //!                   │                      │
 //!              PeerService          ClientServices
 //!                   └──── inbox ─┐  ┌─ intake ┘
-//!   links ◀── outboxes ──────── driver ──── writes ──▶ storage thread
-//!   (one a peer)                   ▲──── persisted ──────┘
+//!   links ◀── outboxes ──────── driver ───── jobs ───▶ storage thread
+//!   (two a peer)                   ▲──── persisted ──────┘
 //! ```
+//!
+//! The second link to a peer reads snapshots from the disk by itself; a snapshot that is taken is saved
+//! on a thread of its own.
 //!
 //! Every task ends when the token is cancelled, and none may end before: if one does, the node stops.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proto::admin::admin_server::AdminServer;
@@ -20,23 +22,27 @@ use proto::kv::kv_server::KvServer;
 use proto::ledger::ledger_server::LedgerServer;
 use proto::raft::raft_server::RaftServer;
 use proto::session::session_server::SessionServer;
-use raft::{Limits, NodeId, Replica};
+use raft::{Lease, Limits, NodeId, Replica};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::{Router, TcpIncoming};
 use tracing::{info, warn};
 
-use crate::config::{Config, Flaw};
-use crate::data::{DataError, DataFolder, Identity};
+use crate::config::{Config, Flaw, Timings};
+use crate::data::{Claim, DataFolder};
 use crate::driver::task::{Channels, INBOX_MAX, INTAKE_MAX, drive};
-use crate::driver::{Driver, DriverError, Options};
-use crate::peers::{Link, OUTBOX_MAX};
-use crate::services::{ClientServices, PeerService};
-use crate::storage::{self, Folder, Recovered, Storage, StorageError, Wal};
+use crate::driver::{Applied, Driver, Options, Replicated};
+use crate::peers::{self, Link, Outbox};
+use crate::services::{COMMAND_MAX, ClientServices, PeerService, Recovery};
+use crate::storage::{self, Folder, Snapshots, Storage, Wal};
+
+mod error;
+
+pub use error::NodeError;
 
 /// A server asks a silent connection for a sign of life this often, …
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
@@ -44,66 +50,6 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long connections may take to say goodbye when the node stops, and the disk to finish.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
-
-/// Why a node could not start, or had to stop.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// An address cannot be listened at.
-    #[error("`listen.{key}`: failed to listen at {address}; is another process using the port?")]
-    Listen {
-        /// The key in the configuration.
-        key: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The data folder is of no use.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The log cannot be opened.
-    #[error("`data`: failed to open the log in {}", folder.display())]
-    Open {
-        /// The log's folder.
-        folder: std::path::PathBuf,
-        /// What is wrong.
-        source: StorageError,
-    },
-    /// The log can no longer be written.
-    #[error("the log in {}", folder.display())]
-    Storage {
-        /// The log's folder.
-        folder: std::path::PathBuf,
-        /// What is wrong.
-        source: StorageError,
-    },
-    /// The core refuses what was recovered.
-    #[error("failed to start from the recovered log")]
-    Recovered(#[from] raft::StartError),
-    /// The driver had to stop.
-    #[error(transparent)]
-    Driver(#[from] DriverError),
-    /// A server failed.
-    #[error("failed to serve")]
-    Serve(#[from] tonic::transport::Error),
-    /// A thread or a runtime cannot be had.
-    #[error("failed to {action}")]
-    System {
-        /// What was tried.
-        action: &'static str,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// A task panicked: an assertion failed, and a node that doubts itself stops.
-    #[error("a task failed: {0}")]
-    Panicked(JoinError),
-    /// The storage thread panicked.
-    #[error("the storage thread failed")]
-    StoragePanicked,
-    /// A task ended that should not have.
-    #[error("a task ended before the node was stopped")]
-    Ended,
-}
 
 /// The sockets that a node listens with.
 #[derive(Debug)]
@@ -134,32 +80,17 @@ pub(crate) async fn run(
     listeners: Listeners,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    let identity = Identity {
-        cluster: config.cluster.clone(),
-        id: config.id.0,
-        members: config.peers.keys().map(|id| id.0).collect(),
-    };
-    let mut data = DataFolder::open(&config.data, identity)?;
-    let folder = data.log();
-    let (wal, recovered) = Wal::open(Folder(folder.clone()), storage::Options::default())
-        .map_err(|source| NodeError::Open { folder: folder.clone(), source })?;
-    data.identify(recovered.records)?;
-    report_recovery(&config, &recovered);
-
-    let recovered_entries = recovered.entries.len() as u64;
-    let replica = Replica::new(core_config(&config), recovered.hard_state, recovered.entries)?;
-    let reads_locally = config.flaws.contains(&Flaw::LocalReads);
-    let driver = Driver::new(replica, Options { id: config.id, reads_locally });
-    let Storage { writes, persisted, thread } = Storage::start(wal)
-        .map_err(|source| NodeError::System { action: "start the storage thread", source })?;
+    let Recovered { driver, storage, recovery, members, data } = recover(&config)?;
+    let Storage { jobs, persisted, thread, snapshots } = storage;
 
     // Whatever ends first, for whatever reason, ends the rest.
     let stop = stop.child_token();
     let mut tasks: JoinSet<Result<(), NodeError>> = JoinSet::new();
-    let outboxes = start_links(&config, &mut tasks, &stop);
+    let members = watch::Sender::new(members);
+    let outboxes = start_links(&config, &members, &snapshots, &mut tasks, &stop);
     let (to_inbox, inbox) = mpsc::channel(INBOX_MAX);
     let (to_intake, intake) = mpsc::channel(INTAKE_MAX);
-    let channels = Channels { inbox, intake, writes, persisted, outboxes };
+    let channels = Channels { inbox, intake, jobs, persisted, outboxes, members, snapshots };
     let (tick, token) = (config.timings.tick, stop.clone());
     tasks.spawn(async move { Ok(drive(driver, channels, tick, token).await?) });
 
@@ -170,7 +101,7 @@ pub(crate) async fn run(
         inbox: to_inbox,
         stop: stop.clone(),
     };
-    let client = ClientServices::new(to_intake, recovered_entries);
+    let client = ClientServices::new(to_intake, recovery);
     report_ready(&config, &listeners);
     let peers = server().add_service(RaftServer::new(peer));
     let clients = server()
@@ -194,7 +125,7 @@ pub(crate) async fn run(
     match timeout(GOODBYE_MAX, spawn_blocking(|| thread.join())).await {
         Ok(Ok(Ok(Ok(())))) => {}
         // The driver only knows that the thread ended; the thread knows why.
-        Ok(Ok(Ok(Err(source)))) => result = Err(NodeError::Storage { folder, source }),
+        Ok(Ok(Ok(Err(source)))) => result = Err(NodeError::Storage { folder: data.log(), source }),
         Ok(Ok(Err(_))) => result = Err(NodeError::StoragePanicked),
         Ok(Err(error)) => result = result.and(Err(NodeError::Panicked(error))),
         Err(_) => warn!(node = config.id.0, "the disk does not answer"),
@@ -203,39 +134,104 @@ pub(crate) async fn run(
     result
 }
 
-fn core_config(config: &Config) -> raft::Config {
+/// What a node is made of that its data folder gave.
+struct Recovered {
+    driver: Driver<Replica>,
+    storage: Storage,
+    recovery: Recovery,
+    /// Who is in the cluster.
+    members: BTreeSet<NodeId>,
+    /// Keeps the folder locked.
+    data: DataFolder,
+}
+
+/// Opens the data folder and makes of it what it holds.
+fn recover(config: &Config) -> Result<Recovered, NodeError> {
+    let ids = |ids: &BTreeSet<NodeId>| ids.iter().map(|id| id.0).collect();
+    let claim = Claim {
+        cluster: config.cluster.clone(),
+        id: config.id.0,
+        members: config.beginning.as_ref().map(ids),
+        members_default: config.peers.keys().map(|id| id.0).collect(),
+    };
+    let mut data = DataFolder::open(&config.data, claim)?;
+    let folder = data.log();
+    let (wal, recovered) = Wal::open(Folder(folder.clone()), storage::Options::default())
+        .map_err(|source| NodeError::Open { folder: folder.clone(), source })?;
+    let incarnation = data.identify(recovered.records)?;
+    report_recovery(config, &recovered);
+
+    let applied =
+        match (&recovered.core.snapshot, &recovered.data) {
+            (Some(snapshot), Some(data)) => {
+                let upto = snapshot.index;
+                let state = Replicated::restore(data)
+                    .map_err(|source| NodeError::Unrestorable { index: upto, folder, source })?;
+                Applied { state, upto }
+            }
+            _ => Applied::default(),
+        };
+    let recovery =
+        Recovery { snapshot: applied.upto.0, entries: recovered.core.entries.len() as u64 };
+    let replica = Replica::new(core_config(config, &data, incarnation), recovered.core)?;
+    let members = replica.membership().everybody();
+    let options = Options {
+        id: config.id,
+        known: config.peers.keys().copied().collect(),
+        reads_locally: config.flaws.contains(&Flaw::LocalReads),
+    };
+    let driver = Driver::new(replica, applied, options);
+    let storage = Storage::start(wal)
+        .map_err(|source| NodeError::System { action: "start the storage thread", source })?;
+    Ok(Recovered { driver, storage, recovery, members, data })
+}
+
+fn core_config(config: &Config, data: &DataFolder, incarnation: u64) -> raft::Config {
     // Nodes of a cluster need different draws even if they were all given one seed.
     let seed = config.seed.unwrap_or_else(rand::random).wrapping_add(config.id.0);
     info!(seed, "election timeouts");
+    let Timings { tick, heartbeat, election } = config.timings;
+    let lease = Lease { tick, drift: config.reads.drift.thousandths() };
     raft::Config {
         id: config.id,
-        members: config.peers.keys().copied().collect(),
-        election_timeout: config.timings.ticks(config.timings.election),
-        heartbeat_interval: config.timings.ticks(config.timings.heartbeat),
+        members: data.members().iter().copied().map(NodeId).collect(),
+        election_timeout: config.timings.ticks(election),
+        heartbeat_interval: config.timings.ticks(heartbeat),
         // A storm of returning nodes and deaf leaders is what these are for.
         pre_vote: true,
         check_quorum: true,
+        lease: config.reads.lease.then_some(lease),
+        incarnation,
         seed,
-        limits: Limits::default(),
+        limits: Limits {
+            bytes_per_command: COMMAND_MAX,
+            entries_per_snapshot: config.snapshot.entries,
+            bytes_per_snapshot: config.snapshot.bytes,
+            entries_kept: config.snapshot.keep,
+            ..Limits::default()
+        },
     }
 }
 
+/// Starts two tasks for every node that may be in the cluster: for messages, and for snapshots.
 fn start_links(
     config: &Config,
+    members: &watch::Sender<BTreeSet<NodeId>>,
+    snapshots: &Snapshots,
     tasks: &mut JoinSet<Result<(), NodeError>>,
     stop: &CancellationToken,
-) -> BTreeMap<NodeId, mpsc::Sender<raft::Message>> {
+) -> BTreeMap<NodeId, Outbox> {
     let mut outboxes = BTreeMap::new();
     for (to, address) in config.others() {
-        let (sender, outbox) = mpsc::channel(OUTBOX_MAX);
-        outboxes.insert(to, sender);
+        let (outbox, queues) = peers::queues();
+        outboxes.insert(to, outbox);
         let link =
             Link { cluster: config.cluster.clone(), from: config.id, to, address: address.clone() };
-        let stop = stop.clone();
-        tasks.spawn(async move {
-            link.run(outbox, stop).await;
-            Ok(())
-        });
+        let sending =
+            link.clone().send_messages(queues.messages, members.subscribe(), stop.clone());
+        tasks.spawn(async { Ok(sending.await) });
+        let sending = link.send_chunks(queues.chunks, snapshots.clone(), stop.clone());
+        tasks.spawn(async { Ok(sending.await) });
     }
     outboxes
 }
@@ -265,12 +261,14 @@ async fn serve(
     Ok(())
 }
 
-fn report_recovery(config: &Config, recovered: &Recovered) {
+fn report_recovery(config: &Config, recovered: &storage::Recovered) {
+    let core = &recovered.core;
     info!(
         node = config.id.0,
-        term = recovered.hard_state.term.0,
-        vote = recovered.hard_state.vote.map(|id| id.0),
-        entries = recovered.entries.len(),
+        term = core.hard_state.term.0,
+        vote = core.hard_state.vote.map(|id| id.0),
+        snapshot = core.snapshot.as_ref().map(|snapshot| snapshot.index.0),
+        entries = core.entries.len(),
         records = recovered.records,
         "recovered"
     );

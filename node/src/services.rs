@@ -13,7 +13,8 @@ use raft::LogIndex;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
-use crate::driver::{Reply, Request, Standing};
+use crate::driver::Standing;
+use crate::driver::request::{Failure, Reply, Request};
 use crate::wire;
 
 mod admin;
@@ -36,13 +37,21 @@ const ANSWER_MAX: usize = (4 << 20) - 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct ClientServices {
     intake: mpsc::Sender<Request>,
-    /// How many entries the node read from its disk at its start.
-    recovered_entries: u64,
+    recovered: Recovery,
+}
+
+/// What the node read from its disk at its start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recovery {
+    /// The last entry that the snapshot includes; 0 without one.
+    pub(crate) snapshot: u64,
+    /// How many entries there were behind it.
+    pub(crate) entries: u64,
 }
 
 impl ClientServices {
-    pub(crate) fn new(intake: mpsc::Sender<Request>, recovered_entries: u64) -> Self {
-        Self { intake, recovered_entries }
+    pub(crate) fn new(intake: mpsc::Sender<Request>, recovered: Recovery) -> Self {
+        Self { intake, recovered }
     }
 
     /// Replicates and applies a request to the ledger or the key-value store, once if it has a ticket.
@@ -95,7 +104,7 @@ impl ClientServices {
         let (reply, answer) = oneshot::channel();
         self.intake.try_send(request(reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
-                status::failed(crate::driver::Failure::Overloaded)
+                status::failed(Failure::Overloaded)
             }
             mpsc::error::TrySendError::Closed(_) => status::not_applied(status::stopped()),
         })?;

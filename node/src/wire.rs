@@ -2,4 +2,5 @@
 
 pub(crate) mod answer;
 pub(crate) mod command;
+pub(crate) mod membership;
 pub(crate) mod message;

@@ -56,6 +56,66 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
     })
 }
 
+/// Reads a number of bytes as people write it: `65536`, `512KiB`, `64MiB`.
+pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1)];
+    let parsed = units.into_iter().find_map(|(unit, size)| {
+        let number: usize = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        number.checked_mul(size)
+    });
+    parsed.ok_or_else(|| {
+        D::Error::custom(format_args!("`{text}` is no number of bytes; write `65536` or `64MiB`"))
+    })
+}
+
+/// By how much clocks may differ in speed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drift {
+    thousandths: u32,
+}
+
+impl Drift {
+    /// Makes a drift of so many thousandths.
+    #[must_use]
+    pub const fn of_thousandths(thousandths: u32) -> Self {
+        Self { thousandths }
+    }
+
+    /// Returns how many thousandths it is.
+    #[must_use]
+    pub const fn thousandths(self) -> u32 {
+        self.thousandths
+    }
+}
+
+impl fmt::Display for Drift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.thousandths / 10, self.thousandths % 10) {
+            (percent, 0) => write!(f, "{percent}%"),
+            (percent, tenth) => write!(f, "{percent}.{tenth}%"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Drift {
+    /// Reads `5%` or `0.5%`.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parse = |text: &str| {
+            let percent = text.strip_suffix('%')?;
+            let (whole, tenth) = percent.split_once('.').unwrap_or((percent, "0"));
+            let is_tenth = tenth.len() == 1;
+            let whole: u32 = whole.parse().ok()?;
+            let tenth: u32 = tenth.parse().ok().filter(|_| is_tenth)?;
+            whole.checked_mul(10)?.checked_add(tenth).map(Self::of_thousandths)
+        };
+        parse(&text).ok_or_else(|| {
+            D::Error::custom(format_args!("`{text}` is no drift; write `5%` or `0.5%`"))
+        })
+    }
+}
+
 /// Where a peer is dialled: a host, by name or number, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerAddress(String);

@@ -34,8 +34,36 @@ fn a_sound_file_is_read_and_defaults_are_filled_in() {
     let partly = SOUND.replace("tick: 10ms, heartbeat: 50ms, election: 300ms", "election: 1s");
     let timings = load(&partly).unwrap().timings;
     assert_eq!((timings.election, timings.tick), (Duration::from_secs(1), Timings::default().tick));
+    assert_eq!((config.snapshot, config.reads), (SnapshotPolicy::default(), Reads::default()));
     let flawed = load(&format!("{SOUND}flaws: [local-reads]\n")).unwrap();
     assert!(flawed.flaws.contains(&Flaw::LocalReads));
+}
+
+#[test]
+fn who_began_the_cluster_is_said_or_left_open() {
+    for (said, expected) in [
+        ("", None),
+        ("join: false\n", None),
+        ("members: [1]\n", Some([NodeId(1)].into())),
+        ("members: [2, 1]\n", Some([NodeId(1), NodeId(2)].into())),
+        ("members: []\n", Some([].into())),
+        ("join: true\n", Some([].into())),
+        ("join: true\nmembers: []\n", Some([].into())),
+    ] {
+        assert_eq!(load(&format!("{SOUND}{said}")).unwrap().beginning, expected, "{said}");
+    }
+}
+
+#[test]
+fn snapshots_and_reads_are_read() {
+    let keys =
+        "snapshot: { entries: 100, bytes: 512KiB, keep: 0 }\nreads: { lease: true, drift: 0.5% }\n";
+    let config = load(&format!("{SOUND}{keys}")).unwrap();
+    assert_eq!(config.snapshot, SnapshotPolicy { entries: 100, bytes: 512 << 10, keep: 0 });
+    assert_eq!(config.reads, Reads { lease: true, drift: Drift::of_thousandths(5) });
+    let partly = load(&format!("{SOUND}snapshot: {{ bytes: 4096 }}\n")).unwrap();
+    let default = SnapshotPolicy::default();
+    assert_eq!(partly.snapshot, SnapshotPolicy { bytes: 4096, ..default });
 }
 
 #[test]
@@ -50,6 +78,26 @@ fn every_mistake_gets_one_line_that_names_file_and_key() {
         ("cluster: storm", "cluster: ''", "`cluster` is empty"),
         ("id: 1\nlisten", "id: 0\nlisten", "`id` is 0"),
         ("id: 1\nlisten", "id: 3\nlisten", "`id` 3 is not among `peers`"),
+        (
+            "data: data",
+            "members: [1, 3]\ndata: data",
+            "`members` has 3, which is not among `peers`",
+        ),
+        ("data: data", "members: [2]\ndata: data", "`id` 1 is not among `members`"),
+        ("data: data", "members: [1]\njoin: true\ndata: data", "leave `members` out"),
+        ("data: data", "join: yes please\ndata: data", "n1.yaml:9:7"),
+        ("data: data", "data: data\nsnapshot: { entries: 0 }", "`snapshot.entries` is 0"),
+        ("data: data", "data: data\nsnapshot: { bytes: 0 }", "`snapshot.bytes` is 0"),
+        ("data: data", "data: data\nsnapshot: { bytes: 64MB }", "`64MB` is no number of bytes"),
+        ("data: data", "data: data\nreads: { drift: 5 }", "`5` is no drift"),
+        ("data: data", "data: data\nreads: { drift: 0.25% }", "`0.25%` is no drift"),
+        ("data: data", "data: data\nreads: { drift: 100% }", "`reads.drift` is 100%"),
+        ("data: data", "data: data\nreads: { drift: 0% }", "`reads.drift` is 0%"),
+        (
+            "data: data",
+            "data: data\nreads: { lease: true, drift: 90% }",
+            "`reads.lease` needs a lease that outlasts `timings.heartbeat` (50ms)",
+        ),
         ("{ id: 2", "{ id: 0", "`peers` has an id 0"),
         ("{ id: 2", "{ id: 1", "`peers` lists id 1 twice"),
         ("node-2.example:7102", "127.0.0.1:7101", "nodes 1 and 2 the same address"),

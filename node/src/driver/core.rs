@@ -1,6 +1,8 @@
 //! What the driver needs of a consensus core; tests put a scripted one in its place.
 
-use raft::{Input, LogIndex, NodeId, Output, Replica, Role, Term};
+use std::collections::BTreeMap;
+
+use raft::{Input, LogIndex, Membership, NodeId, Output, Replica, Role, Term};
 
 /// A core under the contract of `raft`'s `effect` module.
 pub(crate) trait Core: Send + 'static {
@@ -11,15 +13,21 @@ pub(crate) trait Core: Send + 'static {
 }
 
 /// How a node stands in its cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) id: NodeId,
     pub(crate) role: Role,
     pub(crate) term: Term,
     pub(crate) leader: Option<NodeId>,
+    pub(crate) first_log_index: LogIndex,
     pub(crate) last_log_index: LogIndex,
     pub(crate) commit_index: LogIndex,
     pub(crate) last_applied: LogIndex,
+    /// The last entry that the newest snapshot includes; 0 without one.
+    pub(crate) snapshot_index: LogIndex,
+    pub(crate) membership: Membership,
+    /// How far each other member's log is known to match, if this node leads.
+    pub(crate) followers: BTreeMap<NodeId, LogIndex>,
 }
 
 impl Core for Replica {
@@ -33,9 +41,13 @@ impl Core for Replica {
             role: self.role(),
             term: self.term(),
             leader: self.leader(),
+            first_log_index: self.first_log_index(),
             last_log_index: self.last_log_index(),
             commit_index: self.commit_index(),
             last_applied: self.last_applied(),
+            snapshot_index: self.snapshot().map_or(LogIndex(0), |snapshot| snapshot.index),
+            membership: self.membership().clone(),
+            followers: self.followers(),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! The driver's task: it waits for events and does what they lead to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use raft::{Message, NodeId, Write, WriteId};
+use raft::{LogIndex, Message, NodeId, Snapshot, WriteId};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::trace;
+use tracing::{error, info, trace};
 
-use super::{Core, Driver, DriverError, Effect, Event, Request};
+use super::snapshots::SNAPSHOT_MAX;
+use super::{Core, Driver, DriverError, Effect, Event, Replicated, Request, clock};
+use crate::peers::{Chunk, Outbox};
+use crate::storage::{Job, Snapshots};
 
 /// How many messages from peers may wait for the driver; then their streams wait.
 pub(crate) const INBOX_MAX: usize = 256;
@@ -18,6 +22,8 @@ pub(crate) const INTAKE_MAX: usize = 4096;
 /// How many of one kind are handled before the driver looks at the others: enough that many requests
 /// share a sync, few enough that a tick is not late by more than a few milliseconds.
 const EVENTS_PER_TURN: usize = 128;
+/// How long a snapshot that is being saved may keep the node from stopping. Nothing depends on it.
+const SAVE_GOODBYE_MAX: Duration = Duration::from_secs(2);
 
 /// Where events come from and where effects go.
 #[derive(Debug)]
@@ -27,12 +33,22 @@ pub(crate) struct Channels {
     /// Clients' requests.
     pub(crate) intake: mpsc::Receiver<Request>,
     /// To the storage thread.
-    pub(crate) writes: mpsc::Sender<Write>,
+    pub(crate) jobs: mpsc::Sender<Job>,
     /// From the storage thread.
     pub(crate) persisted: watch::Receiver<WriteId>,
-    /// To each peer's task.
-    pub(crate) outboxes: BTreeMap<NodeId, mpsc::Sender<Message>>,
+    /// To each peer's tasks.
+    pub(crate) outboxes: BTreeMap<NodeId, Outbox>,
+    /// Tells the peers' tasks who is in the cluster.
+    pub(crate) members: watch::Sender<BTreeSet<NodeId>>,
+    /// Where snapshots are saved.
+    pub(crate) snapshots: Snapshots,
 }
+
+/// A snapshot that is being saved, on a thread of its own.
+type Saving = JoinHandle<Saved>;
+
+/// Which snapshot was to be saved, and whether it was.
+type Saved = (LogIndex, bool);
 
 /// Drives until the token is cancelled or the node must stop.
 pub(crate) async fn drive<C: Core>(
@@ -41,79 +57,155 @@ pub(crate) async fn drive<C: Core>(
     tick: Duration,
     stop: CancellationToken,
 ) -> Result<(), DriverError> {
-    let mut ticks = interval(tick);
+    // No tick is shorter than it should be, not even the first: leases rely on it.
+    let mut ticks = interval_at(Instant::now() + tick, tick);
     // A node that was stopped for a second must not believe that a second's worth of heartbeats
     // failed to come: whatever was missed counts as one tick.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut messages, mut requests) = (Vec::new(), Vec::new());
     let mut effects = Vec::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            _ = ticks.tick() => driver.handle(Event::Tick, &mut effects)?,
-            changed = channels.persisted.changed() => {
-                changed.map_err(|_| DriverError::StorageGone)?;
-                let upto = *channels.persisted.borrow_and_update();
-                driver.handle(Event::Persisted(upto), &mut effects)?;
+    let mut saving: Option<Saving> = None;
+    let ended = loop {
+        let result = tokio::select! {
+            () = stop.cancelled() => break Ok(()),
+            _ = ticks.tick() => driver.handle(Event::Tick { now: clock::now() }, &mut effects),
+            changed = channels.persisted.changed() => match changed {
+                Ok(()) => {
+                    let upto = *channels.persisted.borrow_and_update();
+                    driver.handle(Event::Persisted(upto), &mut effects)
+                }
+                Err(_) => Err(DriverError::StorageGone),
+            },
+            (index, is_saved) = saved(&mut saving) => {
+                saving = None;
+                driver.handle(Event::Saved { index, is_saved }, &mut effects)
             }
             1.. = channels.inbox.recv_many(&mut messages, EVENTS_PER_TURN) => {
-                for (from, message) in messages.drain(..) {
-                    driver.handle(Event::Received { from, message }, &mut effects)?;
-                }
+                messages.drain(..).try_for_each(|(from, message)| {
+                    driver.handle(Event::Received { from, message }, &mut effects)
+                })
             }
             1.. = channels.intake.recv_many(&mut requests, EVENTS_PER_TURN) => {
-                for request in requests.drain(..) {
-                    driver.handle(Event::Request(request), &mut effects)?;
-                }
+                // All of them are there by now, which is what a lease read asks of the clock. If the
+                // node is suspended from here on, they still read what was right at this moment,
+                // between their question and their answer.
+                let now = clock::now();
+                requests.drain(..).try_for_each(|request| {
+                    driver.handle(Event::Request { request, now }, &mut effects)
+                })
             }
+        };
+        if let Err(error) = result {
+            break Err(error);
         }
         let carrying_out = async {
             for effect in effects.drain(..) {
-                channels.carry_out(effect).await?;
+                if let Effect::Save { snapshot, state } = effect {
+                    saving = Some(save(channels.snapshots.clone(), snapshot, state));
+                } else {
+                    channels.carry_out(effect).await?;
+                }
             }
             Ok(())
         };
         // A disk that hangs takes no more writes; it must not keep the node from stopping.
         match stop.run_until_cancelled(carrying_out).await {
-            Some(carried_out) => carried_out?,
-            None => return Ok(()),
+            Some(Ok(())) => {}
+            Some(Err(error)) => break Err(error),
+            None => break Ok(()),
         }
+    };
+    // Nobody else may open the folder while something is still written to it.
+    if saving.is_some() {
+        timeout(SAVE_GOODBYE_MAX, saved(&mut saving)).await.ok();
     }
+    ended
+}
+
+/// Waits for the snapshot that is being saved; for ever if there is none.
+async fn saved(saving: &mut Option<Saving>) -> Saved {
+    match saving {
+        Some(saving) => saving.await.expect("whatever goes wrong with saving is an error"),
+        None => std::future::pending().await,
+    }
+}
+
+/// Encodes a state and saves it. If that fails the node goes on: the log still has what the snapshot
+/// was to stand for.
+fn save(folder: Snapshots, snapshot: Snapshot, state: Box<Replicated>) -> Saving {
+    let index = snapshot.index;
+    spawn_blocking(move || {
+        let data = state.save();
+        if data.len() > SNAPSHOT_MAX {
+            let (bytes, max) = (data.len(), SNAPSHOT_MAX);
+            error!(index = index.0, bytes, max, "snapshot not taken: the state is too large");
+            return (index, false);
+        }
+        match folder.save(&snapshot, &data) {
+            Ok(()) => {
+                info!(index = index.0, bytes = data.len(), "snapshot taken");
+                (index, true)
+            }
+            Err(error) => {
+                error!(index = index.0, error = %crate::describe(&error), "snapshot not taken");
+                (index, false)
+            }
+        }
+    })
 }
 
 impl Channels {
     async fn carry_out(&self, effect: Effect) -> Result<(), DriverError> {
         match effect {
-            Effect::Persist(write) => {
-                self.writes.send(write).await.map_err(|_| DriverError::StorageGone)
+            Effect::Persist { write, data } => {
+                let job = Job::Write { write, data };
+                return self.jobs.send(job).await.map_err(|_| DriverError::StorageGone);
             }
+            // What finds no room is dropped: the core sends again what matters.
             Effect::Send { to, message } => {
-                // A message that finds no room is dropped: the core sends again what matters.
                 if let Some(outbox) = self.outboxes.get(&to)
-                    && outbox.try_send(message).is_err()
+                    && outbox.messages.try_send(message).is_err()
                 {
                     trace!(%to, "message dropped");
                 }
-                Ok(())
             }
+            Effect::SendChunk { to, chunk, bytes_max } => {
+                if let Some(outbox) = self.outboxes.get(&to)
+                    && outbox.chunks.try_send(Chunk { message: chunk, bytes_max }).is_err()
+                {
+                    trace!(%to, "piece of a snapshot dropped");
+                }
+            }
+            Effect::Connect(members) => {
+                self.members.send_replace(members);
+            }
+            Effect::Save { .. } => unreachable!("what takes long is the loop's to begin"),
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use raft::{Input, Output};
+    use raft::{Input, Output, Write};
 
     use super::*;
-    use crate::driver::{Options, Standing};
+    use crate::driver::{Applied, Options, Standing};
+    use crate::storage::{Folder, Storage, Wal};
 
     /// A core that wants two things written whenever it is asked.
     struct Writer;
 
     impl Core for Writer {
         fn handle(&mut self, _: Input, outputs: &mut Vec<Output>) {
-            let (hard_state, truncate_from) = (None, None);
-            let write = Write { id: WriteId(1), hard_state, truncate_from, entries: vec![] };
+            let write = Write {
+                id: WriteId(1),
+                hard_state: None,
+                snapshot: None,
+                truncate_from: None,
+                entries: vec![],
+                compact_upto: None,
+            };
             outputs.extend([Output::Persist(write.clone()), Output::Persist(write)]);
         }
 
@@ -124,13 +216,24 @@ mod tests {
 
     #[tokio::test]
     async fn a_disk_that_hangs_does_not_keep_the_driver_from_stopping() {
+        let folder = tempfile::tempdir().unwrap();
         let (_to_inbox, inbox) = mpsc::channel(1);
         let (_to_intake, intake) = mpsc::channel(1);
-        let (writes, queue) = mpsc::channel(1);
+        let (jobs, queue) = mpsc::channel(1);
+        let (wal, _) = Wal::open(Folder(folder.path().to_owned()), Default::default()).unwrap();
+        let snapshots = Storage::start(wal).unwrap().snapshots;
         let (_durable, persisted) = watch::channel(WriteId(0));
-        let outboxes = BTreeMap::new();
-        let channels = Channels { inbox, intake, writes, persisted, outboxes };
-        let driver = Driver::new(Writer, Options { id: NodeId(1), reads_locally: false });
+        let channels = Channels {
+            inbox,
+            intake,
+            jobs,
+            persisted,
+            outboxes: BTreeMap::new(),
+            members: watch::Sender::default(),
+            snapshots,
+        };
+        let options = Options { id: NodeId(1), known: [].into(), reads_locally: false };
+        let driver = Driver::new(Writer, Applied::default(), options);
         let stop = CancellationToken::new();
         let driving = tokio::spawn(drive(driver, channels, Duration::from_millis(1), stop.clone()));
 

@@ -9,7 +9,8 @@ use proto::kv::kv_client::KvClient;
 use proto::kv::{AppendRequest, GetRequest};
 use proto::ledger::ledger_client::LedgerClient;
 use proto::ledger::{
-    GetBookRequest, GetHistoryRequest, Holding, OpenAccountRequest, TradeRequest, trade_response,
+    GetBookRequest, GetHistoryRequest, GetHistoryResponse, Holding, OpenAccountRequest,
+    TradeRequest, trade_response,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -18,8 +19,11 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::*;
-use crate::config::{Listen, PeerAddress, Timings};
+use crate::config::{Listen, PeerAddress, Reads, SnapshotPolicy};
 use crate::{EXIT_DAMAGED, EXIT_USAGE, describe, exit_code};
+
+mod membership;
+mod snapshots;
 
 /// Far longer than anything here takes, even on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -62,6 +66,10 @@ impl Running {
         LedgerClient::new(self.channel.clone())
     }
 
+    fn admin(&self) -> AdminClient<Channel> {
+        AdminClient::new(self.channel.clone())
+    }
+
     fn kv(&self) -> KvClient<Channel> {
         KvClient::new(self.channel.clone())
     }
@@ -91,8 +99,11 @@ async fn configs(nodes: u64, folder: &TempDir) -> Vec<Config> {
             id: NodeId(id),
             listen,
             peers: peers.clone(),
+            beginning: None,
             data: folder.path().join(format!("n{id}")),
             timings: PATIENT,
+            snapshot: SnapshotPolicy::default(),
+            reads: Reads::default(),
             seed: Some(7),
             flaws: [].into(),
         })
@@ -197,12 +208,12 @@ async fn three_nodes_elect_replicate_and_survive_a_restart_one_by_one_and_all_at
     }
     let mut done = vec![trade_until_done(&nodes).await];
 
-    // A follower refuses, with certainty and with the leader's name.
+    // A follower takes no trade, with certainty and with the leader's name, but it answers reads.
     let follower = (0..3).find(|place| *place != first).unwrap();
     let status = knows_leader(&nodes[follower], first as u64 + 1).await;
     assert!(is_marked_not_applied(&status), "{status}");
-    let status = nodes[follower].ledger().trade(trade(1)).await.unwrap_err();
-    assert!(is_marked_not_applied(&status), "{status}");
+    let found = read_until_answered(&nodes[follower]).await;
+    assert!(found.total >= done[0], "{found:?} lacks trade {}", done[0]);
 
     // The leader goes; the others go on, and it catches up.
     nodes.remove(first).stop().await;
@@ -249,17 +260,30 @@ async fn trade_until_done(nodes: &[Running]) -> u64 {
     }
 }
 
-/// Reads from a follower until it refuses with this leader's id.
+/// Trades with a follower until it refuses with this leader's id.
 async fn knows_leader(follower: &Running, leader: u64) -> Status {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        let status = follower.ledger().get_history(history()).await.unwrap_err();
+        let status = follower.ledger().trade(trade(1)).await.unwrap_err();
         assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
         let hint = status.metadata().get(proto::LEADER_KEY);
         if hint.is_some_and(|hint| *hint == leader.to_string()) {
             return status;
         }
         assert!(Instant::now() < deadline, "no hint at node {leader}: {status:?}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Reads the history from this very node until it answers.
+async fn read_until_answered(node: &Running) -> GetHistoryResponse {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        match node.ledger().get_history(history()).await {
+            Ok(found) => return found.into_inner(),
+            // Its leader fell, or is not known yet.
+            Err(status) => assert!(Instant::now() < deadline, "{status}"),
+        }
         sleep(Duration::from_millis(10)).await;
     }
 }
@@ -318,11 +342,13 @@ async fn what_cannot_work_is_refused_in_one_line() {
     check_refusal(&other_node, EXIT_USAGE, "belongs to node 1 of cluster `storm`").await;
     let other_cluster = Config { cluster: "calm".to_owned(), ..same_data.clone() };
     check_refusal(&other_cluster, EXIT_USAGE, "not to node 1 of cluster `calm`").await;
-    let mut other_members = same_data.clone();
-    other_members.peers.insert(NodeId(4), PeerAddress::parse("127.0.0.1:1").unwrap());
-    let said =
-        "is that of a cluster of node 1, not of nodes 1, 4; who is in a cluster cannot change";
-    check_refusal(&other_members, EXIT_USAGE, said).await;
+    let beginning = Some([NodeId(1), NodeId(4)].into());
+    let other_beginning = Config { beginning, ..same_data.clone() };
+    let said = "the cluster began with node 1, by the configuration the cluster began with nodes 1, 4; \
+                how it began cannot change";
+    check_refusal(&other_beginning, EXIT_USAGE, said).await;
+    let joining = Config { beginning: Some([].into()), ..same_data.clone() };
+    check_refusal(&joining, EXIT_USAGE, "by the configuration the node joined a running").await;
     // Even root cannot make a folder under a file.
     let nowhere = Config { data: segment(&config).join("data"), ..other };
     check_refusal(&nowhere, EXIT_USAGE, "`data`: failed to create").await;
@@ -336,6 +362,13 @@ async fn what_cannot_work_is_refused_in_one_line() {
     check_refusal(&same_data, EXIT_USAGE, "does not say whose folder it is").await;
     std::fs::remove_file(&identity).unwrap();
     check_refusal(&same_data, EXIT_USAGE, "holds a log but no identity.yaml").await;
+    std::fs::write(&identity, "cluster: storm\nid: 1\nmembers: [1]\n").unwrap();
+    let starts = config.data.join("starts");
+    std::fs::write(&starts, "many").unwrap();
+    check_refusal(&same_data, EXIT_USAGE, "does not say how often the node has started").await;
+    std::fs::remove_file(&starts).unwrap();
+    check_refusal(&same_data, EXIT_USAGE, "does not say how often the node has started").await;
+    std::fs::write(&starts, "9\n").unwrap();
     std::fs::write(&identity, "cluster: storm\nid: 1\nmembers: [1]\n").unwrap();
     std::fs::remove_file(segment(&config)).unwrap();
     check_refusal(&same_data, EXIT_DAMAGED, "has lost its log").await;

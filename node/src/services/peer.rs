@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::warn;
 
 use crate::wire;
+use crate::wire::message::Malformed;
 
 /// Takes messages for this node and hands them to the driver.
 #[derive(Clone, Debug)]
@@ -19,7 +20,8 @@ pub(crate) struct PeerService {
     pub(crate) cluster: String,
     /// This node.
     pub(crate) id: NodeId,
-    /// The other members.
+    /// The other nodes that may speak: all whose addresses are known. Who of them is in the cluster is
+    /// for the core to know, and may be news to it that only a message can bring.
     pub(crate) others: BTreeSet<NodeId>,
     /// To the driver.
     pub(crate) inbox: mpsc::Sender<(NodeId, Message)>,
@@ -27,17 +29,19 @@ pub(crate) struct PeerService {
     pub(crate) stop: CancellationToken,
 }
 
-/// A message that is not for this node to handle.
+/// Why a message is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Misdirected {
+enum Unusable {
     #[error("the message is for another cluster")]
     Cluster,
     #[error("the message is for another node")]
     Recipient,
-    #[error("the sender is no member of this cluster")]
+    #[error("`peers` does not know the sender")]
     Sender,
     #[error("the message says nothing that is known here")]
     Unknown,
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
 }
 
 #[tonic::async_trait]
@@ -69,19 +73,19 @@ impl Raft for PeerService {
 }
 
 impl PeerService {
-    fn accept(&self, message: RaftMessage) -> Result<(NodeId, Message), Misdirected> {
+    fn accept(&self, message: RaftMessage) -> Result<(NodeId, Message), Unusable> {
         let RaftMessage { cluster, from, to, message } = message;
         if cluster != self.cluster {
-            return Err(Misdirected::Cluster);
+            return Err(Unusable::Cluster);
         }
         if NodeId(to) != self.id {
-            return Err(Misdirected::Recipient);
+            return Err(Unusable::Recipient);
         }
         if !self.others.contains(&NodeId(from)) {
-            return Err(Misdirected::Sender);
+            return Err(Unusable::Sender);
         }
-        let message = message.and_then(wire::message::decode).ok_or(Misdirected::Unknown)?;
-        Ok((NodeId(from), message))
+        let message = message.ok_or(Unusable::Unknown)?;
+        Ok((NodeId(from), wire::message::decode(message)?))
     }
 }
 
@@ -90,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_member_sends_to_this_node_is_accepted() {
+    fn only_what_a_known_node_sends_to_this_one_is_accepted() {
         let (inbox, _) = mpsc::channel(1);
         let service = PeerService {
             cluster: "storm".to_owned(),
@@ -101,13 +105,16 @@ mod tests {
         };
         let vote = proto::raft::RequestVoteResponse { term: 1, vote_granted: true };
         let vote = proto::raft::raft_message::Message::RequestVoteResponse(vote);
+        let lacking = proto::raft::ReadIndex { term: 1, id: None };
+        let lacking = proto::raft::raft_message::Message::ReadIndex(lacking);
         for (cluster, from, to, message, expected) in [
             ("storm", 2, 1, Some(vote.clone()), None),
-            ("calm", 2, 1, Some(vote.clone()), Some(Misdirected::Cluster)),
-            ("storm", 2, 3, Some(vote.clone()), Some(Misdirected::Recipient)),
-            ("storm", 1, 1, Some(vote.clone()), Some(Misdirected::Sender)),
-            ("storm", 4, 1, Some(vote), Some(Misdirected::Sender)),
-            ("storm", 2, 1, None, Some(Misdirected::Unknown)),
+            ("calm", 2, 1, Some(vote.clone()), Some(Unusable::Cluster)),
+            ("storm", 2, 3, Some(vote.clone()), Some(Unusable::Recipient)),
+            ("storm", 1, 1, Some(vote.clone()), Some(Unusable::Sender)),
+            ("storm", 4, 1, Some(vote), Some(Unusable::Sender)),
+            ("storm", 2, 1, None, Some(Unusable::Unknown)),
+            ("storm", 2, 1, Some(lacking), Some(Unusable::Malformed(Malformed::Lacks("id")))),
         ] {
             let message = RaftMessage { cluster: cluster.to_owned(), from, to, message };
             assert_eq!(service.accept(message.clone()).err(), expected, "{message:?}");

@@ -1,12 +1,12 @@
 //! What a client is told that gets no answer (see `outcome.proto`).
 
 use machine::session::Refusal;
-use proto::{LEADER_KEY, NOT_APPLIED, OUTCOME_KEY, SESSION_ERROR_KEY, SESSION_KEY};
+use proto::{LEADER_KEY, NOT_APPLIED, OUTCOME_KEY, REASON_KEY, SESSION_ERROR_KEY, SESSION_KEY};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::{ANSWER_MAX, COMMAND_MAX};
-use crate::driver::Failure;
+use crate::driver::request::Failure;
 
 /// Marks a status: the request did nothing and never will.
 pub(super) fn not_applied(mut status: Status) -> Status {
@@ -14,28 +14,30 @@ pub(super) fn not_applied(mut status: Status) -> Status {
     status
 }
 
-/// Returns the status for a failure.
+/// Returns the status for a failure (see also `admin.proto`).
 pub(super) fn failed(failure: Failure) -> Status {
-    let (code, message, leader) = match failure {
-        Failure::Unknown => {
-            return Status::unavailable(
-                "the node lost the lead; the operation may or may not take effect",
-            );
-        }
-        Failure::NotLeader(leader) => {
-            (Code::FailedPrecondition, "this node does not lead the cluster", leader)
-        }
-        Failure::Deposed(leader) => {
-            (Code::FailedPrecondition, "the node lost the lead before it could read", leader)
-        }
-        Failure::Overloaded => (Code::ResourceExhausted, "too much is under way", None),
-        Failure::Superseded => (Code::Aborted, "another leader's entry took its place", None),
+    let (code, reason) = match failure {
+        Failure::NotLeader(_) => (Code::FailedPrecondition, "not-leader"),
+        Failure::Overloaded => (Code::ResourceExhausted, "overloaded"),
+        Failure::TooLarge => (Code::InvalidArgument, "too-large"),
+        Failure::Transferring => (Code::Unavailable, "transferring"),
+        Failure::NoSuccessor => (Code::InvalidArgument, "no-successor"),
+        Failure::NotSettled => (Code::Unavailable, "not-settled"),
+        Failure::ChangeInProgress => (Code::Aborted, "change-in-progress"),
+        Failure::MembershipChanged => (Code::Aborted, "membership-changed"),
+        Failure::InvalidMembership => (Code::InvalidArgument, "invalid-membership"),
+        Failure::UnknownNode(_) => (Code::InvalidArgument, "unknown-node"),
+        Failure::NotSaved => (Code::Internal, "not-saved"),
+        Failure::Unknown | Failure::LeftOffice => (Code::Unavailable, "left-office"),
+        Failure::TimedOut => (Code::DeadlineExceeded, "timed-out"),
+        Failure::NotCaughtUp => (Code::DeadlineExceeded, "not-caught-up"),
     };
-    let mut status = not_applied(Status::new(code, message));
-    if let Some(leader) = leader {
+    let mut status = Status::new(code, failure.to_string());
+    status.metadata_mut().insert(REASON_KEY, MetadataValue::from_static(reason));
+    if let Failure::NotLeader(Some(leader)) = failure {
         status.metadata_mut().insert(LEADER_KEY, MetadataValue::from(leader.0));
     }
-    status
+    if failure.is_certain() { not_applied(status) } else { status }
 }
 
 /// Returns the status for a command that is too large to be replicated.
@@ -100,10 +102,15 @@ mod tests {
         for (failure, code, is_certain, leader) in [
             (Failure::NotLeader(None), Code::FailedPrecondition, true, None),
             (Failure::NotLeader(Some(NodeId(3))), Code::FailedPrecondition, true, Some("3")),
-            (Failure::Deposed(Some(NodeId(3))), Code::FailedPrecondition, true, Some("3")),
             (Failure::Overloaded, Code::ResourceExhausted, true, None),
-            (Failure::Superseded, Code::Aborted, true, None),
+            (Failure::TooLarge, Code::InvalidArgument, true, None),
+            // Who is about to lead does not yet: a hint would only send clients to and fro.
+            (Failure::Transferring, Code::Unavailable, true, None),
+            (Failure::UnknownNode(NodeId(9)), Code::InvalidArgument, true, None),
             (Failure::Unknown, Code::Unavailable, false, None),
+            (Failure::LeftOffice, Code::Unavailable, false, None),
+            (Failure::TimedOut, Code::DeadlineExceeded, false, None),
+            (Failure::NotCaughtUp, Code::DeadlineExceeded, false, None),
         ] {
             let status = failed(failure);
             let text = |key| status.metadata().get(key).map(|value| value.to_str().unwrap());
