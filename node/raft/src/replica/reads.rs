@@ -129,7 +129,8 @@ impl Replica {
     }
 
     fn begin_read(&mut self, reader: Reader, draft: &mut Draft) {
-        let holds_lease = self.holds_lease();
+        // Only an own read tells the time: a message may have waited while the node was suspended.
+        let holds_lease = matches!(reader, Reader::Own(_)) && self.holds_lease();
         let State::Leader(leadership) = &mut self.state else { return };
         // Until an entry of the own term is committed, the commit index may lag behind what earlier
         // leaders had committed. All of that lies before this term's first entry, so the read waits
