@@ -45,12 +45,16 @@ pub(crate) enum Mode {
         offset: u64,
         /// Ticks since a piece was sent, if one is under way.
         awaiting: Option<u32>,
+        /// Whether the follower has answered a piece of it, and the last one before the leader lost
+        /// its patience.
+        is_answered: bool,
     },
 }
 
 impl Mode {
     /// Sends the newest snapshot from its beginning.
-    pub(crate) const SNAPSHOT: Self = Self::Snapshot { offset: 0, awaiting: None };
+    pub(crate) const SNAPSHOT: Self =
+        Self::Snapshot { offset: 0, awaiting: None, is_answered: false };
 
     pub(crate) fn is_snapshot(self) -> bool {
         matches!(self, Self::Snapshot { .. })

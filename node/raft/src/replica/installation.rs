@@ -27,9 +27,8 @@ impl Replica {
     /// Returns whether a follower is receiving the snapshot and was not long silent.
     pub(super) fn is_snapshot_on_its_way(&self) -> bool {
         let State::Leader(leadership) = &self.state else { return false };
-        leadership.followers.values().any(|progress| {
-            matches!(progress.mode, Mode::Snapshot { offset: 1.., .. }) && progress.is_heard
-        })
+        let mut modes = leadership.followers.values().map(|progress| progress.mode);
+        modes.any(|mode| matches!(mode, Mode::Snapshot { is_answered: true, .. }))
     }
 
     /// Sends a piece of the snapshot to a follower that receives it and has none under way.
@@ -38,7 +37,7 @@ impl Replica {
         let State::Leader(leadership) = &mut self.state else { return };
         let round = leadership.round;
         let Some(progress) = leadership.followers.get_mut(&to) else { return };
-        let Mode::Snapshot { offset, awaiting } = &mut progress.mode else { return };
+        let Mode::Snapshot { offset, awaiting, .. } = &mut progress.mode else { return };
         if awaiting.is_some() {
             return;
         }
@@ -61,9 +60,14 @@ impl Replica {
         let State::Leader(leadership) = &mut self.state else { return };
         let mut silent = vec![];
         for (&id, progress) in &mut leadership.followers {
-            if let Mode::Snapshot { awaiting: awaiting @ Some(_), .. } = &mut progress.mode {
-                *awaiting = awaiting.map(|ticks| ticks + 1).filter(|&ticks| ticks < patience);
-                silent.extend(awaiting.is_none().then_some(id));
+            if let Mode::Snapshot { awaiting, is_answered, .. } = &mut progress.mode
+                && let Some(ticks) = awaiting
+            {
+                *ticks += 1;
+                if *ticks >= patience {
+                    (*awaiting, *is_answered) = (None, false);
+                    silent.push(id);
+                }
             }
         }
         for id in silent {
@@ -92,11 +96,12 @@ impl Replica {
         match response.outcome {
             ChunkOutcome::Installed => progress.matched(response.index, first_index),
             ChunkOutcome::Wanted { offset: wanted } if response.index == snapshot_index => {
-                if let Mode::Snapshot { offset, awaiting } = &mut progress.mode
+                if let Mode::Snapshot { offset, awaiting, is_answered } = &mut progress.mode {
+                    *is_answered = true;
                     // A doubled answer asks for what is on its way already.
-                    && (awaiting.is_none() || *offset != wanted)
-                {
-                    (*offset, *awaiting) = (wanted, None);
+                    if awaiting.is_none() || *offset != wanted {
+                        (*offset, *awaiting) = (wanted, None);
+                    }
                 }
             }
             // Of an earlier snapshot, or of an earlier term.
