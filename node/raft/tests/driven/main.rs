@@ -48,3 +48,13 @@ fn transfer() {
 fn read() {
     run_scripts("read");
 }
+
+#[test]
+fn snapshot() {
+    run_scripts("snapshot");
+}
+
+#[test]
+fn membership() {
+    run_scripts("membership");
+}

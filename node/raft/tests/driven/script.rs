@@ -22,7 +22,7 @@ pub(crate) struct Script {
 }
 
 /// The bounds that `cluster` takes.
-const BOUNDS: [&str; 12] = [
+const BOUNDS: [&str; 14] = [
     "per_message",
     "bytes_per_message",
     "in_flight",
@@ -35,6 +35,8 @@ const BOUNDS: [&str; 12] = [
     "per_snapshot",
     "bytes_per_snapshot",
     "kept",
+    "bytes_kept",
+    "applying",
 ];
 
 fn set_bound(limits: &mut Limits, bound: &str, value: u64) {
@@ -52,6 +54,8 @@ fn set_bound(limits: &mut Limits, bound: &str, value: u64) {
         "per_snapshot" => limits.entries_per_snapshot = value,
         "bytes_per_snapshot" => limits.bytes_per_snapshot = bytes,
         "kept" => limits.entries_kept = value,
+        "bytes_kept" => limits.bytes_kept = bytes,
+        "applying" => limits.entries_applying = value,
         _ => unreachable!("{bound} is no bound"),
     }
 }
