@@ -6,5 +6,6 @@ mod corpus;
 mod faults;
 mod orphans;
 mod run;
+mod sessions;
 mod stormproof;
 mod usage;

@@ -6,6 +6,9 @@
 //! connection; a node vouched for it (`outcome.proto`); or the operation was a read, which changes
 //! nothing whatever became of it. Every other end without an answer is `info`. An answer that makes no
 //! sense proves nothing either way and ends like a missing one, but it is [told](Cause::Nonsense) apart.
+//!
+//! In a session (`session.proto`) an operation may be sent several times. A proof is then needed for
+//! every time that it was sent: once one of them has an unknown end, only an answer is a definite end.
 
 pub mod placement;
 
@@ -13,6 +16,7 @@ mod connection;
 mod kv;
 mod ledger;
 mod outcome;
+mod session;
 mod stormproof;
 
 use std::time::Instant;
@@ -20,6 +24,7 @@ use std::time::Instant;
 pub use connection::{ConnectError, NodeReport, ask_status};
 pub use outcome::{Cause, Outcome};
 pub use placement::Placement;
+pub use session::{Assurance, Effort};
 pub use stormproof::{Endpoint, StormproofClient};
 
 use crate::system::BoxFuture;
@@ -34,6 +39,8 @@ pub enum Api {
     Register,
     /// Keys and values that are strings.
     Kv,
+    /// Client sessions: `open`, `keep-alive` and `close`.
+    Session,
 }
 
 impl Api {
@@ -43,6 +50,7 @@ impl Api {
             Self::Ledger => matches!(f, "account" | "book" | "history"),
             Self::Register => f == "read",
             Self::Kv => f == "get",
+            Self::Session => false,
         }
     }
 }

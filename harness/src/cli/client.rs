@@ -12,9 +12,12 @@ pub use args::ClientArgs;
 
 use self::args::{Command, Request};
 use crate::client::{
-    Client, Endpoint, NodeReport, Outcome, Placement, StormproofClient, ask_status,
+    Client, Effort, Endpoint, NodeReport, Outcome, Placement, StormproofClient, ask_status,
 };
 use crate::seed::Seed;
+
+/// How long a session that was opened for one operation may take to be closed; it would end by itself.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// What the tool ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,16 +61,26 @@ async fn execute(args: ClientArgs) -> End {
             return End::Usage;
         }
     };
+    let assurance = match args.assurance(&request) {
+        Ok(assurance) => assurance,
+        Err(mistake) => {
+            eprintln!("error: {mistake}");
+            return End::Usage;
+        }
+    };
     let endpoints =
         args.endpoints.iter().map(|address| Endpoint { address: address.clone(), node: None });
     let random = Seed::fresh().generator();
     let placement = Placement::LeaderFollowing;
-    let mut client = StormproofClient::new(request.api, endpoints.collect(), placement, random);
+    let mut client = StormproofClient::new(request.api, endpoints.collect(), placement, random)
+        .with_assurance(assurance);
     let outcome = match &args.command {
         Command::History { limit: 0, .. } => read_whole(&mut client, request, args.timeout).await,
         _ => client.execute(&request.invocation, Instant::now() + args.timeout).await,
     };
-    show(&args, &outcome)
+    let end = show(&args, &outcome, client.effort());
+    client.close_session(Instant::now() + CLOSE_MAX).await;
+    end
 }
 
 /// Reads the history page by page, because one answer may not hold it all.
@@ -97,16 +110,24 @@ async fn read_whole(
     }
 }
 
-fn show(args: &ClientArgs, outcome: &Outcome) -> End {
+fn show(args: &ClientArgs, outcome: &Outcome, effort: Effort) -> End {
     let end = match outcome {
         Outcome::Ok { value, .. } if crate::workload::is_refusal(value) => End::Refused,
         Outcome::Ok { .. } => End::Done,
         Outcome::Fail { .. } => End::Unreached,
         Outcome::Info { .. } => End::Unknown,
     };
+    // Only what was sent in a session is counted.
+    let print = |mut line: Value| {
+        if effort != Effort::default() {
+            line["attempts"] = json!(effort.attempts);
+            line["unclear"] = json!(effort.unclear);
+        }
+        println!("{line}");
+    };
     match outcome {
         Outcome::Ok { value, position } if args.json => {
-            println!("{}", json!({"outcome": "ok", "value": value, "position": position}));
+            print(json!({"outcome": "ok", "value": value, "position": position}));
         }
         Outcome::Ok { value, .. } if end == End::Refused => {
             eprintln!("refused: {}", render::refusal(value));
@@ -114,16 +135,19 @@ fn show(args: &ClientArgs, outcome: &Outcome) -> End {
         Outcome::Ok { value, .. } => print!("{}", render::answer(&args.command, value)),
         Outcome::Fail { error } => {
             if args.json {
-                println!("{}", json!({"outcome": "fail", "error": error}));
+                print(json!({"outcome": "fail", "error": error}));
             }
             eprintln!("not done: {error}");
         }
         Outcome::Info { error } => {
             if args.json {
-                println!("{}", json!({"outcome": "info", "error": error}));
+                print(json!({"outcome": "info", "error": error}));
             }
             eprintln!("outcome unknown, it may still take effect: {error}");
         }
+    }
+    if let Some(effort) = render::effort(effort) {
+        eprintln!("{effort}");
     }
     end
 }

@@ -7,8 +7,8 @@ use proto::kv::kv_client::KvClient;
 use proto::kv::{AppendRequest, CompareAndSetRequest, DeleteRequest, GetRequest, PutRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tonic::transport::Channel;
 
+use super::session::Line;
 use super::stormproof::{Answer, Failure};
 use crate::workload::Invocation;
 
@@ -19,8 +19,8 @@ struct Cas {
 }
 
 /// Carries out `put`, `get`, `append`, `cas` and `delete`.
-pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
-    let mut client = KvClient::new(channel);
+pub(super) async fn call(line: Line, invocation: &Invocation) -> Answer {
+    let mut client = KvClient::new(line);
     let key = invocation.key.clone();
     match invocation.f {
         "put" => {
@@ -58,8 +58,8 @@ pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
 }
 
 /// Carries out `read`, `write` and `cas` of a register.
-pub(super) async fn call_register(channel: Channel, invocation: &Invocation) -> Answer {
-    let mut client = KvClient::new(channel);
+pub(super) async fn call_register(line: Line, invocation: &Invocation) -> Answer {
+    let mut client = KvClient::new(line);
     let key = invocation.key.clone();
     match invocation.f {
         "read" => {

@@ -14,8 +14,8 @@ use proto::ledger::{
 use proto::outcome::Rejection;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tonic::transport::Channel;
 
+use super::session::Line;
 use super::stormproof::{Answer, Failure};
 use crate::workload::Invocation;
 
@@ -61,8 +61,8 @@ struct Page {
 }
 
 /// Carries out an operation of the ledger; the key is the book.
-pub(super) async fn call(channel: Channel, invocation: &Invocation) -> Answer {
-    let mut client = LedgerClient::new(channel);
+pub(super) async fn call(line: Line, invocation: &Invocation) -> Answer {
+    let mut client = LedgerClient::new(line);
     let book = invocation.key.clone();
     let value = &invocation.value;
     match invocation.f {

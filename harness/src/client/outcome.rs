@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use proto::{LEADER_KEY, NOT_APPLIED, OUTCOME_KEY};
+use proto::{LEADER_KEY, NOT_APPLIED, OUTCOME_KEY, SESSION_ERROR_KEY};
 use serde::Serialize;
 use serde_json::Value;
 use tonic::{Code, Status};
@@ -75,17 +75,31 @@ impl From<Cause> for String {
 pub(super) enum Refusal {
     /// The request was never sent.
     Unsent(String),
-    /// The node vouches that the operation did not happen and never will.
+    /// The node vouches that the request did nothing and never will. Of an earlier request for the same
+    /// operation this says nothing.
     NotApplied {
         /// What it says.
         error: String,
         /// The leader that it knows of.
         leader: Option<u64>,
-        /// Whether another node may do better.
-        is_elsewhere: bool,
+        /// What may help.
+        remedy: Remedy,
     },
     /// It may have happened.
     Unclear(Cause),
+}
+
+/// What may help against a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// To ask another node, or to ask again.
+    Elsewhere,
+    /// Another session: there is none of that name.
+    NewSession,
+    /// Nothing: the session refuses this number.
+    NewNumber,
+    /// Nothing at all.
+    None,
 }
 
 impl Refusal {
@@ -100,19 +114,31 @@ impl Refusal {
             return Self::NotApplied {
                 error,
                 leader: leader_of(status),
-                is_elsewhere: matches!(
-                    status.code(),
-                    Code::FailedPrecondition
-                        | Code::Unavailable
-                        | Code::Aborted
-                        | Code::ResourceExhausted
-                ),
+                remedy: Remedy::of(status),
             };
         }
         if is_unsent(status) {
             return Self::Unsent(error);
         }
         Self::Unclear(error.into())
+    }
+}
+
+impl Remedy {
+    fn of(status: &Status) -> Self {
+        let session_error = status.metadata().get(SESSION_ERROR_KEY);
+        match (session_error.map(|word| word.as_bytes()), status.code()) {
+            (Some(b"expired"), _) => Self::NewSession,
+            (Some(_), _) => Self::NewNumber,
+            (
+                None,
+                Code::FailedPrecondition
+                | Code::Unavailable
+                | Code::Aborted
+                | Code::ResourceExhausted,
+            ) => Self::Elsewhere,
+            (None, _) => Self::None,
+        }
     }
 }
 

@@ -1,19 +1,21 @@
 //! The client of our own nodes: chooses a node, sends the operation, judges how it ended.
 //!
-//! An operation is sent anew only after proof that it was not applied, so one invocation stands for
-//! at most one effect, however many nodes were asked. What a node that cannot serve costs is one
-//! round trip, and the number of attempts is bounded besides the deadline.
+//! Outside of a session an operation is sent anew only after proof that it was not applied, so one
+//! invocation stands for at most one effect, however many nodes were asked. What a node that cannot
+//! serve costs is one round trip, and the number of attempts is bounded besides the deadline.
 
 use std::time::{Duration, Instant};
 
+use proto::Ticket;
 use rand::Rng;
 use rand_chacha::ChaCha12Rng;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{sleep_until, timeout_at};
 use tonic::transport::Channel;
 
 use super::connection::{self, Connection};
-use super::outcome::Refusal;
+use super::outcome::{Refusal, Remedy};
+use super::session::{self, Assurance, Effort};
 use super::{Api, Cause, Client, Outcome, Placement, kv, ledger};
 use crate::system::{BoxFuture, NodeId};
 use crate::workload::Invocation;
@@ -24,7 +26,7 @@ use crate::workload::Invocation;
 const ATTEMPTS_MAX: usize = 24;
 
 /// How long to wait when the nodes know of no leader: an election takes a few of these.
-const PAUSE: Duration = Duration::from_millis(25);
+pub(super) const PAUSE: Duration = Duration::from_millis(25);
 
 /// A node as a client reaches it.
 #[derive(Clone, Debug)]
@@ -37,26 +39,32 @@ pub struct Endpoint {
 
 /// A client of our own nodes.
 pub struct StormproofClient {
-    api: Api,
-    placement: Placement,
-    endpoints: Vec<Known>,
+    pub(super) api: Api,
+    pub(super) placement: Placement,
+    pub(super) endpoints: Vec<Known>,
     /// Where the next operation goes.
     current: usize,
     random: ChaCha12Rng,
+    pub(super) assurance: Assurance,
+    /// Its own session, if it needed one.
+    pub(super) session: Option<session::Open>,
+    pub(super) effort: Effort,
 }
 
-struct Known {
+pub(super) struct Known {
     address: String,
     node: Option<u64>,
     connection: Option<Connection>,
 }
 
 /// What an attempt led to.
-enum Attempt {
+pub(super) enum Attempt {
     /// The operation has its outcome.
-    Done(Outcome),
-    /// It was not applied, and asking elsewhere may help.
-    Elsewhere { error: String, leader: Option<u64> },
+    Answered(Outcome),
+    /// The attempt did nothing and never will.
+    Nothing { error: String, leader: Option<u64>, remedy: Remedy },
+    /// Nobody knows what it did, or will do.
+    Unclear(Cause),
 }
 
 /// What a request led to: the answer and its place in the system's order, or none.
@@ -69,6 +77,8 @@ pub(super) enum Failure {
     Status(Box<tonic::Status>),
     /// The answer says nothing that this client understands.
     Nonsense(&'static str),
+    /// The system refused, for good.
+    Rejected(&'static str),
     /// The invocation is none that can be sent.
     Unsendable(String),
 }
@@ -109,23 +119,50 @@ impl StormproofClient {
             node: endpoint.node.map(NodeId::number),
             connection: None,
         });
-        Self { api, placement, endpoints: endpoints.collect(), current, random }
+        Self {
+            api,
+            placement,
+            endpoints: endpoints.collect(),
+            current,
+            random,
+            assurance: Assurance::AtMostOnce,
+            session: None,
+            effort: Effort::default(),
+        }
     }
 
-    async fn run(&mut self, invocation: &Invocation, deadline: Instant) -> Outcome {
-        if self.placement == Placement::Random {
-            self.current = self.random.random_range(0..self.endpoints.len());
-        }
+    /// Says how the client makes sure of its operations from now on; at first, not at all.
+    #[must_use]
+    pub fn with_assurance(mut self, assurance: Assurance) -> Self {
+        self.assurance = assurance;
+        self
+    }
+
+    /// Returns what the last operation took; nothing if it needed no session.
+    pub fn effort(&self) -> Effort {
+        self.effort
+    }
+
+    /// Sends an operation outside of any session: anew only with proof that it was not applied.
+    pub(super) async fn run(
+        &mut self,
+        api: Api,
+        invocation: &Invocation,
+        deadline: Instant,
+    ) -> Outcome {
         let mut hintless = 0;
         for attempt in 1.. {
-            let (error, leader) = match self.attempt(invocation, deadline).await {
-                Attempt::Done(outcome) => {
-                    if matches!(outcome, Outcome::Info { .. }) {
-                        self.leave(None);
-                    }
-                    return outcome;
+            let (error, leader) = match self.attempt(api, invocation, None, deadline).await {
+                Attempt::Answered(outcome) => return outcome,
+                Attempt::Unclear(error) if api.is_read(invocation.f) => {
+                    return Outcome::Fail { error };
                 }
-                Attempt::Elsewhere { error, leader } => (error, leader),
+                Attempt::Unclear(error) => {
+                    self.leave(None);
+                    return Outcome::Info { error };
+                }
+                Attempt::Nothing { error, leader, remedy: Remedy::Elsewhere } => (error, leader),
+                Attempt::Nothing { error, .. } => return Outcome::Fail { error: error.into() },
             };
             let is_hinted = self.leave(leader);
             hintless = if is_hinted { 0 } else { hintless + 1 };
@@ -144,7 +181,7 @@ impl StormproofClient {
 
     /// Turns to the node that is said to lead, else to the next one. Tells whether a hint was
     /// followed.
-    fn leave(&mut self, leader: Option<u64>) -> bool {
+    pub(super) fn leave(&mut self, leader: Option<u64>) -> bool {
         if self.placement != Placement::LeaderFollowing {
             return false;
         }
@@ -160,7 +197,14 @@ impl StormproofClient {
         is_new
     }
 
-    async fn attempt(&mut self, invocation: &Invocation, deadline: Instant) -> Attempt {
+    /// Sends an operation once.
+    pub(super) async fn attempt(
+        &mut self,
+        api: Api,
+        invocation: &Invocation,
+        ticket: Option<Ticket>,
+        deadline: Instant,
+    ) -> Attempt {
         let known = &mut self.endpoints[self.current];
         let connection = match &known.connection {
             Some(connection) => connection,
@@ -171,51 +215,55 @@ impl StormproofClient {
                 }
                 Err(error) => {
                     let error = format!("{}: {error}", known.address);
-                    return Attempt::Elsewhere { error, leader: None };
+                    return Attempt::Nothing { error, leader: None, remedy: Remedy::Elsewhere };
                 }
             },
         };
-        let request = call(self.api, connection.channel.clone(), invocation);
+        let request = call(api, connection.channel.clone(), ticket, invocation);
         let refusal = match timeout_at(deadline.into(), request).await {
             Ok(Ok((value, position))) => {
                 let position = Some(position);
-                return Attempt::Done(Outcome::Ok { value, position });
+                return Attempt::Answered(Outcome::Ok { value, position });
+            }
+            Ok(Err(Failure::Rejected(why))) => {
+                let value = json!({"rejected": why});
+                return Attempt::Answered(Outcome::Ok { value, position: None });
             }
             Ok(Err(Failure::Status(status))) => Refusal::of(&status),
             Ok(Err(Failure::Nonsense(what))) => Refusal::Unclear(Cause::Nonsense(what)),
             Ok(Err(Failure::Unsendable(error))) => {
-                return Attempt::Done(Outcome::Fail { error: error.into() });
+                return Attempt::Nothing { error, leader: None, remedy: Remedy::None };
             }
             Err(_) => Refusal::Unclear("timeout".into()),
         };
         match refusal {
-            Refusal::NotApplied { error, leader, is_elsewhere: true } => {
-                Attempt::Elsewhere { error, leader }
-            }
-            Refusal::NotApplied { error, .. } => {
-                Attempt::Done(Outcome::Fail { error: error.into() })
+            Refusal::NotApplied { error, leader, remedy } => {
+                Attempt::Nothing { error, leader, remedy }
             }
             Refusal::Unsent(error) => {
                 known.connection = None;
-                Attempt::Elsewhere { error, leader: None }
+                Attempt::Nothing { error, leader: None, remedy: Remedy::Elsewhere }
             }
             Refusal::Unclear(error) => {
                 // Whatever is wrong with the node, a new connection begins with a sign of life.
                 known.connection = None;
-                Attempt::Done(match self.api.is_read(invocation.f) {
-                    true => Outcome::Fail { error },
-                    false => Outcome::Info { error },
-                })
+                Attempt::Unclear(error)
             }
         }
     }
 }
 
-async fn call(api: Api, channel: Channel, invocation: &Invocation) -> Answer {
+async fn call(
+    api: Api,
+    channel: Channel,
+    ticket: Option<Ticket>,
+    invocation: &Invocation,
+) -> Answer {
     match api {
-        Api::Ledger => ledger::call(channel, invocation).await,
-        Api::Register => kv::call_register(channel, invocation).await,
-        Api::Kv => kv::call(channel, invocation).await,
+        Api::Ledger => ledger::call(session::line(channel, ticket), invocation).await,
+        Api::Register => kv::call_register(session::line(channel, ticket), invocation).await,
+        Api::Kv => kv::call(session::line(channel, ticket), invocation).await,
+        Api::Session => session::call(channel, invocation).await,
     }
 }
 
@@ -225,7 +273,17 @@ impl Client for StormproofClient {
         invocation: &'a Invocation,
         deadline: Instant,
     ) -> BoxFuture<'a, Outcome> {
-        Box::pin(self.run(invocation, deadline))
+        if self.placement == Placement::Random {
+            self.current = self.random.random_range(0..self.endpoints.len());
+        }
+        self.effort = Effort::default();
+        let is_assured = !matches!(self.assurance, Assurance::AtMostOnce)
+            && self.api != Api::Session
+            && !self.api.is_read(invocation.f);
+        if is_assured {
+            return Box::pin(self.run_once(invocation, deadline));
+        }
+        Box::pin(self.run(self.api, invocation, deadline))
     }
 }
 

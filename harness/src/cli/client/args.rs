@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use proto::Ticket;
 use serde_json::{Value, json};
 
-use crate::client::Api;
+use crate::client::{Api, Assurance};
 use crate::workload::Invocation;
+
+/// The shortest life that `--exactly-once` asks for its session: long enough for a few elections.
+const SESSION_MIN: Duration = Duration::from_secs(60);
 
 /// What `--help` teaches at its end.
 const LESSON: &str = "\
@@ -18,15 +22,32 @@ Examples:
   stormproof client --endpoints 127.0.0.1:7001 trade book-1 --buyer bob --seller alice \\
       --symbol ACME --quantity 10 --price 2500
   stormproof client --endpoints 127.0.0.1:7001 --json book book-1
+  stormproof client --endpoints 127.0.0.1:7001 --exactly-once --timeout 30s deposit book-1 bob 500
 
 Name as many endpoints as you know: the client asks another node when one is not the leader or
-cannot be reached. It never sends an operation again whose outcome is unknown.
+cannot be reached.
+
+By itself it never sends an operation again whose outcome is unknown: that could do it twice. With
+--exactly-once it opens a session, in which the cluster knows a repetition, and sends the operation
+again until it has an answer or --timeout is over. So even a change of leader ends in an answer.
+
+Scripts can hold a session of their own. Every operation that changes something gets a number that no
+other one has; a line that ends with code 3 is run again as it is, and does its work once:
+  S=$(stormproof client --endpoints 127.0.0.1:7001 session open --ttl 10m)
+  stormproof client --endpoints 127.0.0.1:7001 --session $S --sequence 1 deposit book-1 bob 500
+  stormproof client --endpoints 127.0.0.1:7001 --session $S --sequence 2 withdraw book-1 bob 20
+  stormproof client --endpoints 127.0.0.1:7001 session close $S
+A number must be less than 256 above the first that is not acknowledged: --first-unanswered N says
+that everything below N is answered. A session that is not used for its time to live ends; then nobody
+can tell any more whether an operation without an answer was done, and the code stays 3.
 
 Exit codes:
   0  done; that a key has no value is an answer as well
-  1  refused: the ledger rejected it, or compare-and-set found another value
+  1  refused: the ledger rejected it, compare-and-set found another value, or there is no session
+     to keep alive
   2  the command line makes no sense
-  3  outcome unknown: it may have been done, or be done yet
+  3  outcome unknown: it may have been done, or be done yet. With --session this is the code of
+     everything without an answer: an earlier call with the same number may have done it
   4  certainly not done: no node could be reached that would do it";
 
 /// Carry out one operation on a running cluster
@@ -42,8 +63,52 @@ pub struct ClientArgs {
     /// How long to wait for an answer
     #[arg(global = true, long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(super) timeout: Duration,
+    /// Send it again, in a session, until it is answered or --timeout is over: it is done once
+    #[arg(global = true, long)]
+    exactly_once: bool,
+    /// Do it in this session, see `session open`; once for each --sequence
+    #[arg(global = true, long = "session", value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+    in_session: Option<u64>,
+    /// The operation's number in the session
+    #[arg(global = true, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    sequence: Option<u64>,
+    /// All numbers below this one are answered, and will not be asked for again
+    #[arg(global = true, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    first_unanswered: Option<u64>,
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+impl ClientArgs {
+    /// Returns how to make sure of the operation.
+    pub(super) fn assurance(&self, request: &Request) -> Result<Assurance, &'static str> {
+        let is_read = request.api.is_read(request.invocation.f);
+        // A global option cannot require or exclude another for the parser: they may be given in
+        // different places.
+        match (self.exactly_once, self.in_session, self.sequence, self.first_unanswered) {
+            (false, None, None, None) => Ok(Assurance::AtMostOnce),
+            _ if request.api == Api::Session => Err("a session is opened, kept alive and closed \
+                without --exactly-once, --session and --sequence"),
+            (true, None, None, None) => {
+                // The session must outlast what it is opened for.
+                Ok(Assurance::ExactlyOnce { ttl: (self.timeout * 2).max(SESSION_MIN) })
+            }
+            (true, ..) => Err("--exactly-once opens a session by itself; leave --session and \
+                --sequence out"),
+            (false, Some(_), Some(_), _) if is_read => Err("a read changes nothing and needs no \
+                session; leave --session and --sequence out"),
+            (false, Some(session), Some(sequence), first) => {
+                let first_unanswered = first.unwrap_or(1);
+                if first_unanswered > sequence {
+                    return Err("--first-unanswered must not be above --sequence");
+                }
+                Ok(Assurance::Given(Ticket { session, sequence, first_unanswered }))
+            }
+            (false, ..) => {
+                Err("--session and --sequence go together, --first-unanswered with both")
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -129,6 +194,29 @@ pub(super) enum Command {
     },
     /// Print what each node says of itself
     Status,
+    /// Open, keep or close a session
+    #[command(subcommand)]
+    Session(SessionCommand),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum SessionCommand {
+    /// Open a session and print its ID
+    Open {
+        /// How long it lives when it is not used; from 1s to 1h
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+        ttl: Duration,
+    },
+    /// Give a sign of life
+    KeepAlive {
+        #[arg(value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+        id: u64,
+    },
+    /// Close a session: nothing in it will be done any more
+    Close {
+        #[arg(value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+        id: u64,
+    },
 }
 
 /// What is to be asked of the cluster.
@@ -140,6 +228,7 @@ pub(super) struct Request {
 impl Command {
     /// Returns what to ask; none if it is every node's status.
     pub(super) fn request(&self) -> Result<Option<Request>, String> {
+        let nothing = String::new();
         let (api, f, key, value) = match self {
             Self::Add { key, value } => (Api::Kv, "put", key, json!(value)),
             Self::Get { key } => (Api::Kv, "get", key, Value::Null),
@@ -181,6 +270,16 @@ impl Command {
                 (Api::Ledger, "history", book, json!({"from": from, "limit": limit}))
             }
             Self::Status => return Ok(None),
+            Self::Session(SessionCommand::Open { ttl }) => {
+                let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+                (Api::Session, "open", &nothing, json!({"ttl_ms": ttl_ms.max(1)}))
+            }
+            Self::Session(SessionCommand::KeepAlive { id }) => {
+                (Api::Session, "keep-alive", &id.to_string(), Value::Null)
+            }
+            Self::Session(SessionCommand::Close { id }) => {
+                (Api::Session, "close", &id.to_string(), Value::Null)
+            }
         };
         let invocation = Invocation::new(f, key, value);
         Ok(Some(Request { api, invocation }))

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::args::Command;
-use crate::client::NodeReport;
+use super::args::{Command, SessionCommand};
+use crate::client::{Effort, NodeReport};
 
 /// Renders the answer to a command, whole lines of it.
 pub(super) fn answer(command: &Command, value: &Value) -> String {
@@ -28,6 +28,15 @@ pub(super) fn answer(command: &Command, value: &Value) -> String {
         Command::Book { .. } => describe_book(value),
         Command::History { .. } => describe_history(value),
         Command::Status => String::new(),
+        // The name alone, for scripts to keep.
+        Command::Session(SessionCommand::Open { .. }) => format!("{}\n", value["session"]),
+        Command::Session(SessionCommand::KeepAlive { .. }) => {
+            format!("lives for {} ms without a sign of life\n", value["ttl_ms"])
+        }
+        Command::Session(SessionCommand::Close { .. }) if value["existed"] == true => {
+            "closed\n".into()
+        }
+        Command::Session(SessionCommand::Close { .. }) => "(no such session)\n".into(),
     }
 }
 
@@ -38,6 +47,15 @@ pub(super) fn refusal(value: &Value) -> String {
         (None, Value::String(found)) => format!("the value is {found:?}"),
         (None, _) => "there is no value".into(),
     }
+}
+
+/// Renders what an operation took; none if its first attempt was answered.
+pub(super) fn effort(effort: Effort) -> Option<String> {
+    let Effort { attempts, unclear } = effort;
+    (attempts > 1).then(|| match unclear {
+        0 => format!("{attempts} attempts, all but the last refused"),
+        _ => format!("{attempts} attempts, {unclear} of them with an unknown end"),
+    })
 }
 
 /// Renders what a node says of itself.

@@ -4,7 +4,7 @@
 use clap::Parser;
 
 use super::*;
-use crate::client::{Api, Cause};
+use crate::client::{Api, Assurance, Cause};
 
 #[derive(Debug, Parser)]
 struct Tool {
@@ -51,6 +51,49 @@ fn commands_become_operations() {
     check("book b", Api::Ledger, "book", "b", Value::Null);
     check("history b", Api::Ledger, "history", "b", json!({"from": 1, "limit": 0}));
     assert!(parse("status").unwrap().command.request().unwrap().is_none());
+    check("session open --ttl 2s", Api::Session, "open", "", json!({"ttl_ms": 2_000}));
+    check("session open", Api::Session, "open", "", json!({"ttl_ms": 60_000}));
+    check("session keep-alive 17", Api::Session, "keep-alive", "17", Value::Null);
+    check("session close 17", Api::Session, "close", "17", Value::Null);
+}
+
+#[test]
+fn sessions_are_asked_for_in_ways_that_make_sense() {
+    let assurance = |line: &str| {
+        let args = parse(line).unwrap();
+        args.assurance(&args.command.request().unwrap().unwrap())
+    };
+    let given = |session, sequence, first_unanswered| {
+        Ok(Assurance::Given(proto::Ticket { session, sequence, first_unanswered }))
+    };
+    let exactly_once = |seconds| Ok(Assurance::ExactlyOnce { ttl: Duration::from_secs(seconds) });
+    assert_eq!(assurance("delete k"), Ok(Assurance::AtMostOnce));
+    assert_eq!(assurance("--exactly-once delete k"), exactly_once(60));
+    assert_eq!(assurance("delete k --exactly-once --timeout 5m"), exactly_once(600));
+    assert_eq!(assurance("get k --exactly-once"), exactly_once(60));
+    assert_eq!(assurance("--session 3 delete k --sequence 8"), given(3, 8, 1));
+    assert_eq!(assurance("delete k --session 3 --sequence 8 --first-unanswered 8"), given(3, 8, 8));
+    for line in [
+        "delete k --session 3",
+        "delete k --sequence 3",
+        "delete k --first-unanswered 3",
+        "delete k --session 3 --sequence 8 --first-unanswered 9",
+        "delete k --session 3 --sequence 8 --exactly-once",
+        "get k --session 3 --sequence 8",
+        "session open --exactly-once",
+        "session close 3 --session 3 --sequence 1",
+    ] {
+        assert!(assurance(line).is_err(), "{line}");
+    }
+    for line in [
+        "delete k --session 0 --sequence 1",
+        "delete k --session 1 --sequence 0",
+        "session close",
+        "session close x",
+        "session keep-alive 0",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
 }
 
 #[test]
@@ -74,6 +117,9 @@ fn people_can_read_the_answers() {
         ("get k", json!("v"), "v\n"),
         ("get k", Value::Null, "(no value)\n"),
         ("append k v", json!({"length": 3}), "3 bytes\n"),
+        ("session open", json!({"session": 17, "ttl_ms": 60_000}), "17\n"),
+        ("session close 17", json!({"existed": true}), "closed\n"),
+        ("session close 17", json!({"existed": false}), "(no such session)\n"),
         ("account b a", json!({"cash": 5, "holdings": {"X": 1}}), "a  cash 5  X 1\n"),
         (
             "book b",
@@ -91,6 +137,9 @@ fn people_can_read_the_answers() {
         assert_eq!(render::answer(&parse(line).unwrap().command, &value), expected, "{line}");
     }
     assert_eq!(render::refusal(&json!({"rejected": "overflow"})), "overflow");
+    let effort = |attempts, unclear| render::effort(Effort { attempts, unclear });
+    assert_eq!((effort(0, 0), effort(1, 0)), (None, None));
+    assert!(effort(3, 1).unwrap().contains("3 attempts, 1 of them"));
     assert_eq!(render::refusal(&json!({"mismatch": "a"})), "the value is \"a\"");
     assert_eq!(render::refusal(&json!({"mismatch": null})), "there is no value");
 }
@@ -98,14 +147,15 @@ fn people_can_read_the_answers() {
 #[test]
 fn each_end_has_its_code() {
     let mut args = parse("get k").unwrap();
-    for is_json in [false, true] {
+    for (is_json, unclear) in [(false, 0), (true, 1)] {
         args.json = is_json;
+        let effort = Effort { attempts: 2 * unclear, unclear };
         let ok = |value| Outcome::Ok { value, position: None };
         let error = Cause::from("why");
-        assert_eq!(show(&args, &ok(json!("v"))) as u8, 0);
-        assert_eq!(show(&args, &ok(json!({"mismatch": "a"}))) as u8, 1);
-        assert_eq!(show(&args, &Outcome::Info { error: error.clone() }) as u8, 3);
-        assert_eq!(show(&args, &Outcome::Fail { error }) as u8, 4);
+        assert_eq!(show(&args, &ok(json!("v")), effort) as u8, 0);
+        assert_eq!(show(&args, &ok(json!({"mismatch": "a"})), effort) as u8, 1);
+        assert_eq!(show(&args, &Outcome::Info { error: error.clone() }, effort) as u8, 3);
+        assert_eq!(show(&args, &Outcome::Fail { error }, effort) as u8, 4);
     }
 }
 

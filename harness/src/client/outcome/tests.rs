@@ -65,14 +65,36 @@ fn a_hint_names_a_node_or_is_none() {
     for (hint, expected) in [("3", Some(3)), ("0", None), ("n3", None), ("", None), ("-1", None)] {
         let refusal =
             Refusal::of(&status(Code::FailedPrecondition, Some("not-applied"), Some(hint)));
-        let Refusal::NotApplied { leader, is_elsewhere, .. } = refusal else {
+        let Refusal::NotApplied { leader, remedy, .. } = refusal else {
             panic!("{refusal:?}");
         };
-        assert_eq!(leader, expected, "{hint:?}");
-        assert!(is_elsewhere);
+        assert_eq!((leader, remedy), (expected, Remedy::Elsewhere), "{hint:?}");
     }
     let refusal = Refusal::of(&status(Code::InvalidArgument, Some("not-applied"), None));
-    assert!(matches!(refusal, Refusal::NotApplied { is_elsewhere: false, .. }));
+    assert!(matches!(refusal, Refusal::NotApplied { remedy: Remedy::None, .. }));
+}
+
+#[test]
+fn what_a_session_refuses_is_told_apart_and_vouches_for_nothing_by_itself() {
+    for (word, expected) in [
+        ("expired", Remedy::NewSession),
+        ("stale", Remedy::NewNumber),
+        ("window", Remedy::NewNumber),
+        ("reused", Remedy::NewNumber),
+        ("tired", Remedy::NewNumber),
+    ] {
+        for code in CODES {
+            let mut status = status(code, Some("not-applied"), None);
+            status.metadata_mut().insert(SESSION_ERROR_KEY, MetadataValue::from_static(word));
+            let refusal = Refusal::of(&status);
+            assert!(
+                matches!(refusal, Refusal::NotApplied { remedy, .. } if remedy == expected),
+                "{word} {code:?} {refusal:?}"
+            );
+            status.metadata_mut().remove(OUTCOME_KEY);
+            assert!(matches!(Refusal::of(&status), Refusal::Unclear(_)), "{word} {code:?}");
+        }
+    }
 }
 
 #[test]

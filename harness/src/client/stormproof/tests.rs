@@ -354,7 +354,7 @@ async fn a_spent_connection_proves_that_nothing_was_sent() {
     let invocation = Invocation::new("write", "k0", json!(1));
     // Until the break is seen the request may be lost on the way; from then on it is never sent.
     loop {
-        let answer = call(Api::Register, connection.channel.clone(), &invocation).await;
+        let answer = call(Api::Register, connection.channel.clone(), None, &invocation).await;
         let Err(Failure::Status(status)) = answer else { panic!("{answer:?}") };
         if let Refusal::Unsent(_) = Refusal::of(&status) {
             break;
@@ -362,7 +362,7 @@ async fn a_spent_connection_proves_that_nothing_was_sent() {
         assert!(Instant::now() < deadline, "{status:?}");
     }
     let before = node.puts();
-    let answer = call(Api::Register, connection.channel.clone(), &invocation).await;
+    let answer = call(Api::Register, connection.channel.clone(), None, &invocation).await;
     let Err(Failure::Status(status)) = answer else { panic!("{answer:?}") };
     assert!(matches!(Refusal::of(&status), Refusal::Unsent(_)), "{status:?}");
     assert_eq!(node.puts(), before);
