@@ -7,6 +7,7 @@ use super::reads::Reads;
 use super::{Leadership, Replica, State};
 use crate::draft::Draft;
 use crate::effect::{ChangeEnd, TransferEnd};
+use crate::membership::Membership;
 use crate::message::{Message, RequestVote, RequestVoteResponse};
 use crate::progress::Progress;
 use crate::types::{HardState, NodeId, Payload, Round, Term};
@@ -54,7 +55,7 @@ impl Replica {
     /// does that. A learner, or a node that was removed, only forgets the leader.
     pub(super) fn campaign(&mut self, draft: &mut Draft) {
         self.refuse_forwarded(draft);
-        if !self.memberships.latest().is_voter(self.config.id) {
+        if !self.may_campaign() {
             self.become_follower(self.term(), None, draft);
             self.reset_election_timer();
         } else if self.config.pre_vote {
@@ -62,6 +63,17 @@ impl Replica {
         } else {
             self.become_candidate(Campaign::Own, draft);
         }
+    }
+
+    /// Returns whether the node is a voter, or was one before an entry that is not known to be committed.
+    /// If nobody else has that entry, nobody else can be elected where this node's vote is needed. In a
+    /// membership that does not count it, it leads without counting itself (dissertation §4.2.2).
+    fn may_campaign(&self) -> bool {
+        let is_voter = |membership: &Membership| membership.is_voter(self.config.id);
+        let since = self.memberships.latest_index();
+        let is_open = since > self.commit_index;
+        is_voter(self.memberships.latest())
+            || is_open && is_voter(self.memberships.as_of(since.previous()))
     }
 
     /// Asks whether it would get votes in the next term, without beginning it (dissertation §9.6).
