@@ -335,9 +335,10 @@ impl Replica {
     fn handle_applied(&mut self, upto: LogIndex, draft: &mut Draft) {
         assert!(upto <= self.handed_out, "I6 Apply Order: applied what was not handed out");
         self.last_applied = self.last_applied.max(upto);
+        // The state machine stands just there, until it is handed more.
+        self.take_snapshot_if_due(draft);
         self.hand_out_committed(draft);
         self.answer_reads(draft);
-        self.take_snapshot_if_due(draft);
     }
 
     /// Moves the commit index forward and hands out what it covers.
