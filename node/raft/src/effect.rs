@@ -23,8 +23,9 @@
 //! what they stand for:
 //!
 //! 6. On [`Output::TakeSnapshot`] the driver saves the state machine *as it is now*, and once that is
-//!    durable says [`Input::SnapshotTaken`]. It keeps the data of the newest snapshot, taken or
-//!    installed, and may remove older ones.
+//!    durable says [`Input::SnapshotTaken`]. After a crash the snapshot counts only if every write
+//!    handed out before it is durable too: an older log or term does not go with it. The driver keeps
+//!    the data of the newest snapshot, taken or installed, and may remove older ones.
 //! 7. On [`Output::SendChunk`] the driver sends the bytes of the newest snapshot that it is asked for,
 //!    in an [`InstallSnapshot`](crate::Message::InstallSnapshot); if it cannot, it drops it.
 //! 8. On [`Output::StoreChunk`] it gathers them; a chunk at offset 0 begins anew. Nothing of this

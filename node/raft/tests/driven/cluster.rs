@@ -57,6 +57,15 @@ pub(crate) struct Cluster {
 /// A snapshot with its data.
 type Saved = (Snapshot, Arc<[u8]>);
 
+/// What is on its way to the disk.
+pub(crate) struct Unsynced {
+    write: Write,
+    /// The data of the write's snapshot, if it has one.
+    gathered: Vec<u8>,
+    /// The snapshot that was saved since: it counts once the write does.
+    saved: Option<Saved>,
+}
+
 #[derive(Default)]
 pub(crate) struct Node {
     /// `None` while the node is down.
@@ -68,7 +77,7 @@ pub(crate) struct Node {
     starts: u64,
     /// Whether writes wait for `sync`.
     pub(crate) holds_disk: bool,
-    pub(crate) unsynced: VecDeque<(Write, Vec<u8>)>,
+    pub(crate) unsynced: VecDeque<Unsynced>,
     persisted: WriteId,
     /// Messages that wait for a write.
     gated: Vec<(NodeId, Message, WriteId)>,
@@ -228,7 +237,7 @@ impl Cluster {
                 } else {
                     vec![]
                 };
-                node.unsynced.push_back((write, gathered));
+                node.unsynced.push_back(Unsynced { write, gathered, saved: None });
                 if !node.holds_disk {
                     let upto = node.sync_all();
                     inputs.push_back(Input::Persisted { upto });
@@ -260,7 +269,7 @@ impl Cluster {
             Output::Restore { snapshot } => {
                 let (write, data) = node.unsynced.back().map_or_else(
                     || (node.durable.snapshot.clone(), node.durable_data.to_vec()),
-                    |(write, data)| (write.snapshot.clone(), data.clone()),
+                    |unsynced| (unsynced.write.snapshot.clone(), unsynced.gathered.clone()),
                 );
                 assert_eq!(write.as_ref(), Some(&snapshot), "{id} restores what it wrote");
                 (node.machine, node.applied) = (data.clone(), snapshot.index);
@@ -424,13 +433,14 @@ impl Node {
     }
 
     fn sync_one(&mut self) {
-        let (write, data) = self.unsynced.pop_front().expect("a write to sync");
+        let Unsynced { write, gathered, saved } =
+            self.unsynced.pop_front().expect("a write to sync");
         if let Some(hard_state) = write.hard_state {
             self.durable.hard_state = hard_state;
         }
         if let Some(snapshot) = write.snapshot {
             self.durable.entries.clear();
-            (self.durable.snapshot, self.durable_data) = (Some(snapshot), data.into());
+            (self.durable.snapshot, self.durable_data) = (Some(snapshot), gathered.into());
         }
         if let Some(from) = write.truncate_from {
             self.durable.entries.retain(|entry| entry.index < from);
@@ -440,6 +450,16 @@ impl Node {
             self.durable.entries.retain(|entry| entry.index > upto);
         }
         self.persisted = write.id;
+        if let Some(saved) = saved {
+            self.keep(saved);
+        }
+    }
+
+    /// Keeps a snapshot on the disk, unless there is a newer one.
+    fn keep(&mut self, (snapshot, data): Saved) {
+        if self.durable.snapshot.as_ref().is_none_or(|held| held.index < snapshot.index) {
+            (self.durable.snapshot, self.durable_data) = (Some(snapshot), data);
+        }
     }
 
     /// Saves the snapshot that is being taken, unless that is held up; returns what to tell the core.
@@ -452,11 +472,11 @@ impl Node {
         if fails {
             return Some(Input::SnapshotFailed { index });
         }
-        let is_newer = |held: Option<&Snapshot>| held.is_none_or(|held| held.index < index);
-        if is_newer(self.durable.snapshot.as_ref()) {
-            (self.durable.snapshot, self.durable_data) = (Some(snapshot.clone()), data.clone());
+        match self.unsynced.back_mut() {
+            Some(last) => last.saved = Some((snapshot.clone(), data.clone())),
+            None => self.keep((snapshot.clone(), data.clone())),
         }
-        if is_newer(self.newest.as_ref().map(|(held, _)| held)) {
+        if self.newest.as_ref().is_none_or(|(held, _)| held.index < index) {
             self.newest = Some((snapshot, data));
         }
         Some(Input::SnapshotTaken { index })
