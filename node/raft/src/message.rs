@@ -197,7 +197,7 @@ pub struct InstallSnapshotResponse {
     pub term: Term,
     /// The round of the request; 0 if that was of an earlier term.
     pub round: Round,
-    /// The last entry of the snapshot that the request was of.
+    /// The last entry of the snapshot that the request was of; 0 if that was of an earlier term.
     pub index: LogIndex,
     /// What became of the piece.
     pub outcome: ChunkOutcome,

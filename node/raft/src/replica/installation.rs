@@ -10,7 +10,7 @@ use crate::effect::Output;
 use crate::membership::Memberships;
 use crate::message::{ChunkOutcome, InstallSnapshot, InstallSnapshotResponse, Message};
 use crate::progress::Mode;
-use crate::types::{NodeId, Round, Snapshot, Term};
+use crate::types::{LogIndex, NodeId, Round, Snapshot, Term};
 
 /// A snapshot that is being received.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -122,12 +122,12 @@ impl Replica {
         if !request.is_well_formed() {
             return;
         }
-        let index = request.snapshot.index;
-        let (round, outcome) = if request.term < self.term() {
-            (Round(0), ChunkOutcome::Stale)
+        let (round, index, outcome) = if request.term < self.term() {
+            // As with appends, it must say nothing to a former leader that leads again (I8).
+            (Round(0), LogIndex(0), ChunkOutcome::Stale)
         } else {
             self.follow(from, draft);
-            (request.round, self.take_in(request, draft))
+            (request.round, request.snapshot.index, self.take_in(request, draft))
         };
         let response = InstallSnapshotResponse { term: self.term(), round, index, outcome };
         draft.send_when_durable(from, Message::InstallSnapshotResponse(response));
