@@ -264,6 +264,15 @@ impl Replica {
             self.refuse_not_leader(request, draft);
         }
     }
+
+    /// Refuses also the reads that wait for entries: without a leader nobody sends them, and to a node
+    /// that was removed nobody ever will.
+    pub(super) fn refuse_all_forwarded(&mut self, draft: &mut Draft) {
+        self.refuse_forwarded(draft);
+        for (request, _) in std::mem::take(&mut self.forwarded.confirmed) {
+            self.refuse_not_leader(request, draft);
+        }
+    }
 }
 
 impl Replica {
