@@ -10,7 +10,7 @@ use harness::process::ProcessState;
 use harness::system::NodeId;
 use serde_json::{Value, json};
 
-use crate::stormproof::{PATIENCE, describe, stormproof};
+use crate::stormproof::{PATIENCE, describe, run_folder, stormproof};
 
 /// A cluster of three, called through the client tool.
 struct Stage {
@@ -231,4 +231,16 @@ fn an_operation_in_a_session_has_an_answer_even_if_an_attempt_is_lost() {
     assert!(unclear > 0, "no attempt of {trades} operations was lost");
     assert_eq!(stage.book()["trades"], json!(trades));
     stage.end();
+}
+
+#[test]
+fn clients_in_sessions_see_everything_done_once_in_a_storm() {
+    let store = tempfile::tempdir().unwrap();
+    let store_path = store.path().to_str().unwrap();
+    let storm = ["run", "--sessions", "--store", store_path, "--seed", "1", "--time-limit", "20s"];
+    let output = stormproof(&storm);
+    assert_eq!(output.status.code(), Some(0), "{}", describe(&output));
+    let folder = run_folder(store.path()).unwrap();
+    let plan = std::fs::read_to_string(folder.join("plan.toml")).unwrap();
+    assert!(plan.contains("sessions = true"), "{plan}");
 }

@@ -101,6 +101,10 @@ pub struct WorkloadPlan {
     pub keys: u64,
     /// How many accounts a book has.
     pub accounts: u64,
+    /// Whether clients work in sessions: what has an unknown outcome is sent again, under the same
+    /// number, until it has an answer or the operation's time is over. So fewer outcomes are unknown,
+    /// and a system that does something twice is found out.
+    pub sessions: bool,
 }
 
 /// How nodes are started.
@@ -201,7 +205,7 @@ impl Default for Plan {
 
 impl Default for WorkloadPlan {
     fn default() -> Self {
-        Self { name: "ledger".into(), keys: 5, accounts: 5 }
+        Self { name: "ledger".into(), keys: 5, accounts: 5, sessions: false }
     }
 }
 

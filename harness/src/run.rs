@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use folder::{FolderError, RunFolder};
 pub use progress::Progress;
 
-use crate::client::{Client, Endpoint, Placement, StormproofClient};
+use crate::client::{Assurance, Client, Endpoint, Placement, StormproofClient};
 use crate::cluster::{Cluster, ClusterError, ClusterStatus};
 use crate::describe_error;
 use crate::judgement::{Evidence, Judgement, Observed, judge};
@@ -39,6 +39,10 @@ use crate::recorder::{RecordError, Recorder};
 use crate::seed::Seed;
 use crate::workload::{self, Workload};
 use progress::StormView;
+
+/// How long a client's session lives without a sign of life: longer than most storms leave a client
+/// without a leader, and not so long that it could never end within a run.
+const SESSION_TTL: Duration = Duration::from_secs(30);
 
 /// How long to wait between two looks at a cluster that recovers.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
@@ -267,9 +271,14 @@ impl Storm<'_> {
             .map(|(node, address)| Endpoint { address: address.to_string(), node: Some(node) })
             .collect();
         let api = self.workload.api();
+        let assurance = match self.plan.workload.sessions {
+            true => Assurance::ExactlyOnce { ttl: SESSION_TTL },
+            false => Assurance::AtMostOnce,
+        };
         let make = |seed: Seed, placement: Placement| -> Box<dyn Client> {
             let random = seed.generator();
-            Box::new(StormproofClient::new(api, endpoints.clone(), placement, random))
+            let client = StormproofClient::new(api, endpoints.clone(), placement, random);
+            Box::new(client.with_assurance(assurance))
         };
         let seed = self.plan.seed.derive("load");
         Load::new(Arc::clone(self.workload), &options, self.recorder.clone(), seed, make)

@@ -59,6 +59,9 @@ pub struct RunArgs {
     /// How many clients, each doing one operation at a time [default: 10]
     #[arg(long, value_name = "COUNT")]
     concurrency: Option<u64>,
+    /// Let clients send what has an unknown outcome again, in sessions that make it take effect once
+    #[arg(long)]
+    sessions: bool,
     /// The seed of every random choice [default: the plan's; without a plan a fresh one]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<Seed>,
@@ -80,6 +83,7 @@ const EXAMPLES: &str = "\
 Examples:
   stormproof run                                      five nodes, every fault, 30 seconds
   stormproof run --workload register --faults partition --time-limit 2m
+  stormproof run --sessions --faults kill,pause       is a request that is sent again done once?
   stormproof run --seed 42                            the same storm again
   stormproof run --plan stormproof-runs/…/plan.toml   a recorded run again
   stormproof run --node-bin ./target/release/stormproof-node
@@ -144,6 +148,7 @@ impl RunArgs {
         plan.time_limit = self.time_limit.unwrap_or(plan.time_limit);
         plan.rate = self.rate.unwrap_or(plan.rate);
         plan.concurrency = self.concurrency.unwrap_or(plan.concurrency);
+        plan.workload.sessions |= self.sessions;
         plan.seed = self.seed.unwrap_or(plan.seed);
         plan.node.flaws.extend(self.flaw.iter().cloned());
         plan.check()?;
