@@ -354,9 +354,9 @@ async fn what_cannot_work_is_refused_in_one_line() {
     check_refusal(&nowhere, EXIT_USAGE, "`data`: failed to create").await;
 
     // What follows harms the folder, step by step.
-    damage(&segment(&config), 50);
-    check_refusal(&same_data, EXIT_DAMAGED, "0000000000000001.wal is damaged at byte 32").await;
-    damage(&segment(&config), 50);
+    damage(&segment(&config), 90);
+    check_refusal(&same_data, EXIT_DAMAGED, "0000000000000001.wal is damaged at byte 72").await;
+    damage(&segment(&config), 90);
     let identity = config.data.join("identity.yaml");
     std::fs::write(&identity, "cluster: storm").unwrap();
     check_refusal(&same_data, EXIT_USAGE, "does not say whose folder it is").await;

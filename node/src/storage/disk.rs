@@ -5,8 +5,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-/// One folder of files. Names and contents become durable separately, as on a real disk.
-pub(crate) trait Disk: Send + 'static {
+/// One folder of files. Names and contents become durable separately, as on a real disk. Clones are
+/// of the same folder.
+pub(crate) trait Disk: Clone + Send + Sync + 'static {
     /// An open file.
     type File: DiskFile;
 
@@ -25,9 +26,11 @@ pub(crate) trait Disk: Send + 'static {
 }
 
 /// A file on a [`Disk`].
-pub(crate) trait DiskFile: Send {
-    /// Returns everything in it.
-    fn read(&self) -> io::Result<Vec<u8>>;
+pub(crate) trait DiskFile: Send + Sync + 'static {
+    /// Returns how many bytes are in it.
+    fn length(&self) -> io::Result<u64>;
+    /// Returns so many bytes from an offset on; it is an error if there are fewer.
+    fn read_at(&self, offset: u64, count: usize) -> io::Result<Vec<u8>>;
     /// Writes at an offset; durable only after [`DiskFile::sync`].
     fn write_at(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()>;
     /// Makes every write so far durable.
@@ -35,7 +38,7 @@ pub(crate) trait DiskFile: Send {
 }
 
 /// A folder of the file system.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Disk for Folder {
@@ -77,10 +80,13 @@ impl Disk for Folder {
 }
 
 impl DiskFile for File {
-    fn read(&self) -> io::Result<Vec<u8>> {
-        let length = usize::try_from(self.metadata()?.len()).map_err(io::Error::other)?;
-        let mut bytes = vec![0; length];
-        self.read_exact_at(&mut bytes, 0)?;
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
     }
 

@@ -8,7 +8,10 @@
 //! All numbers are little-endian. The checksum covers the segment's number and the record's offset
 //! too, which are not stored: a record that lies anywhere else than where it was put is not valid.
 
-use raft::{Entry, HardState, LogIndex, NodeId, Term, Write};
+use raft::{Entry, HardState, LogIndex, Payload, Write};
+
+use super::fields::{self, Fields};
+use super::outline::SnapshotId;
 
 /// Records begin at multiples of this: a search for later ones need not try every byte.
 pub(super) const ALIGNMENT: usize = 8;
@@ -17,7 +20,11 @@ const PREFIX: usize = 12;
 
 const HARD_STATE: u8 = 1;
 const TRUNCATE: u8 = 2;
-const ENTRY: u8 = 3;
+const NOOP: u8 = 3;
+const COMMAND: u8 = 4;
+const MEMBERSHIP: u8 = 5;
+const INSTALLED: u8 = 6;
+const SAVED: u8 = 7;
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +35,10 @@ pub(super) enum Record {
     Truncate(LogIndex),
     /// This entry follows.
     Entry(Entry),
+    /// A received snapshot takes the place of the whole log.
+    Installed(SnapshotId),
+    /// A snapshot was taken of what the log holds; the log stays as it is.
+    Saved(SnapshotId),
 }
 
 /// Where a record lies.
@@ -62,70 +73,105 @@ pub(super) enum Found {
 /// Returns the records of a write, in the order in which they must become durable.
 pub(super) fn records(write: &Write) -> impl Iterator<Item = Record> {
     let hard_state = write.hard_state.map(Record::HardState);
+    let installed = write.snapshot.as_ref().map(SnapshotId::of).map(Record::Installed);
     let truncation = write.truncate_from.map(Record::Truncate);
     // Cloning an entry shares its command.
     let entries = write.entries.iter().cloned().map(Record::Entry);
-    hard_state.into_iter().chain(truncation).chain(entries)
+    hard_state.into_iter().chain(installed).chain(truncation).chain(entries)
 }
 
 impl Record {
+    /// Returns the last entry that the record leaves, if it takes later ones back.
+    pub(super) fn takes_back_behind(&self) -> Option<LogIndex> {
+        match self {
+            Self::Truncate(from) => Some(from.previous()),
+            Self::Installed(snapshot) => Some(snapshot.index),
+            Self::HardState(_) | Self::Entry(_) | Self::Saved(_) => None,
+        }
+    }
+
     /// Returns how many bytes of a segment the record takes.
     pub(super) fn size(&self) -> usize {
-        let body = match self {
-            Self::HardState(_) | Self::Entry(_) => 1 + 16,
-            Self::Truncate(_) => 1 + 8,
-        } + match self {
-            Self::Entry(entry) => entry.command.len(),
+        let payload = match self {
+            Self::Entry(Entry { payload: Payload::Command(command), .. }) => command.len(),
+            Self::Entry(Entry { payload: Payload::Membership(membership), .. }) => {
+                fields::membership_size(membership)
+            }
             _ => 0,
         };
-        padded(body)
+        let numbers = if matches!(self, Self::Truncate(_)) { 8 } else { 16 };
+        padded(1 + numbers + payload)
     }
 
     /// Appends the record, as it must look at `place`, to `out`.
     pub(super) fn encode(&self, place: Place, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&[0; PREFIX]);
-        match self {
-            Self::HardState(HardState { term, vote }) => {
-                out.push(HARD_STATE);
-                out.extend_from_slice(&term.0.to_le_bytes());
-                out.extend_from_slice(&vote.map_or(0, |vote| vote.0).to_le_bytes());
-            }
-            Self::Truncate(from) => {
-                out.push(TRUNCATE);
-                out.extend_from_slice(&from.0.to_le_bytes());
-            }
-            Self::Entry(Entry { term, index, command }) => {
-                out.push(ENTRY);
-                out.extend_from_slice(&term.0.to_le_bytes());
-                out.extend_from_slice(&index.0.to_le_bytes());
-                out.extend_from_slice(command);
-            }
-        }
+        self.encode_body(out);
         let length = out.len() - start - PREFIX;
         out.resize(start + padded(length), 0);
         let record = &mut out[start..];
-        put_u32(record, 0, length);
-        put_u32(record, 8, place.batch);
+        set_u32(record, 0, length);
+        set_u32(record, 8, place.batch);
         let crc = checksum(place.segment, place.offset, record, length);
         record[4..8].copy_from_slice(&crc.to_le_bytes());
     }
 
+    fn encode_body(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::HardState(hard_state) => {
+                out.push(HARD_STATE);
+                fields::put_hard_state(out, *hard_state);
+            }
+            Self::Truncate(from) => {
+                out.push(TRUNCATE);
+                fields::put_u64(out, from.0);
+            }
+            Self::Installed(snapshot) => {
+                out.push(INSTALLED);
+                fields::put_snapshot_id(out, *snapshot);
+            }
+            Self::Saved(snapshot) => {
+                out.push(SAVED);
+                fields::put_snapshot_id(out, *snapshot);
+            }
+            Self::Entry(Entry { term, index, payload }) => {
+                out.push(match payload {
+                    Payload::Noop => NOOP,
+                    Payload::Command(_) => COMMAND,
+                    Payload::Membership(_) => MEMBERSHIP,
+                });
+                fields::put_u64(out, term.0);
+                fields::put_u64(out, index.0);
+                match payload {
+                    Payload::Noop => {}
+                    Payload::Command(command) => out.extend_from_slice(command),
+                    Payload::Membership(membership) => fields::put_membership(out, membership),
+                }
+            }
+        }
+    }
+
     fn decode(body: &[u8]) -> Option<Self> {
         let (&kind, fields) = body.split_first()?;
-        match kind {
-            HARD_STATE if fields.len() == 16 => Some(Self::HardState(HardState {
-                term: Term(u64_at(fields, 0)?),
-                vote: Some(u64_at(fields, 8)?).filter(|vote| *vote != 0).map(NodeId),
-            })),
-            TRUNCATE if fields.len() == 8 => Some(Self::Truncate(LogIndex(u64_at(fields, 0)?))),
-            ENTRY => Some(Self::Entry(Entry {
-                term: Term(u64_at(fields, 0)?),
-                index: LogIndex(u64_at(fields, 8)?),
-                command: fields.get(16..)?.into(),
-            })),
-            _ => None,
-        }
+        let mut fields = Fields(fields);
+        let record = match kind {
+            HARD_STATE => Self::HardState(fields.hard_state()?),
+            TRUNCATE => Self::Truncate(fields.index()?),
+            INSTALLED => Self::Installed(fields.snapshot_id()?),
+            SAVED => Self::Saved(fields.snapshot_id()?),
+            NOOP | COMMAND | MEMBERSHIP => {
+                let (term, index) = (fields.term()?, fields.index()?);
+                let payload = match kind {
+                    NOOP => Payload::Noop,
+                    COMMAND => Payload::Command(fields.take(fields.0.len())?.into()),
+                    _ => Payload::Membership(fields.membership()?),
+                };
+                Self::Entry(Entry { term, index, payload })
+            }
+            _ => return None,
+        };
+        fields.end(record)
     }
 }
 
@@ -177,7 +223,7 @@ fn checksum(segment: u64, offset: usize, record: &[u8], length: usize) -> u32 {
     crc32c::crc32c_append(crc, &record[8..padded(length)])
 }
 
-fn put_u32(bytes: &mut [u8], at: usize, value: usize) {
+fn set_u32(bytes: &mut [u8], at: usize, value: usize) {
     let value = u32::try_from(value).expect("a segment and all in it is smaller than 4 GiB");
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
 }
@@ -185,9 +231,4 @@ fn put_u32(bytes: &mut [u8], at: usize, value: usize) {
 fn u32_at(bytes: &[u8], at: usize) -> usize {
     let word = bytes[at..at + 4].try_into().expect("the slice has four bytes");
     u32::from_le_bytes(word) as usize
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    let word = bytes.get(at..at + 8)?.try_into().ok()?;
-    Some(u64::from_le_bytes(word))
 }

@@ -1,12 +1,19 @@
 //! One segment: its name, its header, and what lies in it.
 
+use raft::{LogIndex, Term};
+
+use super::fields::{self, Fields};
+use super::outline::{Outline, SnapshotId};
 use super::record::{self, ALIGNMENT, Found, Record};
 use super::{Damage, StorageError};
 
-/// Begins every segment; the last byte is the version of the format.
-const MAGIC: [u8; 8] = *b"STORMWA\x02";
-/// Magic, segment number, records before this segment, bytes of the segment, checksum.
-pub(super) const HEADER: usize = 32;
+/// Begins every segment; …
+const MAGIC: [u8; 7] = *b"STORMWA";
+/// … and then comes the version of the format, as a byte.
+const VERSION: u8 = 3;
+/// Magic and version, segment number, records before this segment, their outline (term, vote,
+/// snapshot's index and term, last index), bytes of the segment, checksum.
+pub(super) const HEADER: usize = 72;
 const _: () = assert!(HEADER.is_multiple_of(ALIGNMENT));
 
 const SUFFIX: &str = ".wal";
@@ -18,8 +25,10 @@ const UNFINISHED: &str = ".new";
 pub(super) struct Header {
     /// The segment's number, from 1 without gaps.
     pub(super) segment: u64,
-    /// How many records the segments before it hold.
+    /// How many records the segments before it hold, or held when they were removed.
     pub(super) records_before: u64,
+    /// What those records amount to.
+    pub(super) outline: Outline,
     /// Bytes of the segment's file, from the first moment that it has its name.
     pub(super) capacity: usize,
 }
@@ -55,55 +64,72 @@ pub(super) fn is_unfinished(name: &str) -> bool {
 /// Returns the segment's number if this is the name of one.
 pub(super) fn number(name: &str) -> Option<u64> {
     let number = u64::from_str_radix(name.strip_suffix(SUFFIX)?, 16).ok()?;
-    (self::name(number) == name).then_some(number)
+    (number > 0 && self::name(number) == name).then_some(number)
 }
 
 impl Header {
     /// Returns the header's bytes.
-    pub(super) fn encode(self) -> [u8; HEADER] {
-        let mut bytes = [0; HEADER];
-        bytes[..8].copy_from_slice(&MAGIC);
-        bytes[8..16].copy_from_slice(&self.segment.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.records_before.to_le_bytes());
-        let capacity = u32::try_from(self.capacity).expect("a segment is smaller than 4 GiB");
-        bytes[24..28].copy_from_slice(&capacity.to_le_bytes());
-        let crc = crc32c::crc32c(&bytes[..28]);
-        bytes[28..].copy_from_slice(&crc.to_le_bytes());
+    pub(super) fn encode(self) -> Vec<u8> {
+        let Outline { hard_state, snapshot, last } = self.outline;
+        let mut bytes = Vec::with_capacity(HEADER);
+        bytes.extend_from_slice(&MAGIC);
+        bytes.push(VERSION);
+        fields::put_u64(&mut bytes, self.segment);
+        fields::put_u64(&mut bytes, self.records_before);
+        fields::put_hard_state(&mut bytes, hard_state);
+        // No snapshot ends at index 0.
+        let none = SnapshotId { index: LogIndex(0), term: Term(0) };
+        fields::put_snapshot_id(&mut bytes, snapshot.unwrap_or(none));
+        fields::put_u64(&mut bytes, last.0);
+        fields::put_u32(&mut bytes, self.capacity);
+        let crc = crc32c::crc32c(&bytes);
+        bytes.extend_from_slice(&crc.to_le_bytes());
         bytes
     }
 
-    /// Checks that a segment's file begins with the header of this segment, after so many records,
-    /// and is as long as it says.
-    pub(super) fn check(
-        segment: u64,
-        records_before: u64,
-        image: &[u8],
-    ) -> Result<(), StorageError> {
+    /// Reads the header that a segment's file begins with, and checks that it is of this segment and
+    /// that the file is as long as it says.
+    pub(super) fn read(segment: u64, image: &[u8]) -> Result<Self, StorageError> {
         let damaged = |damage| damaged(segment, 0, damage);
+        check_version(&name(segment), image, &MAGIC, VERSION)?;
         let found = Self::decode(image).filter(|found| found.segment == segment);
         let found = found.ok_or_else(|| damaged(Damage::Header))?;
-        if found.records_before != records_before {
-            return Err(damaged(Damage::Lost));
-        }
         if found.capacity != image.len() {
             return Err(damaged(Damage::Length));
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Returns what a sound header says.
     fn decode(image: &[u8]) -> Option<Self> {
-        let bytes: &[u8; HEADER] = image.first_chunk()?;
-        let word = |at: usize| {
-            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("the slice has eight bytes"))
-        };
-        let capacity = bytes[24..28].try_into().expect("the slice has four bytes");
+        let bytes = image.get(..HEADER)?;
+        let mut fields = Fields(&bytes[MAGIC.len() + 1..]);
         let header = Self {
-            segment: word(8),
-            records_before: word(16),
-            capacity: u32::from_le_bytes(capacity) as usize,
+            segment: fields.u64()?,
+            records_before: fields.u64()?,
+            outline: Outline {
+                hard_state: fields.hard_state()?,
+                snapshot: Some(fields.snapshot_id()?).filter(|id| id.index > LogIndex(0)),
+                last: fields.index()?,
+            },
+            capacity: fields.u32()?,
         };
-        (header.encode() == *bytes).then_some(header)
+        (header.encode() == bytes).then_some(header)
+    }
+}
+
+/// Refuses a file that says that it is of another version of its format.
+pub(super) fn check_version(
+    file: &str,
+    image: &[u8],
+    magic: &[u8; 7],
+    known: u8,
+) -> Result<(), StorageError> {
+    match image.strip_prefix(magic) {
+        Some(&[found, ..]) if found != known => {
+            Err(StorageError::Version { file: file.to_owned(), found, known })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -20,8 +20,10 @@ struct State {
     /// Every folder state since the last sync of names, that one first.
     names_since_sync: Vec<BTreeMap<String, usize>>,
     files: Vec<File>,
-    /// Operations that still succeed; `None` means all.
-    budget: Option<u64>,
+    /// Operations so far.
+    operations: u64,
+    /// The operation that fails, and whether all later ones do.
+    failure: Option<(u64, bool)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -41,13 +43,25 @@ pub(crate) struct Handle {
 impl Simulated {
     /// Lets every operation fail after this many.
     pub(crate) fn fail_after(&self, operations: u64) {
-        self.0.lock().unwrap().budget = Some(operations);
+        let mut state = self.0.lock().unwrap();
+        state.failure = Some((state.operations + operations, true));
+    }
+
+    /// Lets one operation fail after this many.
+    pub(crate) fn fail_once_after(&self, operations: u64) {
+        let mut state = self.0.lock().unwrap();
+        state.failure = Some((state.operations + operations, false));
+    }
+
+    /// Returns how many operations there were.
+    pub(crate) fn operations(&self) -> u64 {
+        self.0.lock().unwrap().operations
     }
 
     /// Lets every operation succeed again, as for a process that is started anew after it was killed:
     /// what was written and not synced can still be read.
     pub(crate) fn heal(&self) {
-        self.0.lock().unwrap().budget = None;
+        self.0.lock().unwrap().failure = None;
     }
 
     /// Returns the disk as it may look after a power loss; `choose(n)` picks a number below `n`.
@@ -55,9 +69,13 @@ impl Simulated {
         let before = self.0.lock().unwrap().clone();
         let mut histories = before.names_since_sync;
         histories.push(before.names);
-        let names = histories.swap_remove(choose(histories.len()));
-        let files = before.files.into_iter().map(|file| file.crash(&mut choose)).collect();
-        let state = State { names, names_since_sync: Vec::new(), files, budget: None };
+        let mut names = histories.swap_remove(choose(histories.len()));
+        let mut files = Vec::new();
+        for file in names.values_mut() {
+            files.push(before.files[*file].clone().crash(&mut choose));
+            *file = files.len() - 1;
+        }
+        let state = State { names, files, ..State::default() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -84,12 +102,14 @@ impl Simulated {
 
     fn act<T>(&self, action: impl FnOnce(&mut State) -> T) -> io::Result<T> {
         let mut state = self.0.lock().unwrap();
-        match &mut state.budget {
-            Some(0) => return Err(io::Error::other("the simulated disk fails")),
-            Some(left) => *left -= 1,
-            None => {}
+        let operation = state.operations;
+        state.operations += 1;
+        match state.failure {
+            Some((first, false)) if operation == first => {}
+            Some((first, true)) if operation >= first => {}
+            _ => return Ok(action(&mut state)),
         }
-        Ok(action(&mut state))
+        Err(io::Error::other("the simulated disk fails"))
     }
 
     fn rename_with(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
@@ -155,8 +175,11 @@ impl Disk for Simulated {
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
+        if !self.0.lock().unwrap().names.contains_key(name) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         self.rename_with(|state| {
-            state.names.remove(name).unwrap();
+            state.names.remove(name);
         })
     }
 
@@ -166,8 +189,16 @@ impl Disk for Simulated {
 }
 
 impl DiskFile for Handle {
-    fn read(&self) -> io::Result<Vec<u8>> {
-        self.disk.act(|state| state.files[self.file].now.clone())
+    fn length(&self) -> io::Result<u64> {
+        self.disk.act(|state| state.files[self.file].now.len() as u64)
+    }
+
+    fn read_at(&self, offset: u64, count: usize) -> io::Result<Vec<u8>> {
+        let offset = usize::try_from(offset).unwrap();
+        let bytes = self.disk.act(|state| {
+            state.files[self.file].now.get(offset..offset + count).map(<[u8]>::to_vec)
+        })?;
+        bytes.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn write_at(&mut self, offset: usize, bytes: &[u8]) -> io::Result<()> {

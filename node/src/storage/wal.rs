@@ -1,12 +1,15 @@
-//! Appends writes to the log, a batch under one sync.
+//! Appends to the log, a batch under one sync, and removes what the log no longer needs.
 
-use raft::Write;
+use raft::{LogIndex, Snapshot, Write};
 
 use super::StorageError;
 use super::disk::{Disk, DiskFile};
-use super::record::{self, Place};
-use super::recovery::{self, Recovered, Reopened};
+use super::outline::{Outline, Segments, SnapshotId};
+use super::record::{self, Place, Record};
+use super::recovery::{self, Recovered};
 use super::segment::{self, HEADER, Header};
+use super::snapshot;
+use super::worker::Job;
 
 /// How the log is laid out.
 #[derive(Clone, Debug)]
@@ -29,8 +32,15 @@ pub(crate) struct Wal<D: Disk> {
     disk: D,
     options: Options,
     tail: Segment<D::File>,
-    /// Records in the log, over all segments.
+    /// Records in the log, over all segments, those that were removed included.
     records: u64,
+    /// What they amount to.
+    outline: Outline,
+    segments: Segments,
+    /// Entries up to here need be kept no longer.
+    compact_upto: LogIndex,
+    /// Snapshots that no longer count.
+    superseded: Vec<LogIndex>,
     /// Reused from batch to batch.
     buffer: Vec<u8>,
 }
@@ -49,43 +59,119 @@ pub(super) struct Segment<F> {
 impl<D: Disk> Wal<D> {
     /// Reads what is there and opens the log for appending.
     pub(crate) fn open(mut disk: D, options: Options) -> Result<(Self, Recovered), StorageError> {
-        let Reopened { recovered, tail } = recovery::recover(&mut disk)?;
-        let tail = match tail {
+        let (recovered, reopened) = recovery::recover(&mut disk)?;
+        let mut segments = reopened.segments;
+        let tail = match reopened.tail {
             Some(tail) => tail,
             None => {
-                let capacity = options.segment_size;
-                create(&mut disk, Header { segment: 1, records_before: 0, capacity })?
+                let outline = Outline::default();
+                let capacity = options.segment_size.max(HEADER);
+                segments.begin(1, outline.last);
+                create(&mut disk, Header { segment: 1, records_before: 0, outline, capacity })?
             }
         };
-        let records = recovered.records;
-        Ok((Self { disk, options, tail, records, buffer: Vec::new() }, recovered))
+        let mut wal = Self {
+            disk,
+            options,
+            tail,
+            records: recovered.records,
+            outline: reopened.outline,
+            segments,
+            compact_upto: reopened.outline.snapshot_index(),
+            superseded: reopened.superseded,
+            buffer: Vec::new(),
+        };
+        wal.tidy()?;
+        Ok((wal, recovered))
     }
 
-    /// Appends writes, in order, and returns when all of them are durable. After an error the log
-    /// must not be used again (S4).
-    pub(crate) fn append(&mut self, writes: &[Write]) -> Result<(), StorageError> {
+    /// Returns the disk that the log is on.
+    pub(super) fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    /// Does jobs, in order, and returns when all of them are durable. After an error the log must not
+    /// be used again (S4).
+    pub(crate) fn append(&mut self, jobs: &[Job]) -> Result<(), StorageError> {
         self.buffer.clear();
-        for record in writes.iter().flat_map(record::records) {
-            let size = record.size();
-            if self.tail.end + self.buffer.len() + size > self.tail.capacity {
-                // Whatever is in the old segment is durable before the new one exists (S2).
-                self.flush()?;
-                let header = Header {
-                    segment: self.tail.number + 1,
-                    records_before: self.records,
-                    capacity: self.options.segment_size.max(HEADER + size),
-                };
-                self.tail = create(&mut self.disk, header)?;
+        for job in jobs {
+            match job {
+                Job::Write { write, data } => self.put_write(write, data.as_deref())?,
+                // A newer one was received while it was being saved.
+                Job::Saved(snapshot) if snapshot.index < self.outline.snapshot_index() => {
+                    self.superseded.push(snapshot.index);
+                }
+                Job::Saved(snapshot) => self.put_snapshot(Record::Saved(*snapshot))?,
             }
-            let place = Place {
-                segment: self.tail.number,
-                offset: self.tail.end + self.buffer.len(),
-                batch: self.tail.end,
-            };
-            record.encode(place, &mut self.buffer);
-            self.records += 1;
         }
         self.flush()
+    }
+
+    fn put_write(&mut self, write: &Write, data: Option<&[u8]>) -> Result<(), StorageError> {
+        match (&write.snapshot, data) {
+            (Some(snapshot), Some(data)) => self.receive(snapshot, data)?,
+            (None, None) => {}
+            _ => panic!("S6 Files first: a snapshot without data, or data without a snapshot"),
+        }
+        for record in record::records(write) {
+            match record {
+                Record::Installed(_) => self.put_snapshot(record)?,
+                _ => self.put(&record)?,
+            }
+        }
+        // Nothing goes that a snapshot does not stand for (S7), whatever the core believes.
+        let upto = write.compact_upto.unwrap_or_default().min(self.outline.snapshot_index());
+        self.compact_upto = self.compact_upto.max(upto);
+        Ok(())
+    }
+
+    /// Makes the file of a received snapshot, which counts only by the record that follows (S5).
+    fn receive(&mut self, snapshot: &Snapshot, data: &[u8]) -> Result<(), StorageError> {
+        let newest = self.outline.snapshot_index();
+        assert!(snapshot.index > newest, "S5 One truth: a snapshot that is older than the newest");
+        snapshot::write(&mut self.disk, snapshot, data)
+    }
+
+    /// Puts the record by which a snapshot counts from now on, instead of the one before.
+    fn put_snapshot(&mut self, record: Record) -> Result<(), StorageError> {
+        let before = self.outline.snapshot;
+        self.put(&record)?;
+        self.superseded.extend(before.map(|before| before.index));
+        if let Record::Installed(SnapshotId { index, .. }) = record {
+            self.compact_upto = self.compact_upto.max(index);
+        }
+        Ok(())
+    }
+
+    /// Puts a record into the buffer; before that, if it does not fit into the segment, the buffer on
+    /// the disk and a new segment behind it.
+    fn put(&mut self, record: &Record) -> Result<(), StorageError> {
+        let size = record.size();
+        if self.tail.end + self.buffer.len() + size > self.tail.capacity {
+            // Whatever is in the old segment is durable before the new one exists (S2).
+            self.flush()?;
+            let header = Header {
+                segment: self.tail.number + 1,
+                records_before: self.records,
+                outline: self.outline,
+                capacity: self.options.segment_size.max(HEADER + size),
+            };
+            self.tail = create(&mut self.disk, header)?;
+            self.segments.begin(header.segment, header.outline.last);
+        }
+        let fits = self.outline.admit(record);
+        assert!(fits, "S1 Order: {record:?} does not fit {:?}", self.outline);
+        if let Some(last) = record.takes_back_behind() {
+            self.segments.lower(last);
+        }
+        let place = Place {
+            segment: self.tail.number,
+            offset: self.tail.end + self.buffer.len(),
+            batch: self.tail.end,
+        };
+        record.encode(place, &mut self.buffer);
+        self.records += 1;
+        Ok(())
     }
 
     /// Writes the buffered records to the tail and syncs them.
@@ -99,6 +185,22 @@ impl<D: Disk> Wal<D> {
         file.sync().map_err(|e| access("sync", &segment::name(*number))(e))?;
         *end += self.buffer.len();
         self.buffer.clear();
+        Ok(())
+    }
+
+    /// Removes the files that nothing needs any more. To be called between batches: only then is what
+    /// takes their place durable (S7). After an error the log must not be used again (S4).
+    pub(crate) fn tidy(&mut self) -> Result<(), StorageError> {
+        assert!(self.buffer.is_empty(), "S7 Compaction: not everything is durable");
+        for index in self.superseded.drain(..) {
+            snapshot::remove(&mut self.disk, index)?;
+        }
+        while let Some(number) = self.segments.pop_superseded(self.compact_upto) {
+            let name = segment::name(number);
+            self.disk.remove(&name).map_err(access("remove", &name))?;
+            // One by one, or a crash might leave an older one and not a newer, like a loss.
+            self.disk.sync_names().map_err(access("sync the folder of", &name))?;
+        }
         Ok(())
     }
 }
