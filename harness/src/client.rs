@@ -21,7 +21,7 @@ mod stormproof;
 
 use std::time::Instant;
 
-pub use connection::{ConnectError, NodeReport, ask_status};
+pub use connection::{ConnectError, Members, NodeReport, ask_status};
 pub use outcome::{Cause, Outcome};
 pub use placement::Placement;
 pub use session::{Assurance, Effort};

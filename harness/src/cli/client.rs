@@ -1,5 +1,6 @@
 //! `stormproof client`: one operation on a running cluster, from the command line.
 
+mod admin;
 mod args;
 mod render;
 
@@ -53,6 +54,9 @@ pub fn run(args: ClientArgs) -> ExitCode {
 }
 
 async fn execute(args: ClientArgs) -> End {
+    if let Some(order) = args.command.order() {
+        return admin::execute(&args, order).await;
+    }
     let request = match args.command.request() {
         Ok(Some(request)) => request,
         Ok(None) => return show_status(&args).await,

@@ -9,6 +9,7 @@
 //! connection counts, the node has answered a question on it that changes nothing. So what a dead or
 //! mute node costs is a definite `fail`, and `info` is left for operations that were really under way.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use hyper_util::rt::TokioIo;
 use proto::admin::admin_client::AdminClient;
 use proto::admin::{Role, StatusRequest, StatusResponse};
+use proto::raft::Membership;
 use serde::Serialize;
 use tokio::net::TcpStream;
 use tonic::Status;
@@ -113,8 +115,49 @@ pub struct NodeReport {
     pub last_applied: u64,
     /// How many entries it read from its disk when it started.
     pub recovered_entries: u64,
+    /// The last entry of the snapshot that it started from; 0 if there was none.
+    pub recovered_snapshot: u64,
     /// The version that it says it is.
     pub version: String,
+    /// Who is in the cluster, as far as it knows; it may not be decided yet.
+    pub membership: Members,
+    /// The first entry that is still in its log.
+    pub first_log_index: u64,
+    /// The last entry that its newest snapshot includes; 0 without one.
+    pub snapshot_index: u64,
+    /// How far the others' logs are known to match, if it leads.
+    pub followers: BTreeMap<u64, u64>,
+}
+
+/// Who is in a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Members {
+    /// Who votes, or will once nobody is outgoing any more.
+    pub voters: BTreeSet<u64>,
+    /// Who voted before, while the cluster passes from some voters to others.
+    pub outgoing: BTreeSet<u64>,
+    /// Who is sent the log without a vote.
+    pub learners: BTreeSet<u64>,
+}
+
+impl From<Membership> for Members {
+    fn from(membership: Membership) -> Self {
+        Self {
+            voters: membership.voters.into_iter().collect(),
+            outgoing: membership.outgoing.into_iter().collect(),
+            learners: membership.learners.into_iter().collect(),
+        }
+    }
+}
+
+impl From<Members> for Membership {
+    fn from(members: Members) -> Self {
+        Self {
+            voters: members.voters.into_iter().collect(),
+            outgoing: members.outgoing.into_iter().collect(),
+            learners: members.learners.into_iter().collect(),
+        }
+    }
 }
 
 /// Asks a node how it is, over a connection of its own.
@@ -137,7 +180,16 @@ pub async fn ask_status(address: &str, deadline: Instant) -> Result<NodeReport, 
         commit_index: status.commit_index,
         last_applied: status.last_applied,
         recovered_entries: status.recovered_entries,
+        recovered_snapshot: status.recovered_snapshot,
         version: status.version,
+        membership: status.membership.unwrap_or_default().into(),
+        first_log_index: status.first_log_index,
+        snapshot_index: status.snapshot_index,
+        followers: status
+            .followers
+            .into_iter()
+            .map(|follower| (follower.id, follower.match_index))
+            .collect(),
     })
 }
 

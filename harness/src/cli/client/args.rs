@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use proto::Ticket;
 use serde_json::{Value, json};
 
+use super::admin::{MemberCommand, Order};
 use crate::client::{Api, Assurance};
 use crate::workload::Invocation;
 
@@ -23,6 +24,7 @@ Examples:
       --symbol ACME --quantity 10 --price 2500
   stormproof client --endpoints 127.0.0.1:7001 --json book book-1
   stormproof client --endpoints 127.0.0.1:7001 --exactly-once --timeout 30s deposit book-1 bob 500
+  stormproof client --endpoints 127.0.0.1:7001,127.0.0.1:7002 --timeout 1m member add 4 5
 
 Name as many endpoints as you know: the client asks another node when one is not the leader or
 cannot be reached.
@@ -43,8 +45,8 @@ can tell any more whether an operation without an answer was done, and the code 
 
 Exit codes:
   0  done; that a key has no value is an answer as well
-  1  refused: the ledger rejected it, compare-and-set found another value, or there is no session
-     to keep alive
+  1  refused: the ledger rejected it, compare-and-set found another value, there is no session
+     to keep alive, or the cluster cannot become what was asked
   2  the command line makes no sense
   3  outcome unknown: it may have been done, or be done yet. With --session this is the code of
      everything without an answer: an earlier call with the same number may have done it
@@ -197,6 +199,11 @@ pub(super) enum Command {
     /// Open, keep or close a session
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Show or change who is in the cluster, and who leads it
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// Have every node at the endpoints save its state and forget the log before it
+    Snapshot,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -226,7 +233,16 @@ pub(super) struct Request {
 }
 
 impl Command {
-    /// Returns what to ask; none if it is every node's status.
+    /// Returns what is asked of an operator's kind, if it is.
+    pub(super) fn order(&self) -> Option<Order<'_>> {
+        match self {
+            Self::Member(command) => Some(Order::Member(command)),
+            Self::Snapshot => Some(Order::Snapshot),
+            _ => None,
+        }
+    }
+
+    /// Returns what to ask; none if it is no operation.
     pub(super) fn request(&self) -> Result<Option<Request>, String> {
         let nothing = String::new();
         let (api, f, key, value) = match self {
@@ -269,7 +285,7 @@ impl Command {
             Self::History { book, from, limit } => {
                 (Api::Ledger, "history", book, json!({"from": from, "limit": limit}))
             }
-            Self::Status => return Ok(None),
+            Self::Status | Self::Member(_) | Self::Snapshot => return Ok(None),
             Self::Session(SessionCommand::Open { ttl }) => {
                 let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
                 (Api::Session, "open", &nothing, json!({"ttl_ms": ttl_ms.max(1)}))

@@ -1,11 +1,12 @@
 //! Answers as people read them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde_json::Value;
 
 use super::args::{Command, SessionCommand};
-use crate::client::{Effort, NodeReport};
+use crate::client::{Effort, Members, NodeReport};
 
 /// Renders the answer to a command, whole lines of it.
 pub(super) fn answer(command: &Command, value: &Value) -> String {
@@ -27,7 +28,7 @@ pub(super) fn answer(command: &Command, value: &Value) -> String {
         Command::Transfer { from, .. } => format!("{from}  cash {}\n", value["cash"]),
         Command::Book { .. } => describe_book(value),
         Command::History { .. } => describe_history(value),
-        Command::Status => String::new(),
+        Command::Status | Command::Member(_) | Command::Snapshot => String::new(),
         // The name alone, for scripts to keep.
         Command::Session(SessionCommand::Open { .. }) => format!("{}\n", value["session"]),
         Command::Session(SessionCommand::KeepAlive { .. }) => {
@@ -64,17 +65,50 @@ pub(super) fn status(address: &str, report: &NodeReport) -> String {
         0 => "none".into(),
         leader => format!("n{leader}"),
     };
-    format!(
-        "{address}  n{} {}  term {}  leader {leader}  log {}  committed {}  applied {}  recovered {}  version {}",
+    let log = match report.first_log_index..=report.last_log_index {
+        log if log.is_empty() => "(empty)".into(),
+        log => format!("{}-{}", log.start(), log.end()),
+    };
+    let mut text = format!(
+        "{address}  n{} {}  term {}  leader {leader}  members {}  log {log}  committed {}  applied {}",
         report.id,
         report.role,
         report.term,
-        report.last_log_index,
+        members(&report.membership),
         report.commit_index,
         report.last_applied,
-        report.recovered_entries,
-        report.version,
-    )
+    );
+    let mut add = |part: String| {
+        text.push_str("  ");
+        text.push_str(&part);
+    };
+    if report.snapshot_index > 0 {
+        add(format!("snapshot {}", report.snapshot_index));
+    }
+    match report.recovered_snapshot {
+        0 => add(format!("recovered {}", report.recovered_entries)),
+        from => add(format!("recovered snapshot {from} and {}", report.recovered_entries)),
+    }
+    add(format!("version {}", report.version));
+    text
+}
+
+/// Renders who is in a cluster: `n1,n2,n3`, and if there are any `outgoing n4` and `learners n5`.
+pub(super) fn members(members: &Members) -> String {
+    let list = |ids: &BTreeSet<u64>| {
+        let ids: Vec<_> = ids.iter().map(|id| format!("n{id}")).collect();
+        ids.join(",")
+    };
+    let mut text = match members.voters.is_empty() {
+        true => "none".into(),
+        false => list(&members.voters),
+    };
+    for (name, ids) in [("outgoing", &members.outgoing), ("learners", &members.learners)] {
+        if !ids.is_empty() {
+            text.push_str(&format!(" {name} {}", list(ids)));
+        }
+    }
+    text
 }
 
 fn describe_account(name: &str, account: &Value) -> String {

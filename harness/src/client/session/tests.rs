@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use proto::admin::admin_server::{Admin, AdminServer};
-use proto::admin::{StatusRequest, StatusResponse};
+use proto::admin::{
+    ChangeMembershipRequest, ChangeMembershipResponse, SnapshotRequest, SnapshotResponse,
+    StatusRequest, StatusResponse, TransferRequest, TransferResponse,
+};
 use proto::kv::kv_server::{Kv, KvServer};
 use proto::kv::*;
 use proto::session::session_server::{Session, SessionServer};
@@ -161,6 +164,27 @@ impl Session for Node {
 impl Admin for Node {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         Ok(Response::new(StatusResponse { id: 1, ..StatusResponse::default() }))
+    }
+
+    async fn transfer(
+        &self,
+        _: Request<TransferRequest>,
+    ) -> Result<Response<TransferResponse>, Status> {
+        Err(Status::unimplemented("no client asks for it"))
+    }
+
+    async fn change_membership(
+        &self,
+        _: Request<ChangeMembershipRequest>,
+    ) -> Result<Response<ChangeMembershipResponse>, Status> {
+        Err(Status::unimplemented("no client asks for it"))
+    }
+
+    async fn snapshot(
+        &self,
+        _: Request<SnapshotRequest>,
+    ) -> Result<Response<SnapshotResponse>, Status> {
+        Err(Status::unimplemented("no client asks for it"))
     }
 }
 

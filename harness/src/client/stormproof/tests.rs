@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proto::admin::admin_server::{Admin, AdminServer};
-use proto::admin::{StatusRequest, StatusResponse};
+use proto::admin::{
+    ChangeMembershipRequest, ChangeMembershipResponse, SnapshotRequest, SnapshotResponse,
+    StatusRequest, StatusResponse, TransferRequest, TransferResponse,
+};
 use proto::kv::kv_server::{Kv, KvServer};
 use proto::kv::*;
 use serde_json::json;
@@ -75,6 +78,27 @@ impl Node {
 impl Admin for Node {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         Ok(Response::new(StatusResponse { id: self.id, ..StatusResponse::default() }))
+    }
+
+    async fn transfer(
+        &self,
+        _: Request<TransferRequest>,
+    ) -> Result<Response<TransferResponse>, Status> {
+        Err(Status::unimplemented("no client asks for it"))
+    }
+
+    async fn change_membership(
+        &self,
+        _: Request<ChangeMembershipRequest>,
+    ) -> Result<Response<ChangeMembershipResponse>, Status> {
+        Err(Status::unimplemented("no client asks for it"))
+    }
+
+    async fn snapshot(
+        &self,
+        _: Request<SnapshotRequest>,
+    ) -> Result<Response<SnapshotResponse>, Status> {
+        Err(Status::unimplemented("no client asks for it"))
     }
 }
 

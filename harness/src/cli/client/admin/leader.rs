@@ -1,0 +1,162 @@
+//! Finding the leader, and asking until it has done what it was asked.
+
+use std::time::{Duration, Instant};
+
+use proto::admin::admin_client::AdminClient;
+use proto::{NOT_APPLIED, OUTCOME_KEY, REASON_KEY};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout_at};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::client::{NodeReport, ask_status};
+
+/// How long one node may take to answer before others are asked.
+const STATUS_MAX: Duration = Duration::from_secs(1);
+/// Between two rounds of questions: an election takes a few of these.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How an order ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended<T> {
+    /// It is done.
+    Done(T),
+    /// The leader will not do it, and asking again will not help.
+    Refused(String),
+    /// It was not done, for want of a leader that would.
+    Unreached(String),
+    /// Nobody knows whether it was done or will be.
+    Unknown(String),
+}
+
+/// What an attempt that was not done proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Nothing was done; the next attempt may fare better.
+    NotYet,
+    /// Nothing, or not all of it, was done, and the next attempt would fare no better.
+    Never,
+    /// None.
+    Doubt,
+}
+
+/// Looks for the leader until a deadline.
+#[derive(Debug)]
+pub(super) struct Search<'a> {
+    endpoints: &'a [String],
+    deadline: Instant,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(endpoints: &'a [String], deadline: Instant) -> Self {
+        Self { endpoints, deadline }
+    }
+
+    /// Asks whoever leads, again and again, until it is done, refused for good, or the time is over.
+    pub(super) async fn ask_leader<T>(
+        &mut self,
+        ask_it: impl AsyncFn(AdminClient<Channel>, NodeReport) -> Result<T, Status>,
+    ) -> Ended<T> {
+        let mut is_in_doubt = false;
+        loop {
+            let why = match self.find().await {
+                Err(why) => why,
+                Ok((address, leader)) => {
+                    let asked = ask(address, self.deadline, async |admin| {
+                        ask_it(admin, leader.clone()).await
+                    });
+                    match asked.await {
+                        Ok(done) => return Ended::Done(done),
+                        Err(status) => {
+                            let why = format!("n{}: {}", leader.id, describe(&status));
+                            match prove(&status) {
+                                Proof::Never => return Ended::Refused(why),
+                                Proof::NotYet => {}
+                                Proof::Doubt => is_in_doubt = true,
+                            }
+                            why
+                        }
+                    }
+                }
+            };
+            if Instant::now() + PAUSE >= self.deadline {
+                return if is_in_doubt { Ended::Unknown(why) } else { Ended::Unreached(why) };
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Asks all nodes, and returns who leads the latest term of all who say that they do.
+    async fn find(&self) -> Result<(&'a str, NodeReport), String> {
+        let deadline = self.deadline.min(Instant::now() + STATUS_MAX);
+        let mut asked = JoinSet::new();
+        for (place, address) in self.endpoints.iter().cloned().enumerate() {
+            asked.spawn(async move { (place, ask_status(&address, deadline).await) });
+        }
+        let mut hint = None;
+        let mut why = None;
+        let mut found: Option<(&str, NodeReport)> = None;
+        for (place, answer) in asked.join_all().await {
+            let address = &self.endpoints[place];
+            match answer {
+                Ok(report) if report.role == "leader" => {
+                    if found.as_ref().is_none_or(|(_, other)| other.term < report.term) {
+                        found = Some((address, report));
+                    }
+                }
+                Ok(report) => hint = hint.max(Some(report.leader).filter(|leader| *leader > 0)),
+                Err(error) => why = Some(format!("{address}: {error}")),
+            }
+        }
+        found.ok_or_else(|| match (hint, why) {
+            (_, Some(why)) => format!("no leader found; {why}"),
+            (Some(leader), None) => {
+                format!("no leader found; n{leader} is said to lead: add its endpoint")
+            }
+            (None, None) => "no leader found; none is elected".into(),
+        })
+    }
+}
+
+/// Asks one node over a connection of its own.
+pub(super) async fn ask<T>(
+    address: &str,
+    deadline: Instant,
+    ask_it: impl AsyncFnOnce(AdminClient<Channel>) -> Result<T, Status>,
+) -> Result<T, Status> {
+    let asking = async {
+        // Until there is a connection nothing was asked.
+        let unsent = |error: tonic::transport::Error| {
+            let mut status = Status::unavailable(format!("failed to connect: {error}"));
+            let outcome = tonic::metadata::MetadataValue::from_static(NOT_APPLIED);
+            status.metadata_mut().insert(OUTCOME_KEY, outcome);
+            status
+        };
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(unsent)?;
+        let channel = endpoint.connect_timeout(STATUS_MAX).connect().await.map_err(unsent)?;
+        ask_it(AdminClient::new(channel)).await
+    };
+    let answer = timeout_at(deadline.into(), asking).await;
+    answer.unwrap_or_else(|_| Err(Status::unknown("no answer in time")))
+}
+
+/// Returns what a status proves of what was asked (see `admin.proto`).
+pub(super) fn prove(status: &Status) -> Proof {
+    let word = |key| status.metadata().get(key).and_then(|value| value.to_str().ok());
+    let is_certain = word(OUTCOME_KEY) == Some(NOT_APPLIED);
+    match word(REASON_KEY) {
+        Some("not-caught-up" | "timed-out") => Proof::Never,
+        Some("invalid-membership" | "unknown-node" | "no-successor") if is_certain => Proof::Never,
+        _ if is_certain => Proof::NotYet,
+        // A node of an earlier version, which knows no such order.
+        _ if status.code() == Code::Unimplemented => Proof::Never,
+        _ => Proof::Doubt,
+    }
+}
+
+fn describe(status: &Status) -> String {
+    match status.message() {
+        "" => format!("{:?}", status.code()),
+        message => message.to_owned(),
+    }
+}
