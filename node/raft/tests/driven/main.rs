@@ -58,3 +58,17 @@ fn snapshot() {
 fn membership() {
     run_scripts("membership");
 }
+
+/// Names in backquotes with a slash are scripts; the page is of no use if they are not there.
+#[test]
+fn the_readme_names_scripts_that_exist() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let quoted = readme.split('`').skip(1).step_by(2);
+    let names: Vec<&str> =
+        quoted.filter(|name| name.contains('/') && !name.contains('.')).collect();
+    assert!(names.len() > 50, "only {} names", names.len());
+    for name in names {
+        assert!(folder.join(name).is_file(), "{name} is no script");
+    }
+}
