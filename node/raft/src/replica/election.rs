@@ -230,7 +230,9 @@ impl Replica {
     ) {
         let is_current = request.term == self.term();
         let is_free = self.hard_state.vote.is_none_or(|vote| vote == from);
-        let vote_granted = is_current && is_free && self.is_up_to_date(request);
+        // It may have learned of the candidate's term elsewhere, and must stand by its leader all the same.
+        let is_content = !request.is_transfer && self.stands_by_its_leader();
+        let vote_granted = is_current && is_free && !is_content && self.is_up_to_date(request);
         if vote_granted {
             self.set_hard_state(HardState { term: self.term(), vote: Some(from) }, draft);
             self.reset_election_timer();

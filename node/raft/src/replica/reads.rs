@@ -44,8 +44,9 @@ enum Reader {
 pub(super) struct Forwarded {
     /// The last question asked.
     last: ReadId,
-    /// Reads that had arrived when it was, and that its answer serves.
-    open: Vec<RequestId>,
+    /// Reads for which it was asked, each with the first question that was: the answer to that one or
+    /// to any later one serves it, however many were asked because answers took long.
+    open: VecDeque<(RequestId, u64)>,
     /// Reads that have arrived since.
     gathered: Vec<RequestId>,
     /// Ticks since it was asked.
@@ -80,7 +81,7 @@ impl Forwarded {
     pub(super) fn new(incarnation: u64) -> Self {
         Self {
             last: ReadId { incarnation, number: 0 },
-            open: vec![],
+            open: VecDeque::new(),
             gathered: vec![],
             elapsed: 0,
             confirmed: VecDeque::new(),
@@ -210,13 +211,14 @@ impl Replica {
         }
     }
 
-    /// Asks for the sake of all reads that wait, under a number never used before: an answer to an
+    /// Asks for the sake of all reads that wait, under a number never used before: the answer to an
     /// earlier question says nothing of the reads that came after that one.
     fn ask_leader(&mut self, draft: &mut Draft) {
         let State::Follower { leader: Some(leader) } = self.state else { return };
         let forwarded = &mut self.forwarded;
-        forwarded.open.append(&mut forwarded.gathered);
         forwarded.last.number += 1;
+        let number = forwarded.last.number;
+        forwarded.open.extend(forwarded.gathered.drain(..).map(|request| (request, number)));
         forwarded.elapsed = 0;
         let question = ReadIndex { term: self.hard_state.term, id: forwarded.last };
         draft.send(leader, Message::ReadIndex(question));
@@ -239,19 +241,22 @@ impl Replica {
         draft: &mut Draft,
     ) {
         let forwarded = &mut self.forwarded;
-        if response.id != forwarded.last {
+        // An answer to an earlier incarnation's question was given before these reads arrived.
+        if response.id.incarnation != forwarded.last.incarnation {
             return;
         }
-        let served = std::mem::take(&mut forwarded.open);
-        if let Some(index) = response.index {
-            forwarded.confirmed.extend(served.into_iter().map(|request| (request, index)));
-        } else {
-            let refusal = Refusal::Overloaded;
-            let refused = served.into_iter().map(|request| Output::Refused { request, refusal });
-            refused.for_each(|output| draft.push(output));
+        let answered = response.id.number;
+        while let Some((request, _)) = forwarded.open.pop_front_if(|(_, first)| *first <= answered)
+        {
+            match response.index {
+                Some(index) => forwarded.confirmed.push_back((request, index)),
+                None => {
+                    draft.push(Output::Refused { request, refusal: Refusal::Overloaded });
+                }
+            }
         }
         self.answer_reads(draft);
-        if !self.forwarded.gathered.is_empty() {
+        if self.forwarded.open.is_empty() && !self.forwarded.gathered.is_empty() {
             self.ask_leader(draft);
         }
     }
@@ -260,7 +265,7 @@ impl Replica {
     pub(super) fn refuse_forwarded(&mut self, draft: &mut Draft) {
         let open = std::mem::take(&mut self.forwarded.open);
         let gathered = std::mem::take(&mut self.forwarded.gathered);
-        for request in open.into_iter().chain(gathered) {
+        for request in open.into_iter().map(|(request, _)| request).chain(gathered) {
             self.refuse_not_leader(request, draft);
         }
     }
