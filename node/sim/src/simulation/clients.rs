@@ -1,0 +1,95 @@
+//! The clients' side of a run.
+
+use super::{Event, Simulation};
+use crate::client::{Client, Desk, Step};
+use crate::node::Arrival;
+use crate::oracle::Violation;
+use raft::NodeId;
+
+impl Simulation {
+    /// A client may begin an operation: an urgent one first, which the first client does; else, while
+    /// the storm lasts, one that is drawn.
+    pub(super) fn begin(&mut self, client: u64) {
+        if !self.clients[client as usize].is_idle() {
+            return;
+        }
+        let urgent = if client == 0 { self.urgent.pop_front() } else { None };
+        let operation = match urgent {
+            Some(operation) => operation,
+            None if self.ending.is_none() => self.generator.next(),
+            None => return,
+        };
+        self.counts.operations += 1;
+        let done = self.with_client(client, |it, desk| Ok(Some(it.begin(operation, desk))));
+        done.expect("to begin an operation breaks nothing");
+    }
+
+    /// Lets a client do something, and carries out what it wants done.
+    pub(super) fn with_client(
+        &mut self,
+        client: u64,
+        act: impl FnOnce(&mut Client, &mut Desk<'_>) -> Result<Option<Step>, Violation>,
+    ) -> Result<(), Violation> {
+        let nodes = self.members();
+        let mut desk = Desk {
+            time: self.time,
+            habits: &self.plan.clients,
+            nodes: &nodes,
+            history: &mut self.history,
+        };
+        if let Some(step) = act(&mut self.clients[client as usize], &mut desk)? {
+            self.take_step(client, step);
+        }
+        Ok(())
+    }
+
+    fn take_step(&mut self, number: u64, step: Step) {
+        let client = &mut self.clients[number as usize];
+        match step {
+            Step::Ask(node, asker, ask) => {
+                self.queue.push(self.time + self.plan.clients.patience, Event::TimeOut(asker));
+                if let Some(way) = client.way(&self.plan.clients) {
+                    let arrival = Box::new(Arrival::Request { asker, ask });
+                    let event = Event::Arrive { node, start: None, arrival };
+                    self.queue.push(self.time + way, event);
+                }
+            }
+            Step::Breathe(asker, pause) => {
+                self.queue.push(self.time + pause, Event::AskAgain(asker));
+            }
+            Step::Ended(operation, answer) => {
+                let pause = client.pause(&self.plan.clients);
+                match &answer {
+                    Some(answer) => {
+                        self.counts.answered += 1;
+                        self.generator.observe(&operation, answer);
+                    }
+                    None if operation.is_urgent => self.urgent.push_front(*operation.clone()),
+                    None => {}
+                }
+                self.tell_end(number, &operation, answer.as_ref());
+                self.queue.push(self.time + pause, Event::Begin { client: number });
+            }
+        }
+    }
+
+    fn tell_end(
+        &mut self,
+        client: u64,
+        operation: &crate::workload::Operation,
+        answer: Option<&serde_json::Value>,
+    ) {
+        self.tell(|| {
+            let answer = answer.map_or("no answer".to_owned(), ToString::to_string);
+            format!("c{client} {} {} {} came to {answer}", operation.f, operation.key, operation.value)
+        });
+    }
+
+    /// Tells the clients that a node is gone for good.
+    pub(super) fn forget_node(&mut self, gone: NodeId) {
+        let nodes = self.members();
+        for client in &mut self.clients {
+            client.forget(gone, &nodes);
+        }
+    }
+}
