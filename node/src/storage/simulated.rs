@@ -1,6 +1,7 @@
 //! A disk in memory that forgets what was not synced, and does so as badly as a real one may: of the
 //! writes since the last sync some sectors survive and others do not, in any combination, and one
-//! may be cut in the middle. Names that were not synced survive up to some point in their order.
+//! may be cut in the middle. Of the changes to names since the last sync of names, likewise some
+//! survive and others do not.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,13 +18,22 @@ pub(crate) struct Simulated(Arc<Mutex<State>>);
 #[derive(Clone, Debug, Default)]
 struct State {
     names: BTreeMap<String, usize>,
-    /// Every folder state since the last sync of names, that one first.
-    names_since_sync: Vec<BTreeMap<String, usize>>,
+    /// The names as of their last sync.
+    names_durable: BTreeMap<String, usize>,
+    /// What has happened to them since.
+    changes: Vec<Change>,
     files: Vec<File>,
     /// Operations so far.
     operations: u64,
     /// The operation that fails, and whether all later ones do.
     failure: Option<(u64, bool)>,
+}
+
+/// What happens to names, at once: one goes, one comes to stand for a file.
+#[derive(Clone, Debug)]
+struct Change {
+    gone: Option<String>,
+    new: Option<(String, usize)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -67,15 +77,18 @@ impl Simulated {
     /// Returns the disk as it may look after a power loss; `choose(n)` picks a number below `n`.
     pub(crate) fn crash(&self, mut choose: impl FnMut(usize) -> usize) -> Self {
         let before = self.0.lock().unwrap().clone();
-        let mut histories = before.names_since_sync;
-        histories.push(before.names);
-        let mut names = histories.swap_remove(choose(histories.len()));
+        let mut names = before.names_durable;
+        for change in before.changes {
+            if choose(2) == 1 {
+                change.apply(&mut names);
+            }
+        }
         let mut files = Vec::new();
         for file in names.values_mut() {
             files.push(before.files[*file].clone().crash(&mut choose));
             *file = files.len() - 1;
         }
-        let state = State { names, files, ..State::default() };
+        let state = State { names_durable: names.clone(), names, files, ..State::default() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -97,6 +110,8 @@ impl Simulated {
     pub(crate) fn without(&self, name: &str) -> Self {
         let mut state = self.0.lock().unwrap().clone();
         state.names.remove(name).unwrap();
+        state.names_durable.clone_from(&state.names);
+        state.changes.clear();
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -112,11 +127,21 @@ impl Simulated {
         Err(io::Error::other("the simulated disk fails"))
     }
 
-    fn rename_with(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
+    fn change(&self, change: impl FnOnce(&mut State) -> Change) -> io::Result<()> {
         self.act(|state| {
-            state.names_since_sync.push(state.names.clone());
-            change(state);
+            let change = change(state);
+            change.apply(&mut state.names);
+            state.changes.push(change);
         })
+    }
+}
+
+impl Change {
+    fn apply(&self, names: &mut BTreeMap<String, usize>) {
+        if let Some(gone) = &self.gone {
+            names.remove(gone);
+        }
+        names.extend(self.new.clone());
     }
 }
 
@@ -152,12 +177,12 @@ impl Disk for Simulated {
     }
 
     fn create(&mut self, name: &str) -> io::Result<Handle> {
-        let name = name.to_owned();
-        self.rename_with(|state| {
-            state.names.insert(name, state.files.len());
+        let mut file = 0;
+        self.change(|state| {
+            file = state.files.len();
             state.files.push(File::default());
+            Change { gone: None, new: Some((name.to_owned(), file)) }
         })?;
-        let file = self.0.lock().unwrap().files.len() - 1;
         Ok(Handle { disk: self.clone(), file })
     }
 
@@ -168,9 +193,9 @@ impl Disk for Simulated {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        self.rename_with(|state| {
-            let file = state.names.remove(from).unwrap();
-            state.names.insert(to.to_owned(), file);
+        self.change(|state| Change {
+            gone: Some(from.to_owned()),
+            new: Some((to.to_owned(), state.names[from])),
         })
     }
 
@@ -178,13 +203,14 @@ impl Disk for Simulated {
         if !self.0.lock().unwrap().names.contains_key(name) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        self.rename_with(|state| {
-            state.names.remove(name);
-        })
+        self.change(|_| Change { gone: Some(name.to_owned()), new: None })
     }
 
     fn sync_names(&mut self) -> io::Result<()> {
-        self.act(|state| state.names_since_sync.clear())
+        self.act(|state| {
+            state.names_durable.clone_from(&state.names);
+            state.changes.clear();
+        })
     }
 }
 

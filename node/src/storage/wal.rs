@@ -1,5 +1,7 @@
 //! Appends to the log, a batch under one sync, and removes what the log no longer needs.
 
+use std::cmp::Ordering;
+
 use raft::{LogIndex, Snapshot, Write};
 
 use super::StorageError;
@@ -97,11 +99,13 @@ impl<D: Disk> Wal<D> {
         for job in jobs {
             match job {
                 Job::Write { write, data } => self.put_write(write, data.as_deref())?,
-                // A newer one was received while it was being saved.
-                Job::Saved(snapshot) if snapshot.index < self.outline.snapshot_index() => {
-                    self.superseded.push(snapshot.index);
-                }
-                Job::Saved(snapshot) => self.put_snapshot(Record::Saved(*snapshot))?,
+                Job::Saved(snapshot) => match snapshot.index.cmp(&self.outline.snapshot_index()) {
+                    Ordering::Greater => self.put_snapshot(Record::Saved(*snapshot))?,
+                    // It is on record already.
+                    Ordering::Equal => {}
+                    // A newer one was received while it was being saved.
+                    Ordering::Less => self.superseded.push(snapshot.index),
+                },
             }
         }
         self.flush()

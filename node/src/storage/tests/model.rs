@@ -189,16 +189,16 @@ impl Core {
     }
 
     fn install(&mut self) -> Write {
-        let index = self.committed + 1 + self.below(6);
-        self.truncate(0);
-        self.terms.insert(index, self.term);
-        (self.committed, self.last, self.snapshot) = (index, index, index);
-        let snapshot = Some(snapshot(index, self.term));
-        let mut write = Write { snapshot, ..nothing(1) };
+        let mut write = nothing(1);
         if self.below(2) == 0 {
             self.term += 1;
             write.hard_state = Some(hard_state(self.term, 0));
         }
+        let index = self.committed + 1 + self.below(6);
+        self.truncate(0);
+        self.terms.insert(index, self.term);
+        (self.committed, self.last, self.snapshot) = (index, index, index);
+        write.snapshot = Some(snapshot(index, self.term));
         write.entries = self.entries();
         write
     }

@@ -126,21 +126,30 @@ fn segments_go_when_a_snapshot_stands_for_them() {
 /// beginning, and what stood before them may be removed.
 #[test]
 fn what_was_taken_back_is_not_waited_for() {
-    let disk = Simulated::default();
-    let (mut wal, _) = open(&disk, SEGMENT).unwrap();
-    let anew = Write { truncate_from: Some(LogIndex(3)), entries: entries(2, 3..=5), ..nothing(1) };
-    let mut jobs = vec![voted(2), appending(1, entries(1, 1..=10)), job(anew), saved(&disk, 4, 2)];
-    wal.append(&jobs).unwrap();
-    let before = segments(&disk);
-    wal.append(&[compacting(4)]).unwrap();
-    wal.tidy().unwrap();
-    let after = segments(&disk);
-    assert!(after[0] >= 5, "{before:?} became {after:?}");
-    let (mut wal, recovered) = open(&disk, SEGMENT).unwrap();
-    Model::of(&jobs).check(&recovered, "all");
-    jobs.push(appending(1, entries(2, 6..=9)));
-    wal.append(&jobs[jobs.len() - 1..]).unwrap();
-    Model::of(&jobs).check(&open(&disk, SEGMENT).unwrap().1, "more");
+    for is_opened_anew in [false, true] {
+        let disk = Simulated::default();
+        let (mut wal, _) = open(&disk, SEGMENT).unwrap();
+        let truncate_from = Some(LogIndex(3));
+        let anew = Write { truncate_from, entries: entries(2, 3..=5), ..nothing(1) };
+        let first = appending(1, entries(1, 1..=10));
+        let mut jobs = vec![voted(2), first, job(anew), saved(&disk, 4, 2)];
+        wal.append(&jobs).unwrap();
+        let before = segments(&disk);
+        if is_opened_anew {
+            open(&disk, SEGMENT).unwrap();
+        } else {
+            wal.append(&[compacting(4)]).unwrap();
+            wal.tidy().unwrap();
+        }
+        let after = segments(&disk);
+        assert!(after[0] >= 5, "{before:?} became {after:?}");
+
+        let (mut wal, recovered) = open(&disk, SEGMENT).unwrap();
+        Model::of(&jobs).check(&recovered, "all");
+        jobs.push(appending(1, entries(2, 6..=9)));
+        wal.append(&jobs[jobs.len() - 1..]).unwrap();
+        Model::of(&jobs).check(&open(&disk, SEGMENT).unwrap().1, "more");
+    }
 }
 
 /// Returns a disk with a compacted log of several segments and a snapshot.
@@ -222,6 +231,42 @@ fn a_snapshot_of_something_else_is_refused() {
     snapshot::write(&mut disk.clone(), &model::snapshot(9, 3), b"").unwrap();
     let opened = open(&disk, SEGMENT);
     assert!(matches!(opened, Err(StorageError::Damaged { damage: Damage::Header, .. })));
+
+    // On record, but contradicted by the entry that it ends with.
+    let disk = Simulated::default();
+    let (mut wal, _) = open(&disk, 1024).unwrap();
+    wal.append(&[voted(2), appending(1, entries(1, 1..=6)), saved(&disk, 5, 2)]).unwrap();
+    let opened = open(&disk, 1024);
+    assert!(matches!(opened, Err(StorageError::Damaged { damage: Damage::Order, .. })));
+}
+
+/// A header is believed only where there is nothing to hold against it.
+#[test]
+fn a_segment_that_was_told_something_else_is_refused() {
+    let disk = compacted();
+    let number = segments(&disk)[1];
+    let name = segment::name(number);
+    let image = disk.bytes(&name);
+    let told = segment::Header::read(number, &image).unwrap();
+    type Lie = fn(&mut segment::Header);
+    let lies: [Lie; 5] = [
+        |told| told.records_before += 1,
+        |told| told.outline.hard_state.term = Term(9),
+        |told| told.outline.hard_state.vote = None,
+        |told| told.outline.last = LogIndex(99),
+        |told| told.outline.snapshot = Some(outline::SnapshotId::of(&model::snapshot(1, 1))),
+    ];
+    for (place, lie) in lies.into_iter().enumerate() {
+        let mut lied = told;
+        lie(&mut lied);
+        let mut bytes = image.clone();
+        bytes[..segment::HEADER].copy_from_slice(&lied.encode());
+        let opened = open(&disk.with(&name, bytes), SEGMENT);
+        assert!(
+            matches!(opened, Err(StorageError::Damaged { damage: Damage::Lost, .. })),
+            "lie {place}: {opened:?}"
+        );
+    }
 }
 
 #[test]
