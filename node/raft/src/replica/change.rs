@@ -39,7 +39,7 @@ struct CatchUp {
     round_end: LogIndex,
     /// Ticks since then.
     elapsed: u32,
-    /// What the newcomers had at the last tick.
+    /// What those who have not come so far had at the last tick.
     seen: Vec<(LogIndex, u64)>,
     /// Ticks since that changed.
     silence: u32,
@@ -202,8 +202,9 @@ impl CatchUp {
     fn tick<'a>(&mut self, newcomers: impl Iterator<Item = &'a Progress>) {
         self.elapsed += 1;
         self.silence += 1;
-        let seen: Vec<_> =
-            newcomers.map(|it| (it.match_index, it.mode.snapshot_offset())).collect();
+        // One that is done, and goes on with the log, must not hide another that is silent.
+        let lagging = newcomers.filter(|it| it.match_index < self.round_end);
+        let seen: Vec<_> = lagging.map(|it| (it.match_index, it.mode.snapshot_offset())).collect();
         if seen != self.seen {
             self.seen = seen;
             self.silence = 0;
