@@ -21,7 +21,8 @@ pub struct Config {
     /// Ticks between a leader's heartbeats; far fewer than `election_timeout`.
     pub heartbeat_interval: u32,
     /// Whether a node asks for pre-votes before it begins a term, so that one that cannot win disturbs
-    /// nobody (dissertation §9.6).
+    /// nobody (dissertation §9.6). Wants `check_quorum` too: followers that hear their leader refuse
+    /// pre-votes, and must not stand by one that hears nobody.
     pub pre_vote: bool,
     /// Whether a leader that hears no majority for an election timeout steps down, and followers that
     /// hear a leader ignore candidates (dissertation §6.2 and §4.2.3).

@@ -4,6 +4,7 @@
 //! A membership counts from the moment its entry is in a node's log. Whoever leads when a joint one is
 //! committed ends it, so no cluster stays in it because a leader fell.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::{Replica, State};
@@ -163,17 +164,17 @@ impl Replica {
     }
 
     /// Leaves office because the membership, now committed, does not count this node (Raft §6). It
-    /// tells the others what is committed, and asks one that has the whole log to succeed it.
+    /// tells the others what is committed, and asks the one that has most of the log to succeed it: what
+    /// is committed it has, since a quorum of voters does.
     fn retire(&mut self, draft: &mut Draft) {
         self.begin_round(draft);
-        let last_index = self.log.last_index();
         let term = self.term();
         let State::Leader(leadership) = &mut self.state else { return };
         let voters = &self.memberships.latest().voters;
-        let successor = voters
-            .iter()
-            .find(|id| leadership.followers.get(id).is_some_and(|it| it.match_index == last_index));
-        if let Some(&successor) = successor {
+        let followers = leadership.followers.iter().filter(|(id, _)| voters.contains(id));
+        let successor =
+            followers.max_by_key(|&(&id, progress)| (progress.match_index, Reverse(id)));
+        if let Some((&successor, _)) = successor {
             draft.send(successor, Message::TimeoutNow(TimeoutNow { term }));
         }
         self.become_follower(self.term(), None, draft);

@@ -54,9 +54,11 @@ impl Replica {
     /// Misses a leader, and wants to lead itself if it may: asks for pre-votes first, if the cluster
     /// does that. A learner, or a node that was removed, only forgets the leader.
     pub(super) fn campaign(&mut self, draft: &mut Draft) {
+        if let State::Follower { leader } = &mut self.state {
+            *leader = None;
+        }
         self.refuse_all_forwarded(draft);
         if !self.may_campaign() {
-            self.become_follower(self.term(), None, draft);
             self.reset_election_timer();
         } else if self.config.pre_vote {
             self.become_pre_candidate(draft);
