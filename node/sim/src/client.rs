@@ -24,8 +24,10 @@ pub(crate) struct Client {
     /// The process that it is in the history; another one after each operation of unknown outcome.
     process: u64,
     random: Random,
-    /// Whom it believes to lead, or whom it always asks.
-    node: NodeId,
+    /// Whom it believes to lead.
+    leader: NodeId,
+    /// Whom it asks what it wants to read, if it is pinned.
+    home: NodeId,
     session: Option<SessionId>,
     /// The sequence number of the last command of the session.
     sequence: u64,
@@ -73,12 +75,13 @@ pub(crate) struct Desk<'a> {
 
 impl Client {
     pub(crate) fn new(id: u64, nodes: &[NodeId], mut random: Random) -> Self {
-        let node = *random.pick(nodes);
+        let (leader, home) = (*random.pick(nodes), *random.pick(nodes));
         Self {
             id,
             process: id,
             random,
-            node,
+            leader,
+            home,
             session: None,
             sequence: 0,
             attempt: 0,
@@ -144,10 +147,13 @@ impl Client {
             (Body::Write(command), _, _) => Ask::Propose(Request::Plain(command.clone())),
         };
         let wanders = operation.is_read() && self.random.permille(desk.habits.wandering);
-        if wanders || desk.habits.placement == Placement::Random {
-            return Step::Ask(*self.random.pick(desk.nodes), asker, ask);
-        }
-        Step::Ask(self.node, asker, ask)
+        let node = match desk.habits.placement {
+            Placement::Random => *self.random.pick(desk.nodes),
+            _ if wanders => *self.random.pick(desk.nodes),
+            Placement::Pinned if operation.is_read() => self.home,
+            Placement::Pinned | Placement::Leader => self.leader,
+        };
+        Step::Ask(node, asker, ask)
     }
 
     /// Takes an answer, unless it comes too late.
@@ -222,10 +228,8 @@ impl Client {
     }
 
     fn look_elsewhere(&mut self, leader: Option<NodeId>, desk: &Desk<'_>) {
-        if desk.habits.placement == Placement::Leader {
-            let known = leader.filter(|leader| desk.nodes.contains(leader));
-            self.node = known.unwrap_or_else(|| *self.random.pick(desk.nodes));
-        }
+        let known = leader.filter(|leader| desk.nodes.contains(leader));
+        self.leader = known.unwrap_or_else(|| *self.random.pick(desk.nodes));
     }
 
     fn try_again(&mut self, desk: &mut Desk<'_>) -> Option<Step> {
@@ -271,8 +275,10 @@ impl Client {
 
     /// Forgets whom to ask, because somebody left the cluster for good.
     pub(crate) fn forget(&mut self, gone: NodeId, nodes: &[NodeId]) {
-        if self.node == gone {
-            self.node = *self.random.pick(nodes);
+        for node in [&mut self.leader, &mut self.home] {
+            if *node == gone {
+                *node = *self.random.pick(nodes);
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Whole clusters in one thread, from one seed, in virtual time.
 
+mod campaign;
+pub mod cli;
 mod client;
 mod clock;
 mod describe;
@@ -14,12 +16,14 @@ mod proposals;
 mod random;
 mod request;
 mod run;
+mod shrink;
 mod simulation;
 mod time;
 mod topology;
 mod trace;
 mod workload;
 
+pub use campaign::{Campaign, Tally};
 pub use fault::{Change, Family, Fault, FaultId, FaultKind};
 pub use oracle::Violation;
 pub use plan::{
@@ -27,6 +31,7 @@ pub use plan::{
 };
 pub use random::Seed;
 pub use run::{Failure, RunOptions, RunReport, Verdict, run};
+pub use shrink::{Shrunk, shrink};
 pub use simulation::{Counts, Stalled};
 pub use time::Time;
 pub use topology::{Link, Target, Topology};

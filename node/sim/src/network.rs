@@ -136,7 +136,8 @@ impl Network {
     /// From now on links only take their time.
     pub(crate) fn calm(&mut self) {
         let Weather { delay, jitter, .. } = self.weather;
-        self.weather = Weather { delay, jitter, tail: 0, loss: 0, doubling: 0, disorder: 0, echo: 0 };
+        self.weather =
+            Weather { delay, jitter, tail: 0, loss: 0, doubling: 0, disorder: 0, echo: 0 };
         self.set_weather(0, 1);
         self.links.iter_mut().for_each(|way| way.slowness = 1);
     }
@@ -150,7 +151,8 @@ impl Way {
     fn delay(&mut self, weather: &Weather, slowness: u32) -> Duration {
         let drawn = weather.delay + self.random.duration(Duration::ZERO, weather.jitter);
         let is_late = weather.tail > 0 && self.random.permille(weather.tail);
-        let power = if is_late { 1 + self.random.next().leading_zeros().min(TAIL_MAX - 1) } else { 0 };
+        let power =
+            if is_late { 1 + self.random.next().leading_zeros().min(TAIL_MAX - 1) } else { 0 };
         drawn * slowness * 2_u32.pow(power)
     }
 }

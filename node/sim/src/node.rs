@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use machine::Machine;
 use machine::session::Sessions;
-use raft::{Config, Input, Lease, LogIndex, Message, NodeId, Replica, RequestId, Timestamp, WriteId};
+use raft::{
+    Config, Input, Lease, LogIndex, Message, NodeId, Replica, RequestId, Timestamp, WriteId,
+};
 
 use crate::clock::Clock;
 use crate::disk::{Disk, Job, Saved};
@@ -96,13 +98,19 @@ pub(crate) struct Running {
 /// What is to be done outside of a node.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    Send { to: NodeId, message: Message },
+    Send {
+        to: NodeId,
+        message: Message,
+    },
     Write(Job),
     /// Save a snapshot beside the log.
     Save,
     Reply(Asker, Reply),
     /// A request of the operator has ended.
-    Ended { request: RequestId, is_done: bool },
+    Ended {
+        request: RequestId,
+        is_done: bool,
+    },
 }
 
 /// What a node may look at, and tell, while it handles something.

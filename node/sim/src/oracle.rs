@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use machine::session::{Outcome, Position, Request, Sequence, SessionId};
-use raft::{Entry, LogIndex, Membership, Message, NodeId, Payload, Replica, Role, Snapshot, Term, Write};
+use raft::{
+    Entry, LogIndex, Membership, Message, NodeId, Payload, Replica, Role, Snapshot, Term, Write,
+};
 
 use crate::proposals::{Proposals, number_of};
 use crate::trace::digest;
@@ -101,7 +103,11 @@ impl Oracle {
             return Err(Violation::ElectionSafety { term, one: other, other: id });
         }
         let missing = |index: usize| {
-            Err(Violation::LeaderCompleteness { leader: id, term, index: LogIndex(index as u64 + 1) })
+            Err(Violation::LeaderCompleteness {
+                leader: id,
+                term,
+                index: LogIndex(index as u64 + 1),
+            })
         };
         let first = replica.first_log_index().0 as usize - 1;
         let log = replica.log();
@@ -124,7 +130,8 @@ impl Oracle {
         let mut previous =
             before.and_then(|place| replica.log().get(place as usize)).map(|entry| entry.term);
         for entry in &write.entries {
-            let here = Appended { term: entry.term, content: Content::of(&entry.payload), previous };
+            let here =
+                Appended { term: entry.term, content: Content::of(&entry.payload), previous };
             self.note_appended(replica.id(), entry.index, here)?;
             previous = Some(entry.term);
         }

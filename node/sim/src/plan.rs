@@ -159,7 +159,7 @@ pub struct Clients {
 /// Whom clients ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// Each its own node, whatever that says.
+    /// Each its own node for reads, and whoever was said to lead for writes.
     Pinned,
     /// Whoever was said to lead.
     Leader,

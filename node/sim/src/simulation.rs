@@ -39,15 +39,30 @@ const EVENTS_MAX: u64 = 50_000_000;
 /// What is to happen.
 #[derive(Debug)]
 enum Event {
-    Tick { node: NodeId, start: u64 },
+    Tick {
+        node: NodeId,
+        start: u64,
+    },
     /// Something reaches a node; what is meant for one start of it is lost on another.
-    Arrive { node: NodeId, start: Option<u64>, arrival: Box<Arrival> },
+    Arrive {
+        node: NodeId,
+        start: Option<u64>,
+        arrival: Box<Arrival>,
+    },
     /// A sync ends.
-    Synced { node: NodeId, start: u64 },
+    Synced {
+        node: NodeId,
+        start: u64,
+    },
     /// The saving of a snapshot ends.
-    Saved { node: NodeId, start: u64 },
+    Saved {
+        node: NodeId,
+        start: u64,
+    },
     /// A client may begin an operation.
-    Begin { client: u64 },
+    Begin {
+        client: u64,
+    },
     /// A client may ask again.
     AskAgain(Asker),
     /// A client has waited long enough.
@@ -123,8 +138,8 @@ impl Simulation {
         let ids: Vec<NodeId> = founders.iter().copied().collect();
         let clients = (0..plan.clients.count)
             .map(|id| Client::new(id, &ids, seed.derive("client").nth(id).stream()));
-        let nodes = (1..=count)
-            .map(|id| Node::new(NodeId(id), &founders, seed.derive("node").nth(id)));
+        let nodes =
+            (1..=count).map(|id| Node::new(NodeId(id), &founders, seed.derive("node").nth(id)));
         let generator = Generator::new(plan.workload, seed.derive("workload").stream());
         Self {
             time: Time(0),

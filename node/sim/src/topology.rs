@@ -55,7 +55,8 @@ impl Target {
         match (self, leader) {
             (Self::Leader, Some(leader)) => vec![leader],
             (Self::Follower, Some(leader)) => {
-                let others: Vec<NodeId> = nodes.iter().copied().filter(|&id| id != leader).collect();
+                let others: Vec<NodeId> =
+                    nodes.iter().copied().filter(|&id| id != leader).collect();
                 random.pick_any(&others).into_iter().collect()
             }
             (Self::Anyone | Self::Leader | Self::Follower, _) => {
@@ -174,16 +175,16 @@ mod tests {
             let deaf = cut(Topology::Inbound(Target::Follower));
             assert!(deaf.len() as u64 == count - 1 && deaf.iter().all(|link| link.1 != NodeId(2)));
             let minority = cut(Topology::Isolate(Target::Minority));
-            let majority = nodes.iter().filter(|id| {
-                reached(&nodes, &minority, **id).len() > nodes.len() / 2
-            });
+            let majority =
+                nodes.iter().filter(|id| reached(&nodes, &minority, **id).len() > nodes.len() / 2);
             assert!(majority.count() > nodes.len() / 2);
             let ring = cut(Topology::MajoritiesRing);
             assert!(!ring.is_empty() || count == 4);
             let sees_majority = |id: &NodeId| reached(&nodes, &ring, *id).len() > nodes.len() / 2;
             assert!(nodes.iter().all(sees_majority), "{count} {ring:?}");
             let bridge = cut(Topology::Bridge);
-            let whole = nodes.iter().filter(|id| reached(&nodes, &bridge, **id).len() == nodes.len());
+            let whole =
+                nodes.iter().filter(|id| reached(&nodes, &bridge, **id).len() == nodes.len());
             assert_eq!(whole.count(), 1, "{count} {bridge:?}");
             assert_eq!(cut(Topology::Single).len(), 1);
         }

@@ -56,9 +56,7 @@ fn a_crash_leaves_a_beginning_of_what_was_under_way() {
         let legal: &[&[u64]] = match loss {
             CrashLoss::All => &[&[1, 1, 1]],
             CrashLoss::Prefix => &[&[1, 1, 1], &[1, 1, 2, 2], &[1, 1, 2, 2, 2]],
-            CrashLoss::Torn => {
-                &[&[1, 1, 1], &[1, 1], &[1, 1, 2], &[1, 1, 2, 2], &[1, 1, 2, 2, 2]]
-            }
+            CrashLoss::Torn => &[&[1, 1, 1], &[1, 1], &[1, 1, 2], &[1, 1, 2, 2], &[1, 1, 2, 2, 2]],
         };
         let left = terms(&disk);
         assert!(legal.contains(&&left[..]), "{left:?} after {loss:?}");

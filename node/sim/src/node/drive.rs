@@ -84,7 +84,11 @@ impl Running {
                 if offset == 0 {
                     self.gathered.clear();
                 }
-                assert_eq!(self.gathered.len() as u64, offset, "pieces of a snapshot come in order");
+                assert_eq!(
+                    self.gathered.len() as u64,
+                    offset,
+                    "pieces of a snapshot come in order"
+                );
                 self.gathered.extend_from_slice(&data);
             }
             Output::Restore { snapshot } => self.restore(&snapshot, scene)?,

@@ -100,7 +100,9 @@ pub enum Violation {
         first: LogIndex,
     },
     /// A read was released before what was committed at its arrival was applied.
-    #[error("Read Index: {node} answers a read at {applied}, though {committed} was committed before")]
+    #[error(
+        "Read Index: {node} answers a read at {applied}, though {committed} was committed before"
+    )]
     ReadTooEarly {
         /// The node.
         node: NodeId,

@@ -208,7 +208,10 @@ impl Scheduler<'_> {
                 match self.random.below(5) {
                     0 => {
                         let most = self.plan.timings.election_timeout() * 2;
-                        FaultKind::Flapping { topology, period: self.random.duration(millis(10), most) }
+                        FaultKind::Flapping {
+                            topology,
+                            period: self.random.duration(millis(10), most),
+                        }
                     }
                     1 => FaultKind::Partition { topology, is_held: true },
                     _ => FaultKind::Partition { topology, is_held: false },

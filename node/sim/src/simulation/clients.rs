@@ -81,7 +81,10 @@ impl Simulation {
     ) {
         self.tell(|| {
             let answer = answer.map_or("no answer".to_owned(), ToString::to_string);
-            format!("c{client} {} {} {} came to {answer}", operation.f, operation.key, operation.value)
+            format!(
+                "c{client} {} {} {} came to {answer}",
+                operation.f, operation.key, operation.value
+            )
         });
     }
 

@@ -8,6 +8,7 @@ use raft::{NodeId, Replica};
 use super::{Broken, Event, Simulation, place};
 use crate::node::Node;
 use crate::oracle::Violation;
+use crate::plan::Placement;
 use crate::time::Time;
 
 /// How often to look whether all is well again.
@@ -49,8 +50,10 @@ impl Simulation {
         }
         let patience = self.plan.timings.election_timeout() * PATIENCE + CLIENTS_PATIENCE;
         self.ending = Some(Ending { deadline: self.time + patience });
-        // A lost answer would only be waited for.
+        // Now clients only ask what can be answered where they ask it.
         self.plan.clients.loss = 0;
+        self.plan.clients.placement = Placement::Leader;
+        self.plan.clients.wandering = 0;
         self.urgent.extend(self.generator.ending());
         self.queue.push(self.time, Event::Begin { client: 0 });
         self.queue.push(self.time + LOOK_EVERY, Event::Look);

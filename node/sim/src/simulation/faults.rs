@@ -28,12 +28,12 @@ impl Simulation {
         let nodes = self.targets(&kind, &mut random);
         let links = self.links(&kind, &mut random);
         self.counts.faults += 1;
-        let names = |nodes: &[NodeId]| {
-            nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
-        };
+        let names =
+            |nodes: &[NodeId]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         self.tell(|| format!("fault #{}: {kind} [{}]", id.0, names(&nodes)));
         self.history.remark(self.time, "begin", format!("#{} {kind} [{}]", id.0, names(&nodes)));
-        self.active.insert(id, Active { kind: Some(kind), nodes: nodes.clone(), links, is_cut: false });
+        self.active
+            .insert(id, Active { kind: Some(kind), nodes: nodes.clone(), links, is_cut: false });
         self.queue.push(self.time + span, Event::FaultEnds(id));
         match kind {
             FaultKind::Crash(_) | FaultKind::CrashAll => {
@@ -71,7 +71,8 @@ impl Simulation {
                 self.operate(id)?;
             }
             FaultKind::Transfer(_) => {
-                if let (Some(&to), Some(leader)) = (nodes.first(), self.leader().map(|it| it.id())) {
+                if let (Some(&to), Some(leader)) = (nodes.first(), self.leader().map(|it| it.id()))
+                {
                     let request = self.fresh_request();
                     self.ask_awake(leader, Input::TransferLeadership { request, to })?;
                 }

@@ -56,7 +56,8 @@ impl Simulation {
         if errand.goal.as_ref().is_none_or(|(from, _)| *from != now) {
             let spare: Vec<NodeId> =
                 self.nodes.iter().filter(|it| !it.is_retired).map(|it| it.id).collect();
-            let Some(to) = draw_goal(errand.change, &now, leader, &spare, &mut errand.random) else {
+            let Some(to) = draw_goal(errand.change, &now, leader, &spare, &mut errand.random)
+            else {
                 return Ok(());
             };
             errand.goal = Some((now, to));

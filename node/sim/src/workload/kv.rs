@@ -32,9 +32,8 @@ impl Mix {
             }
             90..96 => {
                 // Mostly too old to be there: what counts is that it is told so.
-                let expected = (self.made > 0 && self.random.permille(700)).then(|| {
-                    format!("<{}>", self.made - self.random.below(self.made.min(5)))
-                });
+                let expected = (self.made > 0 && self.random.permille(700))
+                    .then(|| format!("<{}>", self.made - self.random.below(self.made.min(5))));
                 let value = self.fresh();
                 let recorded = json!({"expected": expected, "value": value});
                 ask("cas", key, recorded, Ask::CompareAndSet { expected, value })
@@ -70,7 +69,13 @@ fn ask(f: &'static str, key: String, value: Value, operation: Ask) -> Operation 
 
 fn get(key: String) -> Operation {
     let query = Query { key: key.clone() };
-    Operation { f: "get", key, value: Value::Null, body: Body::Read(machine::Query::Kv(query)), is_urgent: false }
+    Operation {
+        f: "get",
+        key,
+        value: Value::Null,
+        body: Body::Read(machine::Query::Kv(query)),
+        is_urgent: false,
+    }
 }
 
 pub(super) fn describe_outcome(operation: &Operation, outcome: &Outcome) -> Value {

@@ -1,7 +1,9 @@
 //! Accounts of a few books trade shares for cash. Most trades go through, some are rejected: an account
 //! runs out of a symbol or of cash, or a client makes a mistake.
 
-use machine::ledger::{Account, Answer, Command, Operation as Ask, Outcome, Query, Receipt, Rejection, Terms};
+use machine::ledger::{
+    Account, Answer, Command, Operation as Ask, Outcome, Query, Receipt, Rejection, Terms,
+};
 use serde_json::{Map, Value, json};
 
 use super::{Body, Operation};
@@ -34,7 +36,8 @@ impl Mix {
     }
 
     pub(super) fn beginning(&self) -> Vec<Operation> {
-        let accounts = (0..self.books).flat_map(|book| (0..self.accounts).map(move |it| (book, it)));
+        let accounts =
+            (0..self.books).flat_map(|book| (0..self.accounts).map(move |it| (book, it)));
         accounts.map(|(book, account)| open(&book_name(book), account)).collect()
     }
 
@@ -95,7 +98,8 @@ impl Mix {
     fn pair(&mut self) -> (String, String) {
         let first = self.random.below(self.accounts);
         if self.is_mistake() {
-            let other = if self.random.permille(500) { account_name(first) } else { "nobody".into() };
+            let other =
+                if self.random.permille(500) { account_name(first) } else { "nobody".into() };
             return (account_name(first), other);
         }
         let second = (first + self.random.within(1..self.accounts)) % self.accounts;
@@ -127,7 +131,13 @@ fn write(f: &'static str, book: &str, value: Value, operation: Ask) -> Operation
 }
 
 fn read(f: &'static str, book: &str, value: Value, query: Query) -> Operation {
-    Operation { f, key: book.to_owned(), value, body: Body::Read(machine::Query::Ledger(query)), is_urgent: false }
+    Operation {
+        f,
+        key: book.to_owned(),
+        value,
+        body: Body::Read(machine::Query::Ledger(query)),
+        is_urgent: false,
+    }
 }
 
 fn open(book: &str, account: u64) -> Operation {

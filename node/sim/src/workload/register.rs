@@ -89,7 +89,13 @@ fn ask(f: &'static str, key: String, value: Value, operation: Ask) -> Operation 
 
 fn read(key: String) -> Operation {
     let query = Query { key: key.clone() };
-    Operation { f: "read", key, value: Value::Null, body: Body::Read(machine::Query::Kv(query)), is_urgent: false }
+    Operation {
+        f: "read",
+        key,
+        value: Value::Null,
+        body: Body::Read(machine::Query::Kv(query)),
+        is_urgent: false,
+    }
 }
 
 pub(super) fn describe_outcome(operation: &Operation, outcome: &Outcome) -> Value {
