@@ -7,6 +7,7 @@ use super::simulated::Simulated;
 use super::*;
 
 mod crashes;
+mod damage;
 mod model;
 mod snapshots;
 

@@ -1,8 +1,8 @@
-//! Snapshots: which one counts, what is removed for it, and what happens when it is damaged.
+//! Snapshots: which one counts, what is removed for it, and how it is read.
 
 use super::*;
 
-const SEGMENT: usize = 160;
+pub(super) const SEGMENT: usize = 160;
 
 /// Returns a write of a received snapshot.
 fn received(index: u64, term: u64, entries: Vec<Entry>) -> Job {
@@ -10,22 +10,22 @@ fn received(index: u64, term: u64, entries: Vec<Entry>) -> Job {
     job(Write { snapshot, entries, ..nothing(1) })
 }
 
-fn compacting(upto: u64) -> Job {
+pub(super) fn compacting(upto: u64) -> Job {
     job(Write { compact_upto: Some(LogIndex(upto)), ..nothing(1) })
 }
 
 /// Makes the file of a snapshot that was taken, and returns the job that puts it on record.
-fn saved(disk: &Simulated, index: u64, term: u64) -> Job {
+pub(super) fn saved(disk: &Simulated, index: u64, term: u64) -> Job {
     let snapshot = model::snapshot(index, term);
     snapshot::write(&mut disk.clone(), &snapshot, &model::data(snapshot.index)).unwrap();
     Job::Saved(outline::SnapshotId::of(&snapshot))
 }
 
-fn voted(term: u64) -> Job {
+pub(super) fn voted(term: u64) -> Job {
     job(Write { hard_state: Some(hard_state(term, 1)), ..nothing(1) })
 }
 
-fn entries(term: u64, range: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
+pub(super) fn entries(term: u64, range: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
     range.map(|index| entry(term, index, b"command")).collect()
 }
 
@@ -35,8 +35,16 @@ fn snapshots(disk: &Simulated) -> Vec<u64> {
     names.iter().filter_map(|name| snapshot::index(name)).map(|index| index.0).collect()
 }
 
-/// Does jobs, each a batch, and checks what is read again; returns the disk.
-fn check(jobs: impl FnOnce(&Simulated) -> Vec<Job>) -> Simulated {
+/// Does jobs, each a batch, and checks what is read again; returns the disk as it is then.
+pub(super) fn check(jobs: impl FnOnce(&Simulated) -> Vec<Job>) -> Simulated {
+    check_and_look(jobs, |_| {})
+}
+
+/// The same, with a look at the disk before it is read again, which tidies up too.
+fn check_and_look(
+    jobs: impl FnOnce(&Simulated) -> Vec<Job>,
+    look: impl FnOnce(&Simulated),
+) -> Simulated {
     let disk = Simulated::default();
     let (mut wal, _) = open(&disk, SEGMENT).unwrap();
     let jobs = jobs(&disk);
@@ -44,6 +52,7 @@ fn check(jobs: impl FnOnce(&Simulated) -> Vec<Job>) -> Simulated {
         wal.append(std::slice::from_ref(job)).unwrap();
         wal.tidy().unwrap();
     }
+    look(&disk);
     let (_, recovered) = open(&disk, SEGMENT).unwrap();
     Model::of(&jobs).check(&recovered, "all");
     assert_eq!(recovered.records, count(&jobs));
@@ -54,22 +63,27 @@ fn check(jobs: impl FnOnce(&Simulated) -> Vec<Job>) -> Simulated {
 fn a_received_snapshot_takes_the_place_of_the_whole_log() {
     // It ends within the log, at its end, or beyond.
     for index in [3, 6, 20] {
-        let disk = check(|_| {
+        let jobs = |disk: &Simulated| {
             let next = entries(2, index + 1..=index + 2);
-            vec![voted(2), appending(1, entries(1, 1..=6)), received(index, 2, next)]
+            let older = saved(disk, 2, 1);
+            vec![voted(2), appending(1, entries(1, 1..=6)), older, received(index, 2, next)]
+        };
+        check_and_look(jobs, |disk| {
+            assert_eq!(snapshots(disk), [index]);
+            let rest = segments(disk);
+            assert!(rest[0] > 1 && rest.len() <= 2, "the log before it is gone: {rest:?}");
         });
-        assert_eq!(snapshots(&disk), [index]);
-        let rest = segments(&disk);
-        assert!(rest[0] > 1 && rest.len() <= 2, "the log before it is gone: {rest:?}");
     }
 }
 
 #[test]
 fn a_saved_snapshot_leaves_what_follows() {
-    let disk = check(|disk| {
+    let jobs = |disk: &Simulated| {
         vec![voted(1), appending(1, entries(1, 1..=9)), saved(disk, 4, 1), saved(disk, 6, 1)]
+    };
+    let disk = check_and_look(jobs, |disk| {
+        assert_eq!(snapshots(disk), [6], "an older one is removed");
     });
-    assert_eq!(snapshots(&disk), [6], "an older one is removed");
     assert_eq!(open(&disk, SEGMENT).unwrap().1.core.entries, entries(1, 7..=9));
 }
 
@@ -88,11 +102,20 @@ fn a_snapshot_counts_only_when_it_is_on_record() {
 
 #[test]
 fn a_snapshot_that_is_saved_late_is_dropped() {
-    let disk = check(|disk| {
+    let jobs = |disk: &Simulated| {
         let late = saved(disk, 3, 1);
         vec![voted(1), appending(1, entries(1, 1..=6)), received(8, 1, vec![]), late]
-    });
-    assert_eq!(snapshots(&disk), [8]);
+    };
+    check_and_look(jobs, |disk| assert_eq!(snapshots(disk), [8]));
+}
+
+#[test]
+fn a_snapshot_is_put_on_record_once() {
+    let jobs = |disk: &Simulated| {
+        let snapshot = saved(disk, 3, 1);
+        vec![voted(1), appending(1, entries(1, 1..=6)), snapshot.clone(), snapshot]
+    };
+    check_and_look(jobs, |disk| assert_eq!(snapshots(disk), [3]));
 }
 
 #[test]
@@ -149,138 +172,6 @@ fn what_was_taken_back_is_not_waited_for() {
         jobs.push(appending(1, entries(2, 6..=9)));
         wal.append(&jobs[jobs.len() - 1..]).unwrap();
         Model::of(&jobs).check(&open(&disk, SEGMENT).unwrap().1, "more");
-    }
-}
-
-/// Returns a disk with a compacted log of several segments and a snapshot.
-fn compacted() -> Simulated {
-    check(|disk| {
-        let first = appending(1, entries(1, 1..=12));
-        let second = appending(1, entries(1, 13..=16));
-        vec![voted(1), first, saved(disk, 9, 1), compacting(9), second]
-    })
-}
-
-#[test]
-fn every_bit_of_a_snapshot_and_of_what_is_durable_counts() {
-    let disk = compacted();
-    let (segments, snapshot) = (segments(&disk), snapshot::name(LogIndex(9)));
-    assert!(segments[0] > 1 && segments.len() > 3, "{segments:?}");
-    let durable = segments[..segments.len() - 1].iter().map(|&segment| segment::name(segment));
-    for name in durable.chain([snapshot]) {
-        let image = disk.bytes(&name);
-        for bit in 0..image.len() * 8 {
-            let mut bytes = image.clone();
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            match open(&disk.with(&name, bytes), SEGMENT) {
-                Err(StorageError::Damaged { file, .. }) => assert_eq!(file, name),
-                Err(StorageError::Version { .. }) => assert_eq!(bit / 8, 7),
-                other => panic!("{name}, bit {bit}: {other:?}"),
-            }
-        }
-        for bytes in [&image[..image.len() - 1], &image[..10], &[], &[&image[..], &[0]].concat()] {
-            let opened = open(&disk.with(&name, bytes.to_vec()), SEGMENT);
-            assert!(matches!(opened, Err(StorageError::Damaged { .. })), "{name}: {opened:?}");
-        }
-    }
-}
-
-#[test]
-fn damage_to_the_last_segment_is_refused_or_cut_off() {
-    let disk = compacted();
-    let name = segment::name(*segments(&disk).last().unwrap());
-    let (image, whole) = (disk.bytes(&name), open(&disk, SEGMENT).unwrap().1);
-    for bit in 0..image.len() * 8 {
-        let mut bytes = image.clone();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        match open(&disk.with(&name, bytes), SEGMENT) {
-            Err(StorageError::Damaged { .. } | StorageError::Version { .. }) => {}
-            Err(error) => panic!("bit {bit}: {error}"),
-            Ok((_, recovered)) => {
-                assert!(whole.core.entries.starts_with(&recovered.core.entries), "bit {bit}");
-                assert!(recovered.torn.is_some(), "bit {bit}");
-            }
-        }
-    }
-}
-
-#[test]
-fn what_is_missing_is_missed() {
-    let disk = compacted();
-    let segments = segments(&disk);
-    let all_but_last = segments[..segments.len() - 1].iter();
-    let needed = all_but_last.map(|&segment| segment::name(segment));
-    for name in needed.chain([snapshot::name(LogIndex(9))]) {
-        match open(&disk.without(&name), SEGMENT) {
-            Err(StorageError::Damaged { file, offset: 0, damage: Damage::Missing }) => {
-                assert_eq!(file, name);
-            }
-            other => panic!("{name}: {other:?}"),
-        }
-    }
-    let headless =
-        segments.iter().fold(disk, |disk, &segment| disk.without(&segment::name(segment)));
-    let opened = open(&headless, SEGMENT);
-    assert!(matches!(opened, Err(StorageError::Damaged { damage: Damage::Missing, .. })));
-}
-
-#[test]
-fn a_snapshot_of_something_else_is_refused() {
-    let disk = compacted();
-    // Sound, but not what is on record.
-    snapshot::write(&mut disk.clone(), &model::snapshot(9, 3), b"").unwrap();
-    let opened = open(&disk, SEGMENT);
-    assert!(matches!(opened, Err(StorageError::Damaged { damage: Damage::Header, .. })));
-
-    // On record, but contradicted by the entry that it ends with.
-    let disk = Simulated::default();
-    let (mut wal, _) = open(&disk, 1024).unwrap();
-    wal.append(&[voted(2), appending(1, entries(1, 1..=6)), saved(&disk, 5, 2)]).unwrap();
-    let opened = open(&disk, 1024);
-    assert!(matches!(opened, Err(StorageError::Damaged { damage: Damage::Order, .. })));
-}
-
-/// A header is believed only where there is nothing to hold against it.
-#[test]
-fn a_segment_that_was_told_something_else_is_refused() {
-    let disk = compacted();
-    let number = segments(&disk)[1];
-    let name = segment::name(number);
-    let image = disk.bytes(&name);
-    let told = segment::Header::read(number, &image).unwrap();
-    type Lie = fn(&mut segment::Header);
-    let lies: [Lie; 5] = [
-        |told| told.records_before += 1,
-        |told| told.outline.hard_state.term = Term(9),
-        |told| told.outline.hard_state.vote = None,
-        |told| told.outline.last = LogIndex(99),
-        |told| told.outline.snapshot = Some(outline::SnapshotId::of(&model::snapshot(1, 1))),
-    ];
-    for (place, lie) in lies.into_iter().enumerate() {
-        let mut lied = told;
-        lie(&mut lied);
-        let mut bytes = image.clone();
-        bytes[..segment::HEADER].copy_from_slice(&lied.encode());
-        let opened = open(&disk.with(&name, bytes), SEGMENT);
-        assert!(
-            matches!(opened, Err(StorageError::Damaged { damage: Damage::Lost, .. })),
-            "lie {place}: {opened:?}"
-        );
-    }
-}
-
-#[test]
-fn another_version_is_told_from_damage() {
-    let disk = compacted();
-    for name in [segment::name(segments(&disk)[0]), snapshot::name(LogIndex(9))] {
-        let mut bytes = disk.bytes(&name);
-        bytes[7] = 77;
-        let known = disk.bytes(&name)[7];
-        let error = open(&disk.with(&name, bytes), SEGMENT).unwrap_err().to_string();
-        let expected = format!(
-            "{name} is of version 77 of its format, and this program reads version {known}"
-        );
-        assert_eq!(error, expected);
     }
 }
 
@@ -382,13 +273,14 @@ fn snapshots_are_saved_while_the_log_goes_on() {
     drop(jobs);
     thread.join().unwrap().unwrap();
 
-    let (_, recovered) = Wal::open(disk.clone(), options).unwrap();
-    assert_eq!(recovered.core.snapshot, Some(model::snapshot(195, 1)));
-    assert_eq!(recovered.core.entries, entries(1, 196..=200));
-    assert_eq!(recovered.data, Some(model::data(LogIndex(195))));
     let names = disk.list().unwrap();
     let (segments, snapshots): (Vec<_>, Vec<_>) =
         names.iter().partition(|name| segment::number(name).is_some());
     assert_eq!(snapshots, [&snapshot::name(LogIndex(195))]);
     assert!(segments.len() < 5, "{segments:?}");
+
+    let (_, recovered) = Wal::open(disk.clone(), options).unwrap();
+    assert_eq!(recovered.core.snapshot, Some(model::snapshot(195, 1)));
+    assert_eq!(recovered.core.entries, entries(1, 196..=200));
+    assert_eq!(recovered.data, Some(model::data(LogIndex(195))));
 }
