@@ -4,6 +4,7 @@
 
 mod corpus;
 mod faults;
+mod membership;
 mod orphans;
 mod run;
 mod sessions;
