@@ -27,6 +27,10 @@ Example of a configuration:
   data: data/n1
   timings: { tick: 10ms, heartbeat: 50ms, election: 300ms }
 
+A node for a running cluster: give its address to every node, start it with `join: true` in its
+configuration, and let it in by `stormproof client --endpoints … member add ID`. What else can be
+configured (snapshots, reads by lease) is told in the documentation of `node::Config`.
+
 Exit codes: 0 stopped on request (SIGTERM, SIGINT); 2 bad arguments, configuration, port or folder;
 4 failed while starting or running; 5 the data on the disk is damaged or gone.
 

@@ -303,3 +303,6 @@ fn access(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DataEr
     let path = path.to_owned();
     move |source| DataError::Access { action, path, source }
 }
+
+#[cfg(test)]
+mod tests;

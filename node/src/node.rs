@@ -229,9 +229,15 @@ fn start_links(
             Link { cluster: config.cluster.clone(), from: config.id, to, address: address.clone() };
         let sending =
             link.clone().send_messages(queues.messages, members.subscribe(), stop.clone());
-        tasks.spawn(async { Ok(sending.await) });
+        tasks.spawn(async {
+            sending.await;
+            Ok(())
+        });
         let sending = link.send_chunks(queues.chunks, snapshots.clone(), stop.clone());
-        tasks.spawn(async { Ok(sending.await) });
+        tasks.spawn(async {
+            sending.await;
+            Ok(())
+        });
     }
     outboxes
 }

@@ -300,6 +300,27 @@ async fn applied(node: &Running, index: u64) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_with_a_lease_reads_what_was_written() {
+    let folder = TempDir::new().unwrap();
+    let mut nodes = Vec::new();
+    for mut config in configs(3, &folder).await {
+        config.reads.lease = true;
+        nodes.push(Running::start(&config).await);
+    }
+    for number in 0..20_u64 {
+        let value = number.to_string();
+        snapshots::put_until_done(&nodes, "k", &value).await;
+        for node in &nodes {
+            let found = snapshots::get_until_answered(node, "k").await;
+            assert_eq!(found, Some(value.clone()), "put {number}");
+        }
+    }
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
 /// Starts a node that must not start, and checks what it says.
 async fn check_refusal(config: &Config, code: u8, said: &str) {
     let error = match Listeners::bind(config).await {

@@ -134,3 +134,103 @@ impl Reader {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proto::raft::raft_message::Message as Body;
+    use proto::raft::raft_server::{Raft, RaftServer};
+    use proto::raft::{DeliverResponse, InstallSnapshot};
+    use raft::{Membership, NodeId, Round, Snapshot, Term};
+    use tokio::net::TcpListener;
+    use tonic::transport::Server;
+    use tonic::transport::server::TcpIncoming;
+    use tonic::{Request, Response, Streaming};
+
+    use super::super::{Outbox, queues};
+    use super::*;
+    use crate::config::PeerAddress;
+    use crate::storage::{Folder, Storage, Wal};
+
+    /// Far longer than anything here takes, even on a busy machine.
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// A peer that hands on what it is sent.
+    struct Peer(mpsc::Sender<RaftMessage>);
+
+    #[tonic::async_trait]
+    impl Raft for Peer {
+        async fn deliver(
+            &self,
+            request: Request<Streaming<RaftMessage>>,
+        ) -> Result<Response<DeliverResponse>, Status> {
+            let mut stream = request.into_inner();
+            while let Some(message) = stream.message().await? {
+                self.0.send(message).await.map_err(|_| Status::unavailable("stopping"))?;
+            }
+            Ok(Response::new(DeliverResponse {}))
+        }
+    }
+
+    fn snapshot(index: u64) -> Snapshot {
+        let membership = Membership::of([NodeId(1), NodeId(2)]);
+        Snapshot { index: LogIndex(index), term: Term(1), membership }
+    }
+
+    async fn send(outbox: &Outbox, index: u64, offset: u64) {
+        let message = raft::InstallSnapshot {
+            term: Term(1),
+            round: Round(1),
+            snapshot: snapshot(index),
+            offset,
+            data: [].into(),
+            is_last: false,
+        };
+        outbox.chunks.send(Chunk { message, bytes_max: 4 }).await.unwrap();
+    }
+
+    async fn arrived(messages: &mut mpsc::Receiver<RaftMessage>) -> InstallSnapshot {
+        let message = timeout(DEADLINE, messages.recv()).await.expect("nothing came").unwrap();
+        match message.message {
+            Some(Body::InstallSnapshot(chunk)) => chunk,
+            other => panic!("no piece of a snapshot: {other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn pieces_are_read_from_the_disk_and_what_is_not_there_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder_of_wal = Folder(folder.path().to_owned());
+        let (wal, _) = Wal::open(folder_of_wal, crate::storage::Options::default()).unwrap();
+        let storage = Storage::start(wal).unwrap();
+        let snapshots = storage.snapshots.clone();
+        let saving = spawn_blocking(move || snapshots.save(&snapshot(7), b"abcdefghij"));
+        saving.await.unwrap().unwrap();
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (to_messages, mut messages) = mpsc::channel(8);
+        let peer = Server::builder().add_service(RaftServer::new(Peer(to_messages)));
+        let peer = tokio::spawn(peer.serve_with_incoming(TcpIncoming::from(listener)));
+        let (from, to) = (NodeId(1), NodeId(2));
+        let address = PeerAddress::parse(&address).unwrap();
+        let link = Link { cluster: "storm".to_owned(), from, to, address };
+        let (outbox, queues) = queues();
+        let stop = CancellationToken::new();
+        let sending =
+            tokio::spawn(link.send_chunks(queues.chunks, storage.snapshots, stop.clone()));
+
+        // A snapshot that is not there comes to nothing, and holds nothing up.
+        send(&outbox, 9, 0).await;
+        for (offset, data, is_last) in [(0, "abcd", false), (4, "efgh", false), (8, "ij", true)] {
+            send(&outbox, 7, offset).await;
+            let chunk = arrived(&mut messages).await;
+            let expected = (offset, data.as_bytes(), is_last);
+            assert_eq!((chunk.offset, chunk.data.as_ref(), chunk.is_last), expected);
+        }
+        stop.cancel();
+        sending.await.unwrap();
+        peer.abort();
+    }
+}

@@ -4,6 +4,9 @@ use raft::{ChangeEnd, Membership, TransferEnd};
 
 use super::*;
 
+/// What the core says of a request.
+type Say = fn(RequestId) -> Output;
+
 fn ids(ids: &[u64]) -> BTreeSet<NodeId> {
     ids.iter().copied().map(NodeId).collect()
 }
@@ -46,7 +49,7 @@ fn a_transfer_is_answered_when_it_has_ended() {
             |request| Output::Refused { request, refusal: Refusal::NoSuccessor },
             Err(Failure::NoSuccessor),
         ),
-    ] as [(fn(RequestId) -> Output, _); 3]
+    ] as [(Say, _); 3]
     {
         let (mut stage, request, to) = (stage(Role::Leader), RequestId(1), NodeId(2));
         let (end, mut waiting) = oneshot::channel();
@@ -63,7 +66,7 @@ fn a_transfer_is_answered_when_it_has_ended() {
 fn check_change(
     role: Role,
     change: Change,
-    output: Option<fn(RequestId) -> Output>,
+    output: Option<Say>,
     expected: Result<Membership, Failure>,
 ) {
     let (mut stage, request) = (stage(role), RequestId(1));
@@ -78,7 +81,7 @@ fn check_change(
 
 #[test]
 fn a_change_is_answered_when_it_has_ended() {
-    let ends: [(fn(RequestId) -> Output, _); 4] = [
+    let ends: [(Say, _); 4] = [
         (|request| Output::ChangeEnded { request, end: ChangeEnd::Done }, Ok(membership(&[1, 2]))),
         (
             |request| Output::ChangeEnded { request, end: ChangeEnd::LeftOffice },
@@ -107,7 +110,7 @@ fn a_change_that_the_core_cannot_judge_is_refused_by_the_leader() {
     check_change(Role::Leader, unknown.clone(), None, Err(Failure::UnknownNode(NodeId(9))));
     // Who does not lead says that first.
     for change in [unexpected, unknown] {
-        let refused: fn(RequestId) -> Output = |request| Output::Refused {
+        let refused: Say = |request| Output::Refused {
             request,
             refusal: Refusal::NotLeader { leader: Some(NodeId(2)) },
         };
