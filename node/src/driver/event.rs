@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use raft::{InstallSnapshot, LogIndex, Message, NodeId, Snapshot, Timestamp, Write, WriteId};
 
-use super::Replicated;
 use super::request::Request;
 use super::snapshots::SNAPSHOT_MAX;
 use crate::wire::command::DecodeError;
@@ -69,12 +68,12 @@ pub(crate) enum Effect {
         /// How many bytes to send at most.
         bytes_max: usize,
     },
-    /// Save this state and say [`Event::Saved`].
+    /// Save this snapshot and say [`Event::Saved`].
     Save {
-        /// What the snapshot stands for.
+        /// What it stands for.
         snapshot: Snapshot,
-        /// The state.
-        state: Box<Replicated>,
+        /// The state machine as bytes.
+        data: Vec<u8>,
     },
     /// These are in the cluster now; connections to others are not needed.
     Connect(BTreeSet<NodeId>),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, trace};
 
 use super::snapshots::SNAPSHOT_MAX;
-use super::{Core, Driver, DriverError, Effect, Event, Replicated, Request, clock};
+use super::{Core, Driver, DriverError, Effect, Event, Request, clock};
 use crate::peers::{Chunk, Outbox};
 use crate::storage::{Job, Snapshots};
 
@@ -100,8 +100,8 @@ pub(crate) async fn drive<C: Core>(
         }
         let carrying_out = async {
             for effect in effects.drain(..) {
-                if let Effect::Save { snapshot, state } = effect {
-                    saving = Some(save(channels.snapshots.clone(), snapshot, state));
+                if let Effect::Save { snapshot, data } = effect {
+                    saving = Some(save(channels.snapshots.clone(), snapshot, data));
                 } else {
                     channels.carry_out(effect).await?;
                 }
@@ -130,12 +130,10 @@ async fn saved(saving: &mut Option<Saving>) -> Saved {
     }
 }
 
-/// Encodes a state and saves it. If that fails the node goes on: the log still has what the snapshot
-/// was to stand for.
-fn save(folder: Snapshots, snapshot: Snapshot, state: Box<Replicated>) -> Saving {
+/// Saves a snapshot. If that fails the node goes on: the log still has what it was to stand for.
+fn save(folder: Snapshots, snapshot: Snapshot, data: Vec<u8>) -> Saving {
     let index = snapshot.index;
     spawn_blocking(move || {
-        let data = state.save();
         if data.len() > SNAPSHOT_MAX {
             let (bytes, max) = (data.len(), SNAPSHOT_MAX);
             error!(index = index.0, bytes, max, "snapshot not taken: the state is too large");
