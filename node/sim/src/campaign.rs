@@ -45,9 +45,9 @@ pub struct Tally {
     pub counts: Counts,
     /// How much time passed in all of them.
     pub simulated: Duration,
-    /// How long all threads together simulated, …
+    /// How long processors were busy with simulating, …
     pub simulating: Duration,
-    /// … and judged.
+    /// … and with judging.
     pub judging: Duration,
 }
 

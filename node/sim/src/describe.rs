@@ -58,7 +58,10 @@ pub(crate) fn output(id: NodeId, output: &Output) -> Option<String> {
             let leader = leader.map_or("-".into(), |leader| leader.to_string());
             format!("{id} is {} in term {term}, leader {leader}", role(*new))
         }
-        Output::Send { .. } | Output::SendChunk { .. } | Output::StoreChunk { .. } => return None,
+        Output::SendChunk { to, chunk, .. } => {
+            format!("{id} sends {to} snapshot {} from byte {}", chunk.snapshot.index, chunk.offset)
+        }
+        Output::Send { .. } | Output::StoreChunk { .. } => return None,
     })
 }
 

@@ -31,6 +31,8 @@ pub enum FaultKind {
     Crash(Target),
     /// All nodes stop at once, and start again at the end.
     CrashAll,
+    /// The next node that does this crashes there and then; at the end it starts again.
+    Ambush(Moment),
     /// Nodes stand still: nothing is handled, no tick passes, what arrives waits.
     Pause(Target),
     /// Links between nodes are cut.
@@ -92,6 +94,23 @@ pub enum FaultKind {
     Compact(Target),
 }
 
+/// When an ambush strikes: where a node has promised something, or is about to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// It has just promised its vote.
+    Vote,
+    /// It has just asked for votes.
+    Candidacy,
+    /// It has just said that it holds entries.
+    Acknowledgement,
+    /// It has just asked the disk for a write, which is not durable yet.
+    Write,
+    /// It has just received the last piece of a snapshot.
+    Installation,
+    /// It has just begun to save a snapshot.
+    Saving,
+}
+
 /// What a change of membership is to bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -113,9 +132,11 @@ pub enum Change {
 
 impl FaultKind {
     /// Returns the family that is switched on or off as one.
-    pub(crate) fn family(&self) -> Family {
+    #[must_use]
+    pub fn family(&self) -> Family {
         match self {
             Self::Crash(_) => Family::Crash,
+            Self::Ambush(_) => Family::Ambush,
             Self::CrashAll => Family::CrashAll,
             Self::Pause(_) => Family::Pause,
             Self::Partition { .. } | Self::Flapping { .. } => Family::Partition,
@@ -138,6 +159,7 @@ impl FaultKind {
 pub enum Family {
     Crash,
     CrashAll,
+    Ambush,
     Pause,
     Partition,
     Weather,
@@ -150,9 +172,10 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Crash,
         Self::CrashAll,
+        Self::Ambush,
         Self::Pause,
         Self::Partition,
         Self::Weather,
@@ -169,6 +192,7 @@ impl Family {
         match self {
             Self::Crash => "crash",
             Self::CrashAll => "crash-all",
+            Self::Ambush => "ambush",
             Self::Pause => "pause",
             Self::Partition => "partition",
             Self::Weather => "weather",
@@ -194,6 +218,7 @@ impl fmt::Display for FaultKind {
         match self {
             Self::Crash(target) => write!(f, "crash {target}"),
             Self::CrashAll => f.write_str("crash everybody"),
+            Self::Ambush(moment) => write!(f, "crash whoever next {moment}"),
             Self::Pause(target) => write!(f, "pause {target}"),
             Self::Partition { topology, is_held: false } => write!(f, "cut: {topology}"),
             Self::Partition { topology, is_held: true } => write!(f, "hold back: {topology}"),
@@ -220,6 +245,19 @@ impl fmt::Display for FaultKind {
             Self::Transfer(target) => write!(f, "hand over to {target}"),
             Self::Compact(target) => write!(f, "snapshot {target}"),
         }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vote => "votes",
+            Self::Candidacy => "asks for votes",
+            Self::Acknowledgement => "acknowledges entries",
+            Self::Write => "writes",
+            Self::Installation => "installs a snapshot",
+            Self::Saving => "takes a snapshot",
+        })
     }
 }
 

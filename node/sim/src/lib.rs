@@ -24,7 +24,7 @@ mod trace;
 mod workload;
 
 pub use campaign::{Campaign, Tally};
-pub use fault::{Change, Family, Fault, FaultId, FaultKind};
+pub use fault::{Change, Family, Fault, FaultId, FaultKind, Moment};
 pub use oracle::Violation;
 pub use plan::{
     Clients, Core, CrashLoss, Flaw, Placement, Plan, Storage, Timings, Weather, Wishes, Workload,

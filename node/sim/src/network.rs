@@ -74,7 +74,7 @@ impl Network {
         }
         let chances = way.random.next();
         // Four independent draws of sixteen bits, each good for thousandths.
-        let chance = |number: u32| (chances >> (16 * number) & 0xffff) * 1000 >> 16;
+        let chance = |number: u32| (((chances >> (16 * number)) & 0xffff) * 1000) >> 16;
         if chance(0) < weather.loss + *worse {
             return [None; 2];
         }
@@ -133,9 +133,9 @@ impl Network {
         }
     }
 
-    /// From now on links only take their time.
-    pub(crate) fn calm(&mut self) {
-        let Weather { delay, jitter, .. } = self.weather;
+    /// From now on links only take their time, and none too much.
+    pub(crate) fn calm(&mut self, most: Duration) {
+        let (delay, jitter) = (self.weather.delay.min(most), self.weather.jitter.min(most));
         self.weather =
             Weather { delay, jitter, tail: 0, loss: 0, doubling: 0, disorder: 0, echo: 0 };
         self.set_weather(0, 1);

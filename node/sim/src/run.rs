@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use checker::check::CheckError;
 use checker::verdict::Verdict as Judged;
+use nix::time::{ClockId, clock_gettime};
 
 use crate::oracle::Violation;
 use crate::plan::Plan;
@@ -44,9 +45,9 @@ pub struct RunReport {
     pub counts: Counts,
     /// How much time passed in it.
     pub simulated: Time,
-    /// How long the simulation took, …
+    /// How long the processor was busy with the simulation, …
     pub simulating: Duration,
-    /// … and the checker.
+    /// … and with judging.
     pub judging: Duration,
     /// The story, if it was told.
     pub story: String,
@@ -118,14 +119,14 @@ impl fmt::Display for Verdict {
 /// Carries out a plan and judges what its clients saw.
 #[must_use]
 pub fn run(plan: &Plan, options: RunOptions) -> RunReport {
-    let started = Instant::now();
+    let started = computed();
     let mut simulation = Simulation::new(plan.clone(), options.is_told);
     let ended = contain(|| simulation.run());
-    let simulating = started.elapsed();
+    let simulating = computed().saturating_sub(started);
     let (counts, simulated) = (simulation.counts(), simulation.time());
     let (hash, story) = (simulation.trace().hash(), simulation.trace().take_story());
     let history = if options.is_told { simulation.history().to_lines() } else { vec![] };
-    let judging = Instant::now();
+    let judging = computed();
     let verdict = match ended {
         Ok(Ok(())) => judge(simulation, plan, options.judging),
         Ok(Err(Broken::Violation(violation))) => fail(violation),
@@ -139,10 +140,16 @@ pub fn run(plan: &Plan, options: RunOptions) -> RunReport {
         counts,
         simulated,
         simulating,
-        judging: judging.elapsed(),
+        judging: computed().saturating_sub(judging),
         story,
         history,
     }
+}
+
+/// Returns how long the processor was busy with this thread; zero where nobody counts it.
+fn computed() -> Duration {
+    let counted = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    counted.map_or(Duration::ZERO, Duration::from)
 }
 
 fn fail(failure: impl Into<Failure>) -> Verdict {

@@ -3,6 +3,7 @@
 //! Everything happens in one thread and in virtual time, which passes only from one event to the next. So
 //! a seed gives the same run every time, to the last bit.
 
+mod ambush;
 mod carrying;
 mod clients;
 mod ending;
@@ -123,6 +124,8 @@ pub(crate) struct Simulation {
     requests: u64,
     active: BTreeMap<FaultId, Active>,
     errands: BTreeMap<FaultId, Errand>,
+    /// Ambushes that have found somebody, who is still about to do what gave it away.
+    sprung: Vec<FaultId>,
     /// Draws for what is nobody's own: first ticks, the ways of snapshots to the disk.
     random: Random,
     ending: Option<Ending>,
@@ -156,6 +159,7 @@ impl Simulation {
             requests: 0,
             active: BTreeMap::new(),
             errands: BTreeMap::new(),
+            sprung: vec![],
             random: seed.derive("simulation").stream(),
             ending: None,
             counts: Counts::default(),

@@ -116,7 +116,8 @@ fn cut_bridge(order: &[NodeId]) -> Vec<Link> {
 /// see a majority. Three nodes would all reach each other so; they stand in a row instead.
 fn cut_ring(order: &[NodeId]) -> Vec<Link> {
     let count = order.len();
-    let reach = (count / 2 + 1) / 2;
+    let majority = count / 2 + 1;
+    let reach = majority / 2;
     let seat = |node| order.iter().position(|&other| other == node).unwrap_or(0);
     links_where(order, |from, to| {
         let apart = seat(from).abs_diff(seat(to));

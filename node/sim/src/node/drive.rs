@@ -299,7 +299,7 @@ impl Running {
     ) -> Result<(), Violation> {
         let Some(read) = self.waiting.ready(request) else { return Ok(()) };
         let (node, applied) = (self.replica.id(), self.applied);
-        if applied < read.committed && !scene.has(Flaw::LooseLease) {
+        if applied < read.committed {
             return Err(Violation::ReadTooEarly { node, applied, committed: read.committed });
         }
         let answer = self.state.query(&read.query);

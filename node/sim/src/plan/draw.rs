@@ -8,7 +8,7 @@ use raft::Limits;
 use super::{
     Clients, Core, CrashLoss, Flaw, Placement, Plan, Storage, Timings, Weather, Wishes, Workload,
 };
-use crate::fault::{Change, Family, Fault, FaultId, FaultKind};
+use crate::fault::{Change, Family, Fault, FaultId, FaultKind, Moment};
 use crate::random::{Random, Seed};
 use crate::topology::{Target, Topology};
 
@@ -109,7 +109,7 @@ fn draw_limits(random: &mut Random) -> Limits {
 
 /// Links that mostly carry a message within a fraction of the patience of nodes.
 fn draw_weather(random: &mut Random, timings: &Timings) -> Weather {
-    let scale = timings.election_timeout() / 30;
+    let scale = timings.election_timeout() / draw_fraction(random);
     let some = |random: &mut Random, chance, most| {
         let drawn = random.below(most);
         if random.permille(chance) { drawn } else { 0 }
@@ -125,8 +125,13 @@ fn draw_weather(random: &mut Random, timings: &Timings) -> Weather {
     }
 }
 
+/// Draws by how much quicker links and disks are than nodes are patient: mostly by far.
+fn draw_fraction(random: &mut Random) -> u32 {
+    *random.pick(&[60, 60, 30, 30, 30, 8, 4])
+}
+
 fn draw_storage(random: &mut Random, timings: &Timings) -> Storage {
-    let scale = timings.election_timeout() / 30;
+    let scale = timings.election_timeout() / draw_fraction(random);
     Storage {
         sync: random.duration(micros(50), scale),
         jitter: random.duration(micros(10), scale),
@@ -164,8 +169,11 @@ struct Scheduler<'a> {
 
 impl Scheduler<'_> {
     fn draw(mut self) -> Vec<Fault> {
-        let families: Vec<Family> =
+        let mut families: Vec<Family> =
             Family::ALL.into_iter().filter(|_| self.random.permille(500)).collect();
+        if self.plan.is_loose() {
+            families = vec![Family::Clock, Family::Partition];
+        }
         let pause = self.random.duration(millis(100), Duration::from_secs(3));
         let mut faults = vec![];
         let mut at = self.random.duration(millis(100), pause + millis(200));
@@ -202,6 +210,15 @@ impl Scheduler<'_> {
         match family {
             Family::Crash => FaultKind::Crash(target),
             Family::CrashAll => FaultKind::CrashAll,
+            Family::Ambush => FaultKind::Ambush(*self.random.pick(&[
+                Moment::Vote,
+                Moment::Vote,
+                Moment::Candidacy,
+                Moment::Acknowledgement,
+                Moment::Write,
+                Moment::Installation,
+                Moment::Saving,
+            ])),
             Family::Pause => FaultKind::Pause(target),
             Family::Partition => {
                 let topology = self.topology();
@@ -254,7 +271,12 @@ impl Scheduler<'_> {
             Some(drift) => (1000 - u64::from(drift) / 2, 1000 + u64::from(drift) / 2),
             None => (300, 3000),
         };
-        FaultKind::ClockRate(target, self.random.within(least..most + 1))
+        let rate = match self.random.below(3) {
+            0 => least,
+            1 => most,
+            _ => self.random.within(least..most + 1),
+        };
+        FaultKind::ClockRate(target, rate)
     }
 
     fn change(&mut self, target: Target) -> Change {
@@ -275,12 +297,14 @@ impl Scheduler<'_> {
         match kind {
             FaultKind::Membership(_) => patience * 20,
             FaultKind::ClockRate(..) => self.random.duration(patience, patience * 20),
+            FaultKind::Ambush(_) => self.random.duration(patience, patience * 6),
             FaultKind::Transfer(_) | FaultKind::Compact(_) | FaultKind::ClockJump { .. } => {
                 Duration::ZERO
             }
-            _ => match self.random.below(3) {
-                0 => self.random.duration(millis(1), patience),
-                1 => self.random.duration(patience, patience * 3),
+            _ => match self.random.below(4) {
+                0 => self.random.duration(micros(10), patience / 10),
+                1 => self.random.duration(millis(1), patience),
+                2 => self.random.duration(patience, patience * 3),
                 _ => self.random.duration(patience, patience * 8),
             },
         }

@@ -20,6 +20,7 @@ impl Simulation {
         }
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
+            self.watch(id, &effect);
             match effect {
                 Effect::Send { to, message } => self.send((id, to), message),
                 Effect::Write(job) => {
@@ -45,6 +46,7 @@ impl Simulation {
             }
         }
         self.effects = effects;
+        self.spring();
     }
 
     pub(super) fn send(&mut self, link: Link, message: Message) {

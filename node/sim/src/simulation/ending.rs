@@ -18,6 +18,9 @@ const PATIENCE: u32 = 60;
 /// … and what clients need besides, to give up what they had begun and to read everything back.
 const CLIENTS_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where all is well, links and disks are so many times quicker than nodes are patient.
+const QUICK: u32 = 20;
+
 /// What is known of the end.
 #[derive(Debug)]
 pub(super) struct Ending {
@@ -42,16 +45,20 @@ impl Simulation {
         for id in active {
             self.end_fault(id)?;
         }
-        self.network.calm();
+        let patience = self.plan.timings.election_timeout();
+        self.network.calm(patience / QUICK);
+        self.plan.storage.sync = self.plan.storage.sync.min(patience / QUICK);
+        self.plan.storage.jitter = self.plan.storage.jitter.min(patience / QUICK);
         self.errands.clear();
         let ids: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
         for id in ids {
             self.revive(id)?;
         }
-        let patience = self.plan.timings.election_timeout() * PATIENCE + CLIENTS_PATIENCE;
-        self.ending = Some(Ending { deadline: self.time + patience });
+        let deadline = self.time + patience * PATIENCE + CLIENTS_PATIENCE;
+        self.ending = Some(Ending { deadline });
         // Now clients only ask what can be answered where they ask it.
         self.plan.clients.loss = 0;
+        self.plan.clients.patience = self.plan.clients.patience.max(patience * 3);
         self.plan.clients.placement = Placement::Leader;
         self.plan.clients.wandering = 0;
         self.urgent.extend(self.generator.ending());

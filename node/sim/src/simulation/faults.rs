@@ -11,8 +11,8 @@ use crate::topology::{Link, Target};
 /// What a fault that has begun must undo.
 #[derive(Debug, Default)]
 pub(super) struct Active {
-    kind: Option<FaultKind>,
-    nodes: Vec<NodeId>,
+    pub(super) kind: Option<FaultKind>,
+    pub(super) nodes: Vec<NodeId>,
     links: Vec<Link>,
     /// Whether the links are cut at the moment.
     is_cut: bool,
@@ -42,6 +42,7 @@ impl Simulation {
                     self.crash(id);
                 }
             }
+            FaultKind::Ambush(_) => {}
             FaultKind::Pause(_) => {
                 nodes.iter().for_each(|&id| self.nodes[place(id)].paused += 1);
             }
@@ -123,7 +124,7 @@ impl Simulation {
         for &id in &nodes {
             let node = &mut self.nodes[place(id)];
             match kind {
-                FaultKind::Crash(_) | FaultKind::CrashAll => {
+                FaultKind::Crash(_) | FaultKind::CrashAll | FaultKind::Ambush(_) => {
                     node.downed -= 1;
                     self.revive(id)?;
                 }
@@ -164,7 +165,8 @@ impl Simulation {
             | FaultKind::Transfer(target)
             | FaultKind::Compact(target) => resolve(target),
             FaultKind::CrashAll => members,
-            FaultKind::Partition { .. }
+            FaultKind::Ambush(_)
+            | FaultKind::Partition { .. }
             | FaultKind::Flapping { .. }
             | FaultKind::Weather { .. }
             | FaultKind::Membership(_) => vec![],

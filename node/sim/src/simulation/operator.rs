@@ -53,7 +53,10 @@ impl Simulation {
             self.errands.insert(id, errand);
             return Ok(());
         };
-        if errand.goal.as_ref().is_none_or(|(from, _)| *from != now) {
+        let is_stale = |(from, to): &(Membership, Membership)| {
+            *from != now || to.everybody().iter().any(|&id| self.nodes[place(id)].is_retired)
+        };
+        if errand.goal.as_ref().is_none_or(is_stale) {
             let spare: Vec<NodeId> =
                 self.nodes.iter().filter(|it| !it.is_retired).map(|it| it.id).collect();
             let Some(to) = draw_goal(errand.change, &now, leader, &spare, &mut errand.random)
@@ -116,7 +119,7 @@ fn draw_goal(
     let members = now.everybody();
     let others: Vec<NodeId> = nodes.iter().copied().filter(|id| !members.contains(id)).collect();
     let census = crate::topology::Census { nodes: &voters, leader: Some(leader) };
-    let mut leaving = |target: crate::topology::Target, random: &mut Random| {
+    let leaving = |target: crate::topology::Target, random: &mut Random| {
         target.resolve(census, random).first().copied()
     };
     match change {
