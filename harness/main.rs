@@ -21,6 +21,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Carry out one operation on a running cluster
     Client(client::ClientArgs),
+    /// Simulate whole clusters by the thousand, each from one seed
+    Sim(Box<sim::cli::SimArgs>),
     /// Be one node of the replicated ledger and key-value store
     Node(node::NodeArgs),
 }
@@ -29,6 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   stormproof run                        a storm over five nodes, and the verdict
   stormproof check history.jsonl        the verdict on a recorded history, from anywhere
+  stormproof sim --seeds 0..1000        a thousand simulated clusters
   stormproof node --config n1.yaml      one node
   stormproof client --endpoints 127.0.0.1:7201 status";
 
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(args),
         Command::Client(args) => client::run(args),
+        Command::Sim(args) => sim::cli::main(&args),
         Command::Node(args) => node::main(&args),
     }
 }

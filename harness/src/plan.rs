@@ -117,6 +117,26 @@ pub struct NodePlan {
     /// Flaws that the node is asked to have, to see that they are found. Not for production.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flaws: Vec<String>,
+    /// When a node saves its state and forgets the log before it.
+    pub snapshot: SnapshotPlan,
+}
+
+/// When a node saves its state and forgets the log before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SnapshotPlan {
+    /// After so many entries.
+    pub entries: u64,
+    /// How many entries before it stay in the log.
+    pub keep: u64,
+}
+
+impl Default for SnapshotPlan {
+    /// Far fewer than in production: a node that was away for a few seconds must find that its entries
+    /// are gone.
+    fn default() -> Self {
+        Self { entries: 500, keep: 50 }
+    }
 }
 
 /// The nodes' timings.

@@ -9,7 +9,11 @@ fn a_settled_plan_is_read_as_it_was_written() {
         let plan = Plan {
             seed: Seed::new(seed).derive("some run"),
             placements: vec![Placement::Random, Placement::Pinned(NodeId::new(2))],
-            node: NodePlan { bin: Some("/bin/node".into()), flaws: vec!["local-reads".into()] },
+            node: NodePlan {
+                bin: Some("/bin/node".into()),
+                flaws: vec!["local-reads".into()],
+                snapshot: SnapshotPlan { entries: 7, keep: 3 },
+            },
             workload: WorkloadPlan { sessions: seed % 2 == 0, ..WorkloadPlan::default() },
             ..Plan::default()
         }

@@ -10,7 +10,7 @@ use proto::admin::{Role as WireRole, StatusRequest, StatusResponse};
 use serde::Serialize;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::plan::{Plan, Timings};
+use crate::plan::{Plan, SnapshotPlan, Timings};
 use crate::seed::Seed;
 use crate::system::{
     BoxFuture, CommandLine, NodeId, NodeStatus, NodeView, Probe, ProbeError, Role, System,
@@ -35,6 +35,7 @@ pub(super) struct Stormproof {
     bin: Option<PathBuf>,
     flaws: Vec<String>,
     timings: Timings,
+    snapshot: SnapshotPlan,
     /// Where the nodes' own randomness comes from.
     seed: Seed,
 }
@@ -45,6 +46,7 @@ impl Stormproof {
             bin: plan.node.bin.clone(),
             flaws: plan.node.flaws.clone(),
             timings: plan.timings.clone(),
+            snapshot: plan.node.snapshot.clone(),
             seed: plan.seed.derive("nodes"),
         }
     }
@@ -66,6 +68,7 @@ impl Stormproof {
                 heartbeat: span(self.timings.heartbeat),
                 election: span(self.timings.election_timeout),
             },
+            snapshot: self.snapshot.clone(),
             seed: self.seed.derive(&view.node.to_string()).number(),
             flaws: self.flaws.clone(),
         }
@@ -81,6 +84,7 @@ struct Config {
     peers: Vec<PeerConfig>,
     data: PathBuf,
     timings: TimingsConfig,
+    snapshot: SnapshotPlan,
     seed: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flaws: Vec<String>,
@@ -225,6 +229,7 @@ mod tests {
             bin: None,
             flaws: vec!["local-reads".into()],
             timings: Timings::default(),
+            snapshot: SnapshotPlan::default(),
             seed: Seed::new(1),
         };
         let command = system.prepare(&view(folder.path().into())).unwrap();
@@ -247,6 +252,9 @@ timings:
   tick: 10ms
   heartbeat: 50ms
   election: 300ms
+snapshot:
+  entries: 500
+  keep: 50
 seed: 553709774393482075
 flaws:
 - local-reads
@@ -271,6 +279,7 @@ flaws:
                 bin: Some(bin.into()),
                 flaws: Vec::new(),
                 timings: Timings::default(),
+                snapshot: SnapshotPlan::default(),
                 seed: Seed::new(1),
             };
             let error = system.prepare(&view(folder.path().into())).unwrap_err();
