@@ -12,7 +12,7 @@ use std::sync::Arc;
 use machine::Machine;
 use machine::session::Sessions;
 use raft::{
-    Config, Input, Lease, LogIndex, Message, NodeId, Replica, RequestId, Timestamp, WriteId,
+    Config, Input, Lease, LogIndex, Message, NodeId, Output, Replica, RequestId, Timestamp, WriteId,
 };
 
 use crate::clock::Clock;
@@ -91,6 +91,8 @@ pub(crate) struct Running {
     newest: Option<Saved>,
     /// The snapshot that is being saved.
     saving: Option<Saved>,
+    /// Empty but while the core is fed: spares an allocation each time.
+    outputs: Vec<Output>,
     /// The last state that was saved: what the flawed save again.
     stale: Option<Arc<[u8]>>,
 }
@@ -200,6 +202,7 @@ impl Node {
             stale: newest.as_ref().map(|(_, data)| data.clone()),
             newest,
             saving: None,
+            outputs: vec![],
         }));
         Ok(())
     }

@@ -25,6 +25,8 @@ pub struct Plan {
     pub timings: Timings,
     /// How the cores are configured.
     pub core: Core,
+    /// The rates of the nodes' clocks, in thousandths of the true one.
+    pub rates: Vec<u64>,
     /// The links.
     pub weather: Weather,
     /// The disks.
@@ -204,6 +206,16 @@ pub enum Flaw {
 }
 
 impl Plan {
+    /// Returns the least and the greatest rate that a clock may have. Where a lease relies on clocks, no
+    /// two of them differ by more than was promised.
+    pub(crate) fn rates_allowed(&self) -> (u64, u64) {
+        match self.core.lease {
+            Some(_) if self.is_loose() => (300, 3000),
+            Some(drift) => (1000 - u64::from(drift) / 2, 1000 + u64::from(drift) / 2),
+            None => (300, 3000),
+        }
+    }
+
     /// Draws the plan of a seed.
     #[must_use]
     pub fn draw(seed: Seed, wishes: &Wishes) -> Self {

@@ -170,7 +170,10 @@ impl Simulation {
     /// Runs until all is well again after the storm.
     pub(crate) fn run(&mut self) -> Result<(), Broken> {
         for place in 0..self.nodes.len() {
-            self.start(self.nodes[place].id)?;
+            let node = &mut self.nodes[place];
+            node.clock.set_rate(Time(0), self.plan.rates[place]);
+            let id = node.id;
+            self.start(id)?;
         }
         for client in 0..self.clients.len() as u64 {
             let pause = self.clients[client as usize].pause(&self.plan.clients);

@@ -18,7 +18,7 @@ impl Running {
     /// Feeds the core an input, and whatever inputs follow from carrying out its outputs.
     pub(super) fn feed(&mut self, input: Input, scene: &mut Scene<'_>) -> Result<(), Violation> {
         let mut more = VecDeque::new();
-        let mut outputs = vec![];
+        let mut outputs = std::mem::take(&mut self.outputs);
         let mut next = Some(input);
         while let Some(input) = next.take().or_else(|| more.pop_front()) {
             let before = self.replica.commit_index();
@@ -33,6 +33,7 @@ impl Running {
                 self.carry_out(output, scene, &mut more)?;
             }
         }
+        self.outputs = outputs;
         Ok(())
     }
 

@@ -34,6 +34,7 @@ pub(super) fn plan(seed: Seed, wishes: &Wishes) -> Plan {
         seed,
         founders: wishes.nodes.unwrap_or(founders),
         joiners,
+        rates: vec![],
         core: draw_core(&mut seed.derive("core").stream(), is_loose),
         weather: draw_weather(&mut seed.derive("weather").stream(), &timings),
         storage: draw_storage(&mut seed.derive("storage").stream(), &timings),
@@ -50,6 +51,7 @@ pub(super) fn plan(seed: Seed, wishes: &Wishes) -> Plan {
     if wishes.flaw == Some(Flaw::ForgetSessions) {
         plan.clients.session.get_or_insert(Duration::from_secs(60));
     }
+    plan.rates = draw_rates(&mut seed.derive("clocks").stream(), &plan);
     plan.faults = Scheduler { random: seed.derive("schedule").stream(), plan: &plan }.draw();
     if let Some(only) = &wishes.only {
         plan.faults.retain(|fault| only.contains(&fault.id));
@@ -80,6 +82,18 @@ fn draw_core(random: &mut Random, is_loose: bool) -> Core {
         lease: lease.then_some(if is_loose { 0 } else { drift }),
         limits: draw_limits(random),
     }
+}
+
+/// Clocks that differ all the time, by as much as a lease allows, or by some hundredths; or not at all.
+fn draw_rates(random: &mut Random, plan: &Plan) -> Vec<u64> {
+    let count = plan.founders + plan.joiners;
+    let (least, most) = match plan.core.lease {
+        Some(_) => plan.rates_allowed(),
+        None => (950, 1050),
+    };
+    let differ = plan.is_loose() || random.permille(500);
+    let choices = if differ { [least, 1000, most] } else { [1000; 3] };
+    (0..count).map(|_| *random.pick(&choices)).collect()
 }
 
 /// Some of the limits are tiny, so that they are reached.
@@ -266,11 +280,7 @@ impl Scheduler<'_> {
             let sign = if self.random.permille(500) { 1 } else { -1 };
             return FaultKind::ClockJump { target, millis: sign * seconds * 700 };
         }
-        let (least, most) = match self.plan.core.lease {
-            Some(_) if self.plan.is_loose() => (300, 3000),
-            Some(drift) => (1000 - u64::from(drift) / 2, 1000 + u64::from(drift) / 2),
-            None => (300, 3000),
-        };
+        let (least, most) = self.plan.rates_allowed();
         let rate = match self.random.below(3) {
             0 => least,
             1 => most,
@@ -348,7 +358,7 @@ mod tests {
                 FaultKind::ClockRate(_, rate) => Some(rate),
                 _ => None,
             });
-            let rates: Vec<u64> = rates.chain([1000]).collect();
+            let rates: Vec<u64> = rates.chain(plan.rates.iter().copied()).chain([1000]).collect();
             let (slow, fast) = (rates.iter().min().unwrap(), rates.iter().max().unwrap());
             assert!(slow * 1000 >= fast * (1000 - u64::from(drift)), "{rates:?} {drift}");
         }

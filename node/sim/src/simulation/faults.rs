@@ -51,7 +51,9 @@ impl Simulation {
                 self.network.set_weather(permille, slowness);
             }
             FaultKind::SlowNode { slowness, .. } => self.network.set_slowness(&nodes, slowness),
-            FaultKind::ClockRate(_, rate) => self.set_rates(&nodes, rate),
+            FaultKind::ClockRate(_, rate) => {
+                nodes.iter().for_each(|&id| self.nodes[place(id)].clock.set_rate(self.time, rate));
+            }
             FaultKind::ClockJump { millis, .. } => {
                 nodes.iter().for_each(|&id| self.nodes[place(id)].clock.jump(millis));
             }
@@ -136,13 +138,15 @@ impl Simulation {
                     self.revive(id)?;
                 }
                 FaultKind::FullDisk(_) => node.disk.full -= 1,
+                FaultKind::ClockRate(..) => {
+                    node.clock.set_rate(self.time, self.plan.rates[place(id)]);
+                }
                 _ => {}
             }
         }
         match kind {
             FaultKind::Weather { .. } => self.network.set_weather(0, 1),
             FaultKind::SlowNode { .. } => self.network.set_slowness(&nodes, 1),
-            FaultKind::ClockRate(..) => self.set_rates(&nodes, 1000),
             _ => {}
         }
         Ok(())
@@ -180,12 +184,6 @@ impl Simulation {
                 topology.cut(self.census(&members), random)
             }
             _ => vec![],
-        }
-    }
-
-    fn set_rates(&mut self, nodes: &[NodeId], rate: u64) {
-        for &id in nodes {
-            self.nodes[place(id)].clock.set_rate(self.time, rate);
         }
     }
 
