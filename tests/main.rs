@@ -8,5 +8,6 @@ mod membership;
 mod orphans;
 mod run;
 mod sessions;
+mod sim;
 mod stormproof;
 mod usage;
