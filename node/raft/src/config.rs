@@ -42,7 +42,8 @@ pub struct Config {
 /// stated part, suspensions of the node included (dissertation §6.4.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// How long a tick takes by the node's clock, at the least.
+    /// How long a tick takes by the node's clock. One that is late may shorten the next; any number of
+    /// ticks together take no less than all but one of them should.
     pub tick: Duration,
     /// How much faster than this node's clock another's may run, in thousandths. A lease lasts an
     /// election timeout less this part of it.
@@ -59,6 +60,9 @@ impl Config {
         }
         if self.lease.as_ref().is_some_and(|lease| !self.check_quorum || lease.drift >= 1000) {
             return Err(StartError::UnsafeLease);
+        }
+        if !self.limits.let_anything_through() {
+            return Err(StartError::ZeroLimit);
         }
         Ok(())
     }
@@ -97,6 +101,25 @@ pub struct Limits {
     pub bytes_kept: usize,
 }
 
+impl Limits {
+    /// Returns whether no limit is so low that nothing would ever be done. Nothing kept is enough.
+    fn let_anything_through(&self) -> bool {
+        let counts = [self.entries_uncommitted, self.entries_applying, self.entries_per_snapshot];
+        let sizes = [
+            self.entries_per_message,
+            self.bytes_per_message,
+            self.bytes_per_chunk,
+            self.bytes_per_command,
+            self.messages_in_flight,
+            self.bytes_in_flight,
+            self.bytes_uncommitted,
+            self.reads_pending,
+            self.bytes_per_snapshot,
+        ];
+        !counts.contains(&0) && !sizes.contains(&0)
+    }
+}
+
 impl Default for Limits {
     /// A batch stays well below the 4 MiB that gRPC takes as one message; a follower may lag by a
     /// few batches before its leader waits for it; the rest is what a node holds in memory without
@@ -130,6 +153,8 @@ pub enum StartError {
     Impatient,
     /// A lease needs `check_quorum`, and a drift of less than 1,000 thousandths.
     UnsafeLease,
+    /// A limit is 0 with which nothing would ever be done.
+    ZeroLimit,
     /// The recovered log does not number its entries without gaps from where it begins, or its terms
     /// fall; what was found at this place.
     BrokenLog(u64),
@@ -147,6 +172,7 @@ impl fmt::Display for StartError {
             Self::UnsafeLease => {
                 write!(f, "a lease needs check_quorum and a drift of less than 1000 thousandths")
             }
+            Self::ZeroLimit => write!(f, "a limit is 0, and nothing would ever be done"),
             Self::BrokenLog(place) => {
                 write!(f, "the recovered log is not in order at its entry number {place}")
             }

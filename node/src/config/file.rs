@@ -9,6 +9,10 @@ use serde::Deserialize;
 
 use super::{Config, Flaw, Listen, Mistake, PeerAddress, Reads, SnapshotPolicy, Timings};
 
+/// The runtime's timer lets a tick come early by up to so much when the one before was late. It must be
+/// no more than a tick, or a follower's promise is shorter than its leader's lease takes it to be.
+const LEASE_TICK_MIN: Duration = Duration::from_millis(5);
+
 /// The file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,8 +164,11 @@ fn check_reads(reads: Reads, timings: Timings) -> Result<(), Mistake> {
     if !(1..1000).contains(&drift.thousandths()) {
         return Err(Mistake::Drift(drift));
     }
-    // A follower's promise may be a tick shorter than the election timeout, by its own clock.
-    let promised = timings.tick * (timings.ticks(timings.election) - 1);
+    if lease && timings.tick < LEASE_TICK_MIN {
+        return Err(Mistake::LeaseTick(timings.tick, LEASE_TICK_MIN));
+    }
+    // A follower's promise may be two ticks shorter than the election timeout, by its own clock.
+    let promised = timings.tick * timings.ticks(timings.election).saturating_sub(2);
     let lasting = promised.mul_f64(1.0 - f64::from(drift.thousandths()) / 1000.0);
     if lease && lasting <= timings.heartbeat {
         return Err(Mistake::LeaseTooShort(timings.heartbeat));

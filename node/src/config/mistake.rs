@@ -76,6 +76,9 @@ pub enum Mistake {
     /// No clock may be trusted so far.
     #[error("`reads.drift` is {0}; choose more than 0% and less than 100%")]
     Drift(Drift),
+    /// The clock is too coarse for such ticks.
+    #[error("`reads.lease` needs a `timings.tick` of at least {1:?}, not {0:?}")]
+    LeaseTick(Duration, Duration),
     /// A lease would end before it begins.
     #[error(
         "`reads.lease` needs a lease that outlasts `timings.heartbeat` ({0:?}): make \

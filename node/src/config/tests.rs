@@ -94,6 +94,11 @@ fn every_mistake_gets_one_line_that_names_file_and_key() {
         ("data: data", "data: data\nreads: { drift: 100% }", "`reads.drift` is 100%"),
         ("data: data", "data: data\nreads: { drift: 0% }", "`reads.drift` is 0%"),
         (
+            "timings: { tick: 10ms, heartbeat: 50ms, election: 300ms }",
+            "timings: { tick: 2ms, heartbeat: 50ms, election: 300ms }\nreads: { lease: true }",
+            "`reads.lease` needs a `timings.tick` of at least 5ms, not 2ms",
+        ),
+        (
             "data: data",
             "data: data\nreads: { lease: true, drift: 90% }",
             "`reads.lease` needs a lease that outlasts `timings.heartbeat` (50ms)",

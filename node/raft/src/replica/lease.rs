@@ -37,11 +37,11 @@ impl LeaseHeld {
     }
 }
 
-/// Returns how long a lease lasts, in nanoseconds. A follower counts its promise in ticks, and the
-/// first of them may come at once.
+/// Returns how long a lease lasts, in nanoseconds. A follower counts its promise in ticks, of which the
+/// first may come at once, and another early that makes up for one that was late.
 pub(super) fn duration(config: &Config) -> Option<u64> {
     let lease = config.lease.as_ref()?;
-    let promised = lease.tick * (config.election_timeout - 1);
+    let promised = lease.tick * config.election_timeout.saturating_sub(2);
     let certain = promised.as_nanos() * u128::from(1000 - lease.drift) / 1000;
     Some(u64::try_from(certain).unwrap_or(u64::MAX))
 }

@@ -109,7 +109,9 @@ impl Replica {
             Mode::Probe { awaiting: false } => ENTRIES_PER_PROBE,
             Mode::Replicate => {
                 let is_up_to_date = progress.next_index > self.log.last_index();
-                if is_up_to_date || progress.is_full(limits) {
+                // Heartbeats no longer find out whether what fills the window was lost, when that is gone.
+                let is_gone = progress.next_index < self.first_log_index();
+                if is_up_to_date || progress.is_full(limits) && !is_gone {
                     return None;
                 }
                 limits.entries_per_message

@@ -48,7 +48,7 @@ pub(crate) struct Cluster {
     /// Every entry that some node knows to be committed.
     pub(crate) committed: BTreeMap<LogIndex, Entry>,
     /// For each read under way, the last entry that was committed when it arrived.
-    reads: BTreeMap<RequestId, LogIndex>,
+    reads: BTreeMap<RequestId, (NodeId, LogIndex)>,
     pub(crate) reads_answered: u64,
     pub(crate) snapshots_installed: u64,
     pub(crate) changes_done: u64,
@@ -82,7 +82,7 @@ pub(crate) struct Node {
     /// Messages that wait for a write.
     gated: Vec<(NodeId, Message, WriteId)>,
     /// The state machine: what was applied, a line an entry.
-    machine: Vec<u8>,
+    pub(crate) machine: Vec<u8>,
     pub(crate) applied: LogIndex,
     /// Whether the state machine takes entries without saying that it has applied them.
     pub(crate) stalls_machine: bool,
@@ -149,6 +149,7 @@ impl Cluster {
     pub(crate) fn crash(&mut self, id: NodeId) {
         let node = self.nodes.get_mut(&id).expect("a node of the cluster");
         node.replica = None;
+        self.reads.retain(|_, (reader, _)| *reader != id);
         node.unsynced.clear();
         node.gated.clear();
         node.gathered.clear();
@@ -164,6 +165,11 @@ impl Cluster {
 
     pub(crate) fn replica(&self, id: NodeId) -> Option<&Replica> {
         self.nodes.get(&id)?.replica.as_ref()
+    }
+
+    /// Returns the reads that nobody has answered or refused, and who is to.
+    pub(crate) fn open_reads(&self) -> Vec<(RequestId, NodeId)> {
+        self.reads.iter().map(|(&request, &(reader, _))| (request, reader)).collect()
     }
 
     /// Returns what the clock says.
@@ -184,7 +190,9 @@ impl Cluster {
 
     pub(crate) fn read(&mut self, id: NodeId, request: RequestId, story: &mut Vec<String>) {
         let committed = self.committed.last_key_value().map_or(LogIndex(0), |(&index, _)| index);
-        self.reads.insert(request, committed);
+        if self.replica(id).is_some() {
+            self.reads.insert(request, (id, committed));
+        }
         let now = self.now();
         self.feed(id, Input::Read { request, now }, story);
     }
@@ -297,15 +305,15 @@ impl Cluster {
                 inputs.extend(self.nodes.get_mut(&id).and_then(|node| node.save(false)));
             }
             Output::ReadReady { request } => {
-                let committed = self.reads[&request];
+                let (_, committed) = self.reads.remove(&request).expect("a read ends once");
                 assert!(node.applied >= committed, "{id} answers read {} too early", request.0);
                 self.reads_answered += 1;
             }
             Output::ChangeEnded { end, .. } => {
                 self.changes_done += u64::from(end == raft::ChangeEnd::Done);
             }
+            Output::Refused { request, .. } => _ = self.reads.remove(&request),
             Output::Appended { .. }
-            | Output::Refused { .. }
             | Output::TransferEnded { .. }
             | Output::MembershipChanged { .. }
             | Output::RoleChanged { .. } => {}

@@ -2,14 +2,20 @@
 //! last, rounds go by and reads are answered; ones in which the leader is cut off or down while the
 //! others go on; and chaos, in which messages are lost, doubled and reordered, disks lag, nodes crash
 //! and lose what was not durable. Over several stretches a link may be slow, so that what it carries
-//! arrives in another reign, and any message may come once more, much later. After every step the
-//! cluster checks what must hold across nodes, and that no read is answered before everything
-//! committed at its arrival is applied.
+//! arrives in another reign, and any message may come once more, much later. A node may be suspended
+//! while the others go on, its disk may lag behind a whole stretch, nodes may restart one after another.
+//! After every step the cluster checks what must hold across nodes, and that no read is answered before
+//! everything committed at its arrival is applied.
+//!
+//! When a storm is over everything is mended, and the cluster must come back: elect a leader, end the
+//! change of membership that was open, commit a command, bring every member to the same state, and
+//! end every read.
 
 use std::collections::BTreeSet;
 
 use crate::cluster::{Cluster, ELECTION_TIMEOUT, Link, Settings};
-use raft::{Input, Limits, Membership, Message, NodeId, RequestId, Role};
+use crate::describe;
+use raft::{Input, Limits, LogIndex, Membership, Message, NodeId, Replica, RequestId, Role, Term};
 
 const STORMS: u64 = 1000;
 /// Stretches of a storm; a reign, its end, and the reign after the next take some.
@@ -17,6 +23,8 @@ const STRETCHES: u64 = 12;
 /// Steps of a chaotic stretch, and rounds of another one.
 const CHAOS_STEPS: u64 = 120;
 const CALM_ROUNDS: u64 = 40;
+/// Rounds after a storm in which the cluster must have come back.
+const PEACE_ROUNDS: u64 = 600;
 /// Old messages that may come once more.
 const ARCHIVE_MAX: usize = 64;
 
@@ -63,9 +71,17 @@ struct Storm {
     cluster: Cluster,
     random: Random,
     size: u64,
+    /// Whether those who hear their leader heed no candidate. Where nobody does, a node that was removed
+    /// and does not know it gives no peace.
+    is_calm: bool,
+    changes_members: bool,
     temper: Temper,
     /// Links whose messages wait.
     slow: BTreeSet<Link>,
+    /// A node that does nothing and sees nothing, while the clock goes on.
+    suspended: Option<NodeId>,
+    /// A node whose writes become durable one by one, late.
+    lagging: Option<NodeId>,
     archive: Vec<(Link, Message)>,
     requests: u64,
 }
@@ -73,18 +89,22 @@ struct Storm {
 impl Storm {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
-        let size = [3, 3, 5][random.below(3) as usize];
+        let size = [1, 2, 3, 3, 4, 5][random.below(6) as usize];
         let limits = Limits {
-            entries_per_message: 2,
-            messages_in_flight: 2,
-            bytes_per_chunk: 16,
-            entries_per_snapshot: [4, 20, 1000][random.below(3) as usize],
+            entries_per_message: 1 + random.below(3) as usize,
+            bytes_per_message: [1, 6, 1000][random.below(3) as usize],
+            messages_in_flight: 1 + random.below(3) as usize,
+            bytes_in_flight: [1, 10, 1000][random.below(3) as usize],
+            bytes_per_chunk: [4, 16, 64][random.below(3) as usize],
+            entries_uncommitted: [3, 50][random.below(2) as usize],
+            reads_pending: [2, 100][random.below(2) as usize],
+            entries_per_snapshot: [2, 4, 20, 1000][random.below(4) as usize],
             entries_kept: random.below(8),
             ..Limits::default()
         };
         // Seeds take turns, so that every combination has as many storms.
         let (pre_vote, check_quorum) = (seed & 1 == 1, seed & 2 == 2);
-        let lease = (check_quorum && seed & 4 == 4).then_some(0);
+        let lease = (check_quorum && seed & 4 == 4).then(|| [0, 300][random.below(2) as usize]);
         let settings = Settings { limits, pre_vote, check_quorum, lease };
         let joiners = random.below(3);
         let temper = Temper {
@@ -97,8 +117,12 @@ impl Storm {
             cluster: Cluster::new(size, joiners, settings),
             random,
             size: size + joiners,
+            is_calm: pre_vote || check_quorum,
+            changes_members: pre_vote || check_quorum || seed & 4 == 4,
             temper,
             slow: BTreeSet::new(),
+            suspended: None,
+            lagging: None,
             archive: vec![],
             requests: 0,
         }
@@ -107,12 +131,18 @@ impl Storm {
     fn rage(mut self) -> Achieved {
         for _ in 0..STRETCHES {
             self.change_slow_links();
-            match self.random.below(8) {
-                0..2 => self.chaos(),
-                2..4 => self.calm(),
-                4..6 => self.without_leader(),
-                _ => self.unrest(),
+            match self.random.below(12) {
+                0..3 => self.chaos(),
+                3..5 => self.calm(),
+                5..7 => self.without_leader(),
+                7..9 => self.unrest(),
+                9 => self.suspension(),
+                10 => self.slow_disk(),
+                _ => self.restarts(),
             }
+        }
+        if self.is_calm || !self.changes_members {
+            self.come_back();
         }
         let replicas = self.cluster.ids().into_iter().filter_map(|id| self.cluster.replica(id));
         Achieved {
@@ -170,6 +200,9 @@ impl Storm {
 
     /// Asks for some membership: any voters, any learners.
     fn change(&mut self, id: NodeId) {
+        if !self.changes_members {
+            return;
+        }
         let request = self.next_request();
         let mut membership = Membership::default();
         for id in self.cluster.ids() {
@@ -200,9 +233,19 @@ impl Storm {
     /// Time passes once for everybody, messages go to and fro, and whoever leads is asked something.
     fn round(&mut self) {
         for id in self.cluster.ids() {
-            self.cluster.tick(id, &mut vec![]);
+            if self.suspended != Some(id) {
+                self.cluster.tick(id, &mut vec![]);
+            }
+        }
+        if let Some(id) = self.lagging
+            && self.random.percent(40)
+        {
+            self.cluster.sync(id, 1, &mut vec![]);
         }
         for id in self.leaders() {
+            if self.suspended == Some(id) {
+                continue;
+            }
             if self.random.percent(50) {
                 self.read(id);
             }
@@ -215,11 +258,15 @@ impl Storm {
         }
         if self.random.percent(20) {
             let id = self.any_node();
-            self.read(id);
+            if self.suspended != Some(id) {
+                self.read(id);
+            }
         }
         self.remember_one();
         for _ in 0..2 {
-            self.cluster.deliver(|link| !self.slow.contains(&link), usize::MAX, &mut vec![]);
+            let Self { cluster, slow, suspended, .. } = self;
+            let is_open = |link: Link| !slow.contains(&link) && *suspended != Some(link.1);
+            cluster.deliver(is_open, usize::MAX, &mut vec![]);
         }
         if self.random.percent(5) {
             self.repeat_one();
@@ -264,6 +311,133 @@ impl Storm {
         }
     }
 
+    /// Somebody, often the leader, is suspended while the others go on. When it wakes, the first thing
+    /// that it sees may be a read, or what the others said meanwhile, or a tick.
+    fn suspension(&mut self) {
+        let id = self.leaders().first().copied().unwrap_or_else(|| self.any_node());
+        let id = if self.random.percent(30) { self.any_node() } else { id };
+        self.suspended = Some(id);
+        for _ in 0..self.random.below(4 * u64::from(ELECTION_TIMEOUT)) {
+            self.round();
+        }
+        self.suspended = None;
+        if self.random.percent(50) {
+            self.read(id);
+        }
+        if self.random.percent(50) {
+            self.cluster.deliver(|link| link.1 == id, usize::MAX, &mut vec![]);
+        }
+        for _ in 0..self.random.below(6) {
+            self.round();
+        }
+    }
+
+    /// A disk lags, and its node may crash with what is not on it.
+    fn slow_disk(&mut self) {
+        let id = self.any_node();
+        hold_or_sync(&mut self.cluster, id, true);
+        self.lagging = Some(id);
+        for _ in 0..self.random.below(CALM_ROUNDS) {
+            self.round();
+        }
+        self.lagging = None;
+        if self.random.percent(50) {
+            self.cluster.crash(id);
+        }
+        hold_or_sync(&mut self.cluster, id, false);
+        self.cluster.sync(id, usize::MAX, &mut vec![]);
+    }
+
+    /// Nodes crash and come back one after another, or all at once.
+    fn restarts(&mut self) {
+        for _ in 0..1 + self.random.below(8) {
+            let all = self.random.percent(15);
+            let victim = self.any_node();
+            for id in self.cluster.ids() {
+                if all || id == victim {
+                    self.cluster.crash(id);
+                }
+            }
+            for _ in 0..self.random.below(8) {
+                self.round();
+            }
+            for id in self.cluster.ids() {
+                if self.cluster.replica(id).is_none() && self.random.percent(80) {
+                    self.cluster.start(id);
+                }
+            }
+            for _ in 0..self.random.below(2 * u64::from(ELECTION_TIMEOUT)) {
+                self.round();
+            }
+        }
+    }
+
+    /// Everything is mended; within some time the cluster must be whole.
+    fn come_back(&mut self) {
+        self.cluster.cut.clear();
+        self.slow.clear();
+        for id in self.cluster.ids() {
+            if self.cluster.replica(id).is_none() {
+                self.cluster.start(id);
+            }
+            hold_or_sync(&mut self.cluster, id, false);
+            self.cluster.sync(id, usize::MAX, &mut vec![]);
+            self.cluster.save(id, false, &mut vec![]);
+        }
+        let mut last_words: Option<(LogIndex, Term)> = None;
+        for round in 0..PEACE_ROUNDS {
+            for id in self.cluster.ids() {
+                self.cluster.tick(id, &mut vec![]);
+            }
+            for _ in 0..3 {
+                self.cluster.deliver(|_| true, usize::MAX, &mut vec![]);
+            }
+            let leader = self
+                .leaders()
+                .into_iter()
+                .max_by_key(|&id| self.cluster.replica(id).map(Replica::term));
+            let Some(leader) = leader else { continue };
+            let replica = self.cluster.replica(leader).unwrap();
+            // What is proposed in a reign that ends is proposed again.
+            if round % 30 == 29 && last_words.is_none_or(|(_, term)| term != replica.term()) {
+                let words = (replica.last_log_index().next(), replica.term());
+                self.propose(leader);
+                let is_taken = |it: &Replica| it.last_log_index() >= words.0;
+                last_words = self.cluster.replica(leader).is_some_and(is_taken).then_some(words);
+            }
+            if last_words.is_some_and(|words| self.is_whole(leader, words)) {
+                return;
+            }
+        }
+        let statuses: Vec<String> = self
+            .cluster
+            .ids()
+            .into_iter()
+            .flat_map(|id| {
+                let replica = self.cluster.replica(id);
+                let members = replica.map(|it| describe::membership(it.membership()));
+                [describe::status(id, replica), members.unwrap_or_default()]
+            })
+            .collect();
+        let reads = self.cluster.open_reads();
+        panic!("the cluster does not come back; reads {reads:?}\n{}", statuses.join("\n"));
+    }
+
+    /// Returns whether the leader's last command is committed, nothing is left to do, and every member
+    /// has applied the same.
+    fn is_whole(&self, leader: NodeId, (index, term): (LogIndex, Term)) -> bool {
+        let Some(replica) = self.cluster.replica(leader) else { return false };
+        let membership = replica.membership();
+        let is_committed =
+            self.cluster.committed.get(&index).is_some_and(|entry| entry.term == term);
+        let is_level = membership.everybody().iter().all(|&id| {
+            let node = &self.cluster.nodes[&id];
+            node.applied == replica.last_log_index()
+                && node.machine == self.cluster.nodes[&leader].machine
+        });
+        is_committed && is_level && !membership.is_joint() && self.cluster.open_reads().is_empty()
+    }
+
     /// The lead changes hands though nothing is wrong: timers run out, transfers are asked for.
     fn unrest(&mut self) {
         for _ in 0..3 {
@@ -301,6 +475,7 @@ impl Storm {
                 70..72 => self.repeat_one(),
                 72..78 => self.propose(id),
                 78..84 => self.read(id),
+                84 if self.random.percent(50) => self.cluster.wait(self.random.below(15) as u32),
                 84 => self.change(id),
                 85 => self.feed(id, Input::Compact),
                 86 => {
