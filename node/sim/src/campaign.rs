@@ -86,6 +86,7 @@ impl std::ops::AddAssign for Counts {
         self.changes += other.changes;
         self.operations += other.operations;
         self.answered += other.answered;
+        self.unknown += other.unknown;
         self.committed += other.committed;
     }
 }

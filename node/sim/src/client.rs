@@ -61,7 +61,18 @@ pub(crate) enum Step {
     /// It asks again after a breath.
     Breathe(Asker, Duration),
     /// Its operation has ended; whether it was answered.
-    Ended(Box<Operation>, Option<serde_json::Value>),
+    Ended(Box<Operation>, End),
+}
+
+/// How an operation has ended for the client.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum End {
+    /// With this answer.
+    Answered(serde_json::Value),
+    /// It has no effect.
+    Failed,
+    /// Nobody knows.
+    Unknown,
 }
 
 /// What a client needs to go on.
@@ -257,18 +268,18 @@ impl Client {
     fn end(&mut self, completion: Completion, desk: &mut Desk<'_>) -> Step {
         match std::mem::replace(&mut self.task, Task::Idle) {
             Task::Doing(operation, _) => {
-                let value = match &completion {
-                    Completion::Ok { value, .. } => Some(value.clone()),
-                    Completion::Fail | Completion::Info => None,
+                let end = match &completion {
+                    Completion::Ok { value, .. } => End::Answered(value.clone()),
+                    Completion::Fail => End::Failed,
+                    Completion::Info => End::Unknown,
                 };
-                let is_info = matches!(completion, Completion::Info);
                 desk.history.complete(desk.time, self.process, &operation, completion);
-                if is_info {
+                if end == End::Unknown {
                     self.process += desk.habits.count;
                 }
-                Step::Ended(operation, value)
+                Step::Ended(operation, end)
             }
-            Task::Opening(operation, _) => Step::Ended(operation, None),
+            Task::Opening(operation, _) => Step::Ended(operation, End::Failed),
             Task::Idle => unreachable!("only what was begun ends"),
         }
     }

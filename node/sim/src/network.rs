@@ -14,6 +14,9 @@ use crate::topology::Link;
 const HELD_MAX: usize = 2000;
 /// The longest time after which an echo comes: past several reigns.
 const ECHO_MAX: Duration = Duration::from_secs(10);
+/// The longest time that a message takes. It holds up those behind it, so without a bound one slow message
+/// of a bad hour would cut the link for minutes after.
+const DELAY_MAX: Duration = Duration::from_millis(1500);
 /// How many powers of two a delay of the tail is longer, at the most.
 const TAIL_MAX: u32 = 6;
 
@@ -153,7 +156,7 @@ impl Way {
         let is_late = weather.tail > 0 && self.random.permille(weather.tail);
         let power =
             if is_late { 1 + self.random.next().leading_zeros().min(TAIL_MAX - 1) } else { 0 };
-        drawn * slowness * 2_u32.pow(power)
+        (drawn * slowness * 2_u32.pow(power)).min(DELAY_MAX)
     }
 }
 

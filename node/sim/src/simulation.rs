@@ -101,6 +101,7 @@ pub struct Counts {
     pub changes: u64,
     pub operations: u64,
     pub answered: u64,
+    pub unknown: u64,
     pub committed: u64,
 }
 
@@ -116,6 +117,8 @@ pub(crate) struct Simulation {
     generator: Generator,
     /// Operations that are to be answered before others are drawn.
     urgent: VecDeque<Operation>,
+    /// How many operations of unknown outcome each key has seen.
+    unknown: BTreeMap<String, u64>,
     oracle: Oracle,
     trace: Trace,
     history: History,
@@ -152,6 +155,7 @@ impl Simulation {
             clients: clients.collect(),
             urgent: generator.beginning().into(),
             generator,
+            unknown: BTreeMap::new(),
             oracle: Oracle::default(),
             trace: Trace::new(is_told),
             history: History::default(),

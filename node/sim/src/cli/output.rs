@@ -135,6 +135,7 @@ pub(super) fn print_tally(tally: &Tally, is_json: bool) -> io::Result<()> {
             "membership-changes": counts.changes,
             "operations": counts.operations,
             "answered": counts.answered,
+            "unknown-outcomes": counts.unknown,
             "committed": counts.committed,
         });
         return writeln!(stdout(), "{whole}");
@@ -153,8 +154,8 @@ pub(super) fn print_tally(tally: &Tally, is_json: bool) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "  {} operations, {} of them answered; {} entries committed; {} events",
-        counts.operations, counts.answered, counts.committed, counts.events
+        "  {} operations, {} of them answered, {} of unknown outcome; {} entries committed; {} events",
+        counts.operations, counts.answered, counts.unknown, counts.committed, counts.events
     )?;
     writeln!(
         out,
