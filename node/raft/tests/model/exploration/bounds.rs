@@ -104,7 +104,7 @@ impl Bounds {
 
     /// Returns whether, at the start, nothing but the name tells a node from the one before it.
     pub(crate) fn is_like_predecessor(&self, id: NodeId) -> bool {
-        // A joiner is not like a founder, nor who leads like who follows; memberships and links name nodes.
+        // A joiner is not like a founder, nor who leads like who follows.
         let alike = match self.scene {
             Scene::Silence => 2..=self.founders,
             Scene::Reign => 3..=self.founders,
@@ -112,7 +112,9 @@ impl Bounds {
         };
         let before = NodeId(id.0 - 1);
         let have_like_disks = self.has_slow_disk(id) == self.has_slow_disk(before);
-        let names_nodes = !self.targets.is_empty() || !self.cut.is_empty();
+        // Memberships, links and wishes for a leader name nodes.
+        let names_nodes =
+            !self.targets.is_empty() || !self.cut.is_empty() || self.budget.transfers > 0;
         have_like_disks && !names_nodes && alike.contains(&id.0)
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Cluster {
     pub(crate) truth: Part<Truth>,
     pub(crate) clients: Part<Clients>,
     pub(crate) spent: Counts,
+    /// Who has done something since the start, in the order of the nodes.
+    have_acted: Vec<bool>,
 }
 
 /// What may happen next.
@@ -83,7 +85,14 @@ impl Cluster {
             truth: Part::of(Truth::default()),
             clients: Part::of(Clients::new()),
             spent: Counts::default(),
+            have_acted: bounds.ids().map(|_| false).collect(),
         }
+    }
+
+    /// Begins here: nothing is spent, and nobody has done anything.
+    pub(crate) fn begin(&mut self) {
+        self.spent = Counts::default();
+        self.have_acted.fill(false);
     }
 
     /// Loses whatever is under way.
@@ -109,19 +118,19 @@ impl Cluster {
     }
 
     /// Collects what may happen next.
-    pub(crate) fn actions(&self, bounds: &Bounds, start: &Self, actions: &mut Vec<Action>) {
+    pub(crate) fn actions(&self, bounds: &Bounds, actions: &mut Vec<Action>) {
         if self.truth.doubt.is_some() {
             return;
         }
         for envelope in &self.network {
-            if self.may_act(envelope.to, bounds, start) {
+            if self.may_act(envelope.to, bounds) {
                 actions.push(Action::Deliver(envelope.clone()));
                 if self.spent.doubles < bounds.budget.doubles {
                     actions.push(Action::Double(envelope.clone()));
                 }
             }
         }
-        for id in bounds.ids().filter(|&id| self.may_act(id, bounds, start)) {
+        for id in bounds.ids().filter(|&id| self.may_act(id, bounds)) {
             self.actions_of(id, bounds, actions);
         }
     }
@@ -173,11 +182,8 @@ impl Cluster {
     /// Returns whether a node may do something now. Where founders are alike, it does not matter which
     /// of them does something first, nor which of the others is the next: the names can be exchanged. So
     /// they get up in order. Once they have acted their names matter, as they do in every vote.
-    fn may_act(&self, id: NodeId, bounds: &Bounds, start: &Self) -> bool {
-        let has_acted = |id: NodeId| {
-            let is_changed = self.part(id) != start.part(id);
-            is_changed || self.network.iter().any(|envelope| envelope.from == id)
-        };
+    fn may_act(&self, id: NodeId, bounds: &Bounds) -> bool {
+        let has_acted = |id: NodeId| self.have_acted[place(id)];
         !bounds.is_like_predecessor(id) || has_acted(id) || has_acted(NodeId(id.0 - 1))
     }
 
@@ -256,6 +262,7 @@ impl Cluster {
             return None;
         }
         next.nodes[place(id)] = node.into_part(bounds);
+        next.have_acted[place(id)] = true;
         let is_cut = |it: &Envelope| bounds.cut.contains(&(it.from, it.to));
         sent.into_iter().filter(|it| !is_cut(it)).for_each(|envelope| next.put(envelope));
         next.note(id, happened, clients, tally);

@@ -6,7 +6,8 @@
 //!
 //! - **The core** is the [`Replica`](raft::Replica) that the node runs, driven as `effect.rs` says
 //!   (`node.rs`). A panic of it is a property broken like any other.
-//! - **The network** loses and reorders at will. What arrives twice is counted (`cluster.rs`).
+//! - **The network** loses and reorders at will. What arrives twice is counted, and two messages under
+//!   way that say the same between the same nodes are one (`cluster.rs`).
 //! - **Disks** acknowledge whenever they like, and a crash keeps any beginning of what was not
 //!   acknowledged, down to the parts of a write (`disk.rs`). Who falls starts again at once: to be down
 //!   is to hear nothing for a while, and that can happen to anybody.
@@ -19,9 +20,9 @@
 //! what was saved but not yet durable, nor be told apart by less than the whole of their state, and
 //! resent messages would make their world infinite.
 //!
-//! Names can be exchanged at the beginning, and [`Cluster`](cluster::Cluster) makes use of it. More
-//! symmetry than that there is not: a vote, a leader and a follower's progress name nodes, so two states
-//! are the same but for names only if all of that is renamed, deep within the core.
+//! Names can be exchanged as long as two nodes are alike and neither has done anything; the cluster
+//! makes use of that, and of no other symmetry. A vote, a leader and a follower's progress name nodes, so
+//! later states are the same but for names only if all of that is renamed, deep within the core.
 //!
 //! That something happens *sometimes* is counted while exploring ([`tally`]), for a crash is no state;
 //! what a plan says it must come across, and does not, fails the test.
@@ -32,13 +33,14 @@
 //! # Not modelled
 //!
 //! The clock: leases, and leaders that step down because they hear nobody (`check_quorum`), need time
-//! that is measured. Bounds on what is in flight or uncommitted are never met in worlds so small. Disks
+//! that is measured. How often a follower asks its leader again before it loses patience is left to its
+//! seed. Bounds on what is in flight or uncommitted are never met in worlds so small. Disks
 //! that fail stop a node, which is no more than a crash. What comes of more than one change of
 //! membership, or of five nodes, is for the storms.
 //!
 //! # Larger worlds
 //!
-//! The tests explore the small worlds, three million steps in all. `cargo run --release -p raft
+//! The tests explore the small worlds, some five million steps in all. `cargo run --release -p raft
 //! --example model -- large` goes on from there.
 
 mod bounds;

@@ -53,7 +53,7 @@ impl Model for Exploration {
     }
 
     fn actions(&self, state: &Cluster, actions: &mut Vec<Action>) {
-        state.actions(&self.bounds, &self.start, actions);
+        state.actions(&self.bounds, actions);
     }
 
     fn next_state(&self, state: &Cluster, action: Action) -> Option<Cluster> {

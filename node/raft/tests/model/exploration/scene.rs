@@ -3,7 +3,7 @@
 
 use raft::NodeId;
 
-use super::bounds::{Bounds, Counts, Scene};
+use super::bounds::{Bounds, Scene};
 use super::cluster::{Action, Cluster};
 use super::tally::Tally;
 
@@ -40,7 +40,7 @@ pub(crate) fn prepare(bounds: &Bounds) -> Cluster {
             stage.cluster.lose_all();
         }
     }
-    stage.cluster.spent = Counts::default();
+    stage.cluster.begin();
     stage.cluster
 }
 
