@@ -40,7 +40,8 @@ impl Kv for ClientServices {
     ) -> Answered<CompareAndSetResponse> {
         match self.change(request, Logged::CompareAndSet).await? {
             (index, Outcome::CompareAndSet { swapped, found }) => {
-                Ok(Response::new(CompareAndSetResponse { index: index.0, swapped, found }))
+                let response = CompareAndSetResponse { index: index.0, swapped, found };
+                status::bounded_applied(response).map(Response::new)
             }
             _ => Err(status::confused()),
         }

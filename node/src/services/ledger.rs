@@ -124,7 +124,8 @@ impl ClientServices {
             Ok(_) => return Err(status::confused()),
             Err(rejection) => account_response::Result::Rejection(answer::rejection(rejection)),
         };
-        Ok(Response::new(AccountResponse { index: index.0, result: Some(result) }))
+        let response = AccountResponse { index: index.0, result: Some(result) };
+        status::bounded_applied(response).map(Response::new)
     }
 
     async fn look(&self, query: Query) -> Result<(LogIndex, Answer), Status> {

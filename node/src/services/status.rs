@@ -77,13 +77,19 @@ pub(super) fn confused() -> Status {
 
 /// Returns the answer to a read if a client can take it.
 pub(super) fn bounded<T: prost::Message>(answer: T) -> Result<T, Status> {
+    bounded_applied(answer).map_err(not_applied)
+}
+
+/// Returns the answer to a command if a client can take it. If it cannot, the command was carried out all
+/// the same: the status is not marked.
+pub(super) fn bounded_applied<T: prost::Message>(answer: T) -> Result<T, Status> {
     let bytes = answer.encoded_len();
     if bytes <= ANSWER_MAX {
         return Ok(answer);
     }
-    Err(not_applied(Status::out_of_range(format!(
+    Err(Status::out_of_range(format!(
         "the answer takes {bytes} bytes; at most {ANSWER_MAX} are sent"
-    ))))
+    )))
 }
 
 /// Returns the status for what a node that is stopping leaves unanswered.
@@ -120,6 +126,17 @@ mod tests {
         }
         assert!(stopped().metadata().get(OUTCOME_KEY).is_none());
         assert!(confused().metadata().get(OUTCOME_KEY).is_none());
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_proves_something_only_of_a_read() {
+        let answer = |bytes| proto::kv::GetResponse { index: 1, value: Some("x".repeat(bytes)) };
+        assert!(bounded(answer(9)).is_ok() && bounded_applied(answer(9)).is_ok());
+        let read = bounded(answer(ANSWER_MAX)).unwrap_err();
+        assert_eq!(read.metadata().get(OUTCOME_KEY).unwrap(), NOT_APPLIED);
+        let applied = bounded_applied(answer(ANSWER_MAX)).unwrap_err();
+        assert_eq!(applied.code(), Code::OutOfRange);
+        assert!(applied.metadata().get(OUTCOME_KEY).is_none());
     }
 
     #[test]
