@@ -33,7 +33,8 @@ mod tests;
 
 /// The shortest time that an attempt is given: a healthy cluster answers far sooner, even a busy one.
 const ATTEMPT_MIN: Duration = Duration::from_millis(200);
-/// The longest: a node that has not answered by then may have lost the lead.
+/// The longest that the first one is given: a node that has not answered by then may have lost the lead.
+/// It may also be slow, as may all of them, so this doubles with every attempt that has no answer.
 const ATTEMPT_MAX: Duration = Duration::from_secs(1);
 
 /// How a client makes sure of operations that change something.
@@ -107,7 +108,8 @@ impl StormproofClient {
             };
             self.effort.attempts += 1;
             let api = self.api;
-            let attempt = self.attempt(api, invocation, Some(ticket), share(deadline)).await;
+            let until = share(deadline, self.effort.unclear);
+            let attempt = self.attempt(api, invocation, Some(ticket), until).await;
             let (error, leader) = match self.judge(attempt, &mut doubt) {
                 Step::Again { error, leader } => (error, leader),
                 Step::End(outcome) => {
@@ -176,14 +178,19 @@ impl StormproofClient {
     /// Opens a session. One whose opening has an unknown end is left to end by itself.
     async fn open(&mut self, ttl: Duration, deadline: Instant) -> Result<Open, Cause> {
         let invocation = Invocation::new("open", "", json!({"ttl_ms": millis(ttl)}));
+        let mut lost = 0;
         loop {
-            let error = match self.run(Api::Session, &invocation, share(deadline)).await {
+            let error = match self.run(Api::Session, &invocation, share(deadline, lost)).await {
                 Outcome::Ok { value, .. } => {
                     let session = value["session"].as_u64();
                     let session = session.ok_or(Cause::Nonsense("a session without a name"))?;
                     return Ok(Open { session, next: 1 });
                 }
-                Outcome::Fail { error } | Outcome::Info { error } => error,
+                Outcome::Fail { error } => error,
+                Outcome::Info { error } => {
+                    lost += 1;
+                    error
+                }
             };
             let is_final =
                 self.placement != Placement::LeaderFollowing || matches!(error, Cause::Nonsense(_));
@@ -212,11 +219,14 @@ impl StormproofClient {
     }
 }
 
-/// Returns until when an attempt may take if others are to have a chance, too.
-fn share(deadline: Instant) -> Instant {
+/// Returns until when an attempt may take, after so many that had no answer, if others are to have a
+/// chance, too.
+fn share(deadline: Instant, unanswered: u64) -> Instant {
     let now = Instant::now();
     let left = deadline.saturating_duration_since(now);
-    deadline.min(now + (left / 3).clamp(ATTEMPT_MIN, ATTEMPT_MAX))
+    let doublings = u32::try_from(unanswered).unwrap_or(u32::MAX);
+    let longest = ATTEMPT_MAX.saturating_mul(2_u32.saturating_pow(doublings));
+    deadline.min(now + (left / 3).clamp(ATTEMPT_MIN, longest))
 }
 
 /// Waits a moment if all nodes were asked; tells whether there is time left.

@@ -333,6 +333,26 @@ async fn every_operation_has_a_number_of_its_own_and_acknowledges_those_before()
     assert_eq!(stage.tickets().last(), Some(&(200, 1, 1)));
 }
 
+#[test]
+fn attempts_grow_with_doubt_and_leave_time_for_others() {
+    let span = |left: u64, unanswered| {
+        let deadline = Instant::now() + Duration::from_secs(left);
+        share(deadline, unanswered).saturating_duration_since(Instant::now())
+    };
+    for (left, unanswered, at_most) in [
+        (1, 0, Duration::from_millis(334)),
+        (30, 0, ATTEMPT_MAX),
+        (30, 2, ATTEMPT_MAX * 4),
+        (30, u64::MAX, Duration::from_secs(10)),
+        (0, 5, Duration::ZERO),
+    ] {
+        let found = span(left, unanswered);
+        assert!(found <= at_most, "{left} {unanswered}: {found:?}");
+        // The clock goes on meanwhile, on a busy machine by a good deal.
+        assert!(found * 2 >= at_most, "{left} {unanswered}: {found:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_session_whose_opening_is_lost_is_left_alone() {
     let mut stage = Stage::new(&[Answer], OWN).await;
