@@ -154,12 +154,12 @@ impl StormproofClient {
         for attempt in 1.. {
             let (error, leader) = match self.attempt(api, invocation, None, deadline).await {
                 Attempt::Answered(outcome) => return outcome,
-                Attempt::Unclear(error) if api.is_read(invocation.f) => {
-                    return Outcome::Fail { error };
-                }
                 Attempt::Unclear(error) => {
                     self.leave(None);
-                    return Outcome::Info { error };
+                    return match api.is_read(invocation.f) {
+                        true => Outcome::Fail { error },
+                        false => Outcome::Info { error },
+                    };
                 }
                 Attempt::Nothing { error, leader, remedy: Remedy::Elsewhere } => (error, leader),
                 Attempt::Nothing { error, .. } => return Outcome::Fail { error: error.into() },

@@ -315,6 +315,11 @@ async fn a_failure_without_the_marker_is_never_tried_again() {
     // The next operation goes elsewhere.
     assert_kind(&ask(&mut client, "write", json!(6)).await, "ok");
     assert_eq!((nodes[0].puts(), nodes[1].puts()), (1, 1));
+    // So it does behind a read.
+    let mut client = first(nodes.iter().map(Running::endpoint).collect());
+    assert_kind(&ask(&mut client, "read", Value::Null).await, "fail");
+    assert_kind(&ask(&mut client, "read", Value::Null).await, "ok");
+    assert_eq!((nodes[0].puts(), nodes[1].puts()), (2, 2));
 }
 
 #[tokio::test]
