@@ -54,6 +54,10 @@ pub fn run(args: ClientArgs) -> ExitCode {
 }
 
 async fn execute(args: ClientArgs) -> End {
+    if let Err(mistake) = args.check_numbered() {
+        eprintln!("error: {mistake}");
+        return End::Usage;
+    }
     if let Some(order) = args.command.order() {
         return admin::execute(&args, order).await;
     }

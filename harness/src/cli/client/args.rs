@@ -82,6 +82,18 @@ pub struct ClientArgs {
 }
 
 impl ClientArgs {
+    /// Checks that a number is given only to what takes one: it would seem to be kept account of.
+    pub(super) fn check_numbered(&self) -> Result<(), &'static str> {
+        let is_numbered = self.in_session.or(self.sequence).or(self.first_unanswered).is_some();
+        match self.command {
+            Command::Status | Command::Member(_) | Command::Snapshot if is_numbered => {
+                Err("this can be asked again as it is and needs no session; leave --session and \
+                    --sequence out")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns how to make sure of the operation.
     pub(super) fn assurance(&self, request: &Request) -> Result<Assurance, &'static str> {
         let is_read = request.api.is_read(request.invocation.f);

@@ -85,6 +85,12 @@ fn sessions_are_asked_for_in_ways_that_make_sense() {
     ] {
         assert!(assurance(line).is_err(), "{line}");
     }
+    for line in ["status --session 3", "snapshot --sequence 8", "member list --first-unanswered 2"]
+    {
+        assert!(parse(line).unwrap().check_numbered().is_err(), "{line}");
+    }
+    assert_eq!(parse("delete k --session 3").unwrap().check_numbered(), Ok(()));
+    assert_eq!(parse("status --exactly-once").unwrap().check_numbered(), Ok(()));
     for line in [
         "delete k --session 0 --sequence 1",
         "delete k --session 1 --sequence 0",
