@@ -53,6 +53,16 @@ pub(crate) struct Options {
     pub(crate) reads_locally: bool,
 }
 
+impl Options {
+    /// Warns of members that this node cannot reach, for want of an address.
+    pub(crate) fn warn_of_strangers(&self, members: &BTreeSet<NodeId>) {
+        for id in members.difference(&self.known) {
+            let node = self.id.0;
+            warn!(node, member = id.0, "`peers` has no address for a member of the cluster");
+        }
+    }
+}
+
 /// The state that the log has led to so far.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
@@ -308,9 +318,7 @@ impl<C: Core> Driver<C> {
         let (voters, outgoing) = (describe(voters), describe(outgoing));
         info!(node, voters, outgoing, learners = describe(learners), "membership");
         let everybody = membership.everybody();
-        for id in everybody.difference(&self.options.known) {
-            warn!(node, member = id.0, "`peers` has no address for a member of the cluster");
-        }
+        self.options.warn_of_strangers(&everybody);
         effects.push(Effect::Connect(everybody));
     }
 

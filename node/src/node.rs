@@ -180,6 +180,7 @@ fn recover(config: &Config) -> Result<Recovered, NodeError> {
         known: config.peers.keys().copied().collect(),
         reads_locally: config.flaws.contains(&Flaw::LocalReads),
     };
+    options.warn_of_strangers(&members);
     let driver = Driver::new(replica, applied, options);
     let storage = Storage::start(wal)
         .map_err(|source| NodeError::System { action: "start the storage thread", source })?;
