@@ -229,6 +229,7 @@ fn what_cannot_be_is_refused_with_a_reason() {
         ("member add", 2, "<ID>"),
         ("member add 9", 1, "has no address for n9"),
         ("member remove 1 2 3", 1, "it needs a voter"),
+        ("member replace 9 4", 1, "n9 has no vote"),
         ("member transfer 9", 1, "no other voter of that name"),
         // Node 4 does not run.
         ("member add 4 --timeout 60s", 1, "they stay learners"),
@@ -237,6 +238,9 @@ fn what_cannot_be_is_refused_with_a_reason() {
         assert!(end.code == code && end.said.contains(words), "{line}: {end:?}");
     }
     assert_eq!(stage.ask("member remove 4"), members(&[1, 2, 3], &[]));
+    // Nor does it take a snapshot: the others do.
+    let end = stage.call("snapshot");
+    assert!(end.code == 4, "{end:?}");
     let end = stage.call_at(&[follower], "member remove 4 --timeout 1s");
     let said = format!("n{leader} is said to lead: add its endpoint");
     assert!(end.code == 4 && end.said.contains(&said), "{end:?}");

@@ -14,9 +14,10 @@ use std::time::Instant;
 use clap::Subcommand;
 use proto::admin::{ChangeMembershipRequest, SnapshotRequest, TransferRequest};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tonic::Status;
 
-use self::leader::{Ended, Search};
+use self::leader::{Ended, Proof, Search};
 use super::args::ClientArgs;
 use super::{End, render};
 use crate::client::{Members, NodeReport};
@@ -109,7 +110,8 @@ pub(super) async fn execute(args: &ClientArgs, order: Order<'_>) -> End {
 async fn change_membership(search: &mut Search<'_>, order: &MemberCommand) -> Ended<Members> {
     let change = search.ask_leader(async |mut admin, leader| {
         let members = leader.membership;
-        let wanted = target::of(order, &members);
+        let wanted = target::of(order, &members)
+            .map_err(|error| leader::not_applied(Status::invalid_argument(error.to_string())))?;
         let request = ChangeMembershipRequest {
             voters: wanted.voters.iter().copied().collect(),
             learners: wanted.learners.iter().copied().collect(),
@@ -146,19 +148,34 @@ async fn transfer(search: &mut Search<'_>, to: u64) -> Ended<NodeReport> {
     }
 }
 
-/// Has every node save its state; done if all of them did.
+/// Has every node save its state, all at once, so that one that hangs holds up no other. Done if all
+/// of them did.
 async fn snapshot(args: &ClientArgs) -> End {
-    let mut end = End::Done;
     let deadline = Instant::now() + args.timeout;
-    for address in &args.endpoints {
-        let saved = leader::ask(address, deadline, async |mut admin| {
-            Ok(admin.snapshot(SnapshotRequest {}).await?.into_inner().index)
+    let mut asked = JoinSet::new();
+    for (place, address) in args.endpoints.iter().cloned().enumerate() {
+        asked.spawn(async move {
+            let saved = leader::ask(&address, deadline, async |mut admin| {
+                Ok(admin.snapshot(SnapshotRequest {}).await?.into_inner().index)
+            });
+            (place, saved.await)
         });
-        match (saved.await, args.json) {
+    }
+    let mut answers = asked.join_all().await;
+    answers.sort_by_key(|(place, _)| *place);
+    let mut end = End::Done;
+    for (place, saved) in answers {
+        let address = &args.endpoints[place];
+        match (saved, args.json) {
             (Ok(index), true) => println!("{}", json!({"endpoint": address, "snapshot": index})),
             (Ok(index), false) => println!("{address}  snapshot {index}"),
             (Err(error), is_json) => {
-                end = End::Unreached;
+                // A node that was asked and did not answer may save it yet.
+                end = match leader::prove(&error) {
+                    Proof::Doubt => End::Unknown,
+                    _ if end == End::Unknown => End::Unknown,
+                    _ => End::Unreached,
+                };
                 if is_json {
                     println!("{}", json!({"endpoint": address, "error": error.message()}));
                 } else {

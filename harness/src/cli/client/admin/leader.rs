@@ -6,6 +6,7 @@ use proto::admin::admin_client::AdminClient;
 use proto::{NOT_APPLIED, OUTCOME_KEY, REASON_KEY};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout_at};
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -36,8 +37,10 @@ pub(super) enum Proof {
     NotYet,
     /// Nothing, or not all of it, was done, and the next attempt would fare no better.
     Never,
-    /// None.
+    /// None; the next attempt may tell.
     Doubt,
+    /// None, and the next attempt would fare no better.
+    Open,
 }
 
 /// Looks for the leader until a deadline.
@@ -73,6 +76,7 @@ impl<'a> Search<'a> {
                                 Proof::Never => return Ended::Refused(why),
                                 Proof::NotYet => {}
                                 Proof::Doubt => is_in_doubt = true,
+                                Proof::Open => return Ended::Unknown(why),
                             }
                             why
                         }
@@ -127,10 +131,7 @@ pub(super) async fn ask<T>(
     let asking = async {
         // Until there is a connection nothing was asked.
         let unsent = |error: tonic::transport::Error| {
-            let mut status = Status::unavailable(format!("failed to connect: {error}"));
-            let outcome = tonic::metadata::MetadataValue::from_static(NOT_APPLIED);
-            status.metadata_mut().insert(OUTCOME_KEY, outcome);
-            status
+            not_applied(Status::unavailable(format!("failed to connect: {error}")))
         };
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(unsent)?;
         let channel = endpoint.connect_timeout(STATUS_MAX).connect().await.map_err(unsent)?;
@@ -140,13 +141,21 @@ pub(super) async fn ask<T>(
     answer.unwrap_or_else(|_| Err(Status::unknown("no answer in time")))
 }
 
+/// Marks a status: nothing was done and nothing will be.
+pub(super) fn not_applied(mut status: Status) -> Status {
+    status.metadata_mut().insert(OUTCOME_KEY, MetadataValue::from_static(NOT_APPLIED));
+    status
+}
+
 /// Returns what a status proves of what was asked (see `admin.proto`).
 pub(super) fn prove(status: &Status) -> Proof {
     let word = |key| status.metadata().get(key).and_then(|value| value.to_str().ok());
     let is_certain = word(OUTCOME_KEY) == Some(NOT_APPLIED);
     match word(REASON_KEY) {
-        Some("not-caught-up" | "timed-out") => Proof::Never,
-        Some("invalid-membership" | "unknown-node" | "no-successor") if is_certain => Proof::Never,
+        Some("not-caught-up") => Proof::Never,
+        // The leader leads on, but it has told the successor to campaign and cannot take that back.
+        Some("timed-out") => Proof::Open,
+        _ if is_certain && status.code() == Code::InvalidArgument => Proof::Never,
         _ if is_certain => Proof::NotYet,
         // A node of an earlier version, which knows no such order.
         _ if status.code() == Code::Unimplemented => Proof::Never,

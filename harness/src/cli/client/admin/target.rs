@@ -5,10 +5,22 @@ use std::collections::BTreeSet;
 use super::MemberCommand;
 use crate::client::Members;
 
+/// Who is to be replaced has no vote to give, nor has the other one it already: somebody mistyped, and
+/// the cluster would grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("n{0} has no vote that n{1} could be given; see `member list`, or `member add {1}`")]
+pub(super) struct Voteless(u64, u64);
+
 /// Returns who is to be in the cluster once the order is carried out. What is so already stays so. A
 /// change that is under way is taken for done: the leader makes no other before it is.
-pub(super) fn of(order: &MemberCommand, members: &Members) -> Members {
-    let Members { mut voters, mut learners, .. } = members.clone();
+pub(super) fn of(order: &MemberCommand, members: &Members) -> Result<Members, Voteless> {
+    let Members { mut voters, outgoing, mut learners } = members.clone();
+    if let MemberCommand::Replace { old, new } = order
+        && ![&voters, &outgoing].iter().any(|votes| votes.contains(old))
+        && !voters.contains(new)
+    {
+        return Err(Voteless(*old, *new));
+    }
     let mut place = |ids: &[u64], votes: bool, learns: bool| {
         for &id in ids {
             put(&mut voters, id, votes);
@@ -25,7 +37,7 @@ pub(super) fn of(order: &MemberCommand, members: &Members) -> Members {
         }
         MemberCommand::List | MemberCommand::Transfer { .. } => {}
     }
-    Members { voters, outgoing: BTreeSet::new(), learners }
+    Ok(Members { voters, outgoing: BTreeSet::new(), learners })
 }
 
 fn put(ids: &mut BTreeSet<u64>, id: u64, is_in: bool) {

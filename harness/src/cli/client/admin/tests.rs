@@ -27,9 +27,21 @@ fn an_order_names_a_state_and_not_a_step() {
         (MemberCommand::Replace { old: 1, new: 7 }, members(&[2, 3, 7], &[], &[])),
         (MemberCommand::Learner { ids: vec![3, 8] }, members(&[1, 2], &[], &[3, 7, 8])),
     ] {
-        let target = target::of(&order, &now);
+        let target = target::of(&order, &now).unwrap();
         assert_eq!(target, expected, "{order:?}");
-        assert_eq!(target::of(&order, &target), target, "{order:?} given again");
+        assert_eq!(target::of(&order, &target), Ok(target), "{order:?} given again");
+    }
+}
+
+#[test]
+fn only_a_vote_that_is_there_can_be_given_to_another() {
+    let now = members(&[1, 2, 3], &[1, 2, 4], &[7]);
+    // The last one gives up its vote already, in a change that is under way.
+    for (old, new, is_sound) in
+        [(1, 5, true), (9, 5, false), (7, 5, false), (9, 3, true), (4, 5, true)]
+    {
+        let order = MemberCommand::Replace { old, new };
+        assert_eq!(target::of(&order, &now).is_ok(), is_sound, "{order:?}");
     }
 }
 
@@ -45,7 +57,7 @@ fn only_a_refusal_proves_that_nothing_was_done() {
         (Code::InvalidArgument, Some("invalid-membership"), true, Proof::Never),
         (Code::InvalidArgument, Some("unknown-node"), true, Proof::Never),
         (Code::InvalidArgument, Some("no-successor"), true, Proof::Never),
-        (Code::DeadlineExceeded, Some("timed-out"), false, Proof::Never),
+        (Code::DeadlineExceeded, Some("timed-out"), false, Proof::Open),
         (Code::DeadlineExceeded, Some("not-caught-up"), false, Proof::Never),
         (Code::Unimplemented, None, false, Proof::Never),
         (Code::Unavailable, Some("left-office"), false, Proof::Doubt),
