@@ -10,6 +10,10 @@ use super::request::{End, Failure};
 /// machine that it becomes; a state beyond this is more than a node is meant to hold at all.
 pub(crate) const SNAPSHOT_MAX: usize = 1 << 30;
 
+/// How many operators may wait for one snapshot: far more than there are, but under a disk that hangs
+/// they must not gather for ever.
+pub(super) const WAITING_MAX: usize = 64;
+
 /// What is known of snapshots that are not finished.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
@@ -36,10 +40,12 @@ impl Snapshots {
 
     /// Lets an operator wait for the snapshot that is being saved; `newest` is the answer if none is.
     pub(super) fn wait(&mut self, end: End<LogIndex>, newest: LogIndex) {
-        if self.saving.is_some() {
+        if self.saving.is_none() {
+            end.send(Ok(newest)).ok();
+        } else if self.waiting.len() < WAITING_MAX {
             self.waiting.push(end);
         } else {
-            end.send(Ok(newest)).ok();
+            end.send(Err(Failure::Overloaded)).ok();
         }
     }
 

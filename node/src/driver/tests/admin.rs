@@ -3,6 +3,7 @@
 use raft::{ChangeEnd, Membership, TransferEnd};
 
 use super::*;
+use crate::driver::snapshots::WAITING_MAX;
 
 /// What the core says of a request.
 type Say = fn(RequestId) -> Output;
@@ -154,4 +155,20 @@ fn a_new_membership_says_whom_to_connect() {
         Membership { voters: ids(&[1, 2]), outgoing: ids(&[1, 3]), learners: ids(&[9]) };
     stage.expect(TICK, vec![Output::MembershipChanged { membership }]).handle(TOCK);
     assert_eq!(stage.effects, [Effect::Connect(ids(&[1, 2, 3, 9]))]);
+}
+
+#[test]
+fn operators_do_not_gather_for_ever_under_a_disk_that_hangs() {
+    let (mut stage, index) = (stage(Role::Follower), LogIndex(0));
+    let snapshot = Snapshot { index, term: Term(0), membership: membership(&[1]) };
+    stage.expect(TICK, vec![Output::TakeSnapshot { snapshot }]).handle(TOCK);
+    let mut ask = || {
+        let (end, waiting) = oneshot::channel();
+        stage.expect(Input::Compact, vec![]);
+        stage.request(Request::Compact(end));
+        waiting
+    };
+    let mut waiting: Vec<_> = (0..WAITING_MAX).map(|_| ask()).collect();
+    assert_eq!(ask().try_recv(), Ok(Err(Failure::Overloaded)));
+    assert!(waiting.iter_mut().all(|it| it.try_recv() == Err(TryRecvError::Empty)));
 }
