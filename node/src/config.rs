@@ -151,7 +151,8 @@ impl Default for SnapshotPolicy {
     }
 }
 
-/// How a leader knows that it still leads when it answers a read.
+/// How a leader knows that it still leads when it answers a read. All nodes of a cluster need the same,
+/// and the same timings: a leader relies on what the others promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reads {
