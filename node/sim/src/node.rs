@@ -52,7 +52,7 @@ pub(crate) struct Node {
     /// The operator has taken it out of service for good.
     pub(crate) is_retired: bool,
     /// What waits while it is paused.
-    pub(crate) inbox: VecDeque<Arrival>,
+    pub(crate) inbox: VecDeque<Box<Arrival>>,
     /// Whether a tick fell due meanwhile.
     pub(crate) is_tick_missed: bool,
     /// When the next tick is due, by its own clock.
@@ -100,9 +100,10 @@ pub(crate) struct Running {
 /// What is to be done outside of a node.
 #[derive(Debug)]
 pub(crate) enum Effect {
+    /// Send what will arrive; boxed here, since it goes through many hands.
     Send {
         to: NodeId,
-        message: Message,
+        arrival: Box<Arrival>,
     },
     Write(Job),
     /// Save a snapshot beside the log.
@@ -217,8 +218,8 @@ impl Node {
     }
 
     /// Puts what reaches a paused node by; it may be too much.
-    pub(crate) fn keep(&mut self, arrival: Arrival) {
-        let is_message = matches!(arrival, Arrival::Message { .. });
+    pub(crate) fn keep(&mut self, arrival: Box<Arrival>) {
+        let is_message = matches!(*arrival, Arrival::Message { .. });
         if !is_message || self.inbox.len() < INBOX_MAX {
             self.inbox.push_back(arrival);
         }

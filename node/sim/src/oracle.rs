@@ -40,6 +40,8 @@ pub(crate) struct Oracle {
     saved: HashMap<LogIndex, u64>,
     /// The membership as of the last committed entry that brought one.
     membership: Option<Membership>,
+    /// How many did.
+    memberships: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,11 @@ impl Oracle {
     /// Returns the last entry that anybody knows to be committed.
     pub(crate) fn commit_index(&self) -> LogIndex {
         LogIndex(self.committed.len() as u64)
+    }
+
+    /// Returns how many memberships were committed since the beginning.
+    pub(crate) fn memberships(&self) -> u64 {
+        self.memberships
     }
 
     /// Returns how many terms had a leader.
@@ -203,6 +210,7 @@ impl Oracle {
                 self.committed.push(Committed { term, content, known_in });
                 if let Payload::Membership(membership) = &entry.payload {
                     self.membership = Some(membership.clone());
+                    self.memberships += 1;
                 }
                 Ok(())
             }

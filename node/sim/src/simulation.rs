@@ -117,6 +117,10 @@ pub(crate) struct Simulation {
     generator: Generator,
     /// Operations that are to be answered before others are drawn.
     urgent: VecDeque<Operation>,
+    /// Who is in the cluster, as far as anybody knows, or is about to be; refreshed when that changes.
+    members: Vec<NodeId>,
+    /// How many memberships were committed when it was.
+    memberships: u64,
     /// How many operations of unknown outcome each key has seen.
     unknown: BTreeMap<String, u64>,
     oracle: Oracle,
@@ -155,6 +159,8 @@ impl Simulation {
             clients: clients.collect(),
             urgent: generator.beginning().into(),
             generator,
+            members: ids,
+            memberships: 0,
             unknown: BTreeMap::new(),
             oracle: Oracle::default(),
             trace: Trace::new(is_told),
@@ -203,7 +209,7 @@ impl Simulation {
         self.note(&event);
         match event {
             Event::Tick { node, start } => self.tick(node, start)?,
-            Event::Arrive { node, start, arrival } => self.arrive(node, start, *arrival)?,
+            Event::Arrive { node, start, arrival } => self.arrive(node, start, arrival)?,
             Event::Synced { node, start } => self.synced(node, start)?,
             Event::Saved { node, start } => self.saved(node, start)?,
             Event::Begin { client } => self.begin(client),
@@ -297,14 +303,16 @@ impl Simulation {
         leaders.max_by_key(|replica| replica.term())
     }
 
-    /// Returns who is in the cluster, as far as anybody knows, or is about to be.
-    fn members(&self) -> Vec<NodeId> {
+    /// Finds out who is in the cluster, as far as anybody knows, or is about to be.
+    fn refresh_members(&mut self) {
+        self.memberships = self.oracle.memberships();
         let mut members = match self.oracle.membership() {
             Some(membership) => membership.everybody(),
             None => (1..=self.plan.founders).map(NodeId).collect(),
         };
         members.extend(self.errands.values().flat_map(Errand::newcomers));
-        members.into_iter().filter(|&id| !self.nodes[place(id)].is_retired).collect()
+        let is_retired = |id: NodeId| self.nodes[place(id)].is_retired;
+        self.members = members.into_iter().filter(|&id| !is_retired(id)).collect();
     }
 
     fn census<'a>(&self, members: &'a [NodeId]) -> Census<'a> {

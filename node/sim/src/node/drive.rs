@@ -6,7 +6,7 @@ use machine::session::{LogTime, Position, Request};
 use machine::{Answer, StateMachine};
 use raft::{ChangeEnd, Entry, Input, Message, Output, Payload, Snapshot, Timestamp, WriteId};
 
-use super::{Effect, Replicated, Running, Scene};
+use super::{Arrival, Effect, Replicated, Running, Scene};
 use crate::describe;
 use crate::disk::{Job, Saved};
 use crate::oracle::Violation;
@@ -141,7 +141,8 @@ impl Running {
         scene: &mut Scene<'_>,
     ) -> Result<(), Violation> {
         scene.oracle.note_sent(self.replica.id(), to, &message)?;
-        scene.effects.push(Effect::Send { to, message });
+        let arrival = Box::new(Arrival::Message { from: self.replica.id(), message });
+        scene.effects.push(Effect::Send { to, arrival });
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use raft::{AppendOutcome, Message, NodeId};
 use super::{Event, Simulation, place};
 use crate::disk::Job;
 use crate::fault::{FaultId, FaultKind, Moment};
-use crate::node::Effect;
+use crate::node::{Arrival, Effect};
 
 /// The longest time for which a node that was ambushed stays down: often back before what it said has
 /// arrived.
@@ -51,14 +51,9 @@ impl Simulation {
 
 fn moment_of(effect: &Effect) -> Option<Moment> {
     match effect {
-        Effect::Send { message, .. } => match message {
-            Message::RequestVoteResponse(response) if response.vote_granted => Some(Moment::Vote),
-            Message::RequestVote(_) => Some(Moment::Candidacy),
-            Message::AppendEntriesResponse(response) => match response.outcome {
-                AppendOutcome::Matched { .. } => Some(Moment::Acknowledgement),
-                AppendOutcome::Conflict(_) | AppendOutcome::Stale => None,
-            },
-            _ => None,
+        Effect::Send { arrival, .. } => match &**arrival {
+            Arrival::Message { message, .. } => moment_of_saying(message),
+            Arrival::Persisted(_) | Arrival::Saved { .. } | Arrival::Request { .. } => None,
         },
         Effect::Write(Job::Write(write, _)) if write.snapshot.is_some() => {
             Some(Moment::Installation)
@@ -66,5 +61,17 @@ fn moment_of(effect: &Effect) -> Option<Moment> {
         Effect::Write(Job::Write(..)) => Some(Moment::Write),
         Effect::Save => Some(Moment::Saving),
         Effect::Write(Job::Saved(_)) | Effect::Reply(..) | Effect::Ended { .. } => None,
+    }
+}
+
+fn moment_of_saying(message: &Message) -> Option<Moment> {
+    match message {
+        Message::RequestVoteResponse(response) if response.vote_granted => Some(Moment::Vote),
+        Message::RequestVote(_) => Some(Moment::Candidacy),
+        Message::AppendEntriesResponse(response) => match response.outcome {
+            AppendOutcome::Matched { .. } => Some(Moment::Acknowledgement),
+            AppendOutcome::Conflict(_) | AppendOutcome::Stale => None,
+        },
+        _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use raft::{Message, NodeId};
+use raft::NodeId;
 
 use super::{Event, Simulation, place};
 use crate::describe;
@@ -22,7 +22,7 @@ impl Simulation {
         for effect in effects.drain(..) {
             self.watch(id, &effect);
             match effect {
-                Effect::Send { to, message } => self.send((id, to), message),
+                Effect::Send { to, arrival } => self.send((id, to), arrival),
                 Effect::Write(job) => {
                     self.counts.installed += u64::from(matches!(job, Job::Write(_, Some(_))));
                     if self.nodes[place(id)].disk.submit(job) {
@@ -49,22 +49,20 @@ impl Simulation {
         self.spring();
     }
 
-    pub(super) fn send(&mut self, link: Link, message: Message) {
+    pub(super) fn send(&mut self, link: Link, arrival: Box<Arrival>) {
         let (from, node) = link;
+        let Arrival::Message { message, .. } = &*arrival else { return };
         if place(node) >= self.nodes.len() {
             return;
         }
-        let arrive = |message| {
-            let arrival = Box::new(Arrival::Message { from, message });
-            Event::Arrive { node, start: None, arrival }
-        };
-        match self.network.send(link, &message, self.time) {
+        let arrive = |arrival| Event::Arrive { node, start: None, arrival };
+        match self.network.send(link, message, self.time) {
             [None, None] => self.tell(|| format!("({from} → {node}: lost or held back)")),
             [Some(once), Some(twice)] => {
-                self.queue.push(once, arrive(message.clone()));
-                self.queue.push(twice, arrive(message));
+                self.queue.push(once, arrive(arrival.clone()));
+                self.queue.push(twice, arrive(arrival));
             }
-            [Some(time), None] | [None, Some(time)] => self.queue.push(time, arrive(message)),
+            [Some(time), None] | [None, Some(time)] => self.queue.push(time, arrive(arrival)),
         }
     }
 
@@ -92,7 +90,7 @@ impl Simulation {
             self.schedule_sync(id);
         }
         match persisted {
-            Some(upto) => self.arrive(id, Some(start), Arrival::Persisted(upto)),
+            Some(upto) => self.arrive(id, Some(start), Box::new(Arrival::Persisted(upto))),
             None => Ok(()),
         }
     }
@@ -118,7 +116,7 @@ impl Simulation {
         if is_saved && node.disk.submit(Job::Saved(saved)) {
             self.schedule_sync(id);
         }
-        self.arrive(id, Some(start), Arrival::Saved { index, is_saved })
+        self.arrive(id, Some(start), Box::new(Arrival::Saved { index, is_saved }))
     }
 
     /// Something reaches a node.
@@ -126,11 +124,11 @@ impl Simulation {
         &mut self,
         id: NodeId,
         start: Option<u64>,
-        arrival: Arrival,
+        arrival: Box<Arrival>,
     ) -> Result<(), Violation> {
         let node = &mut self.nodes[place(id)];
         if !node.is_up() || start.is_some_and(|start| start != node.starts) {
-            if let Arrival::Request { asker, .. } = arrival {
+            if let Arrival::Request { asker, .. } = *arrival {
                 // Nobody listens there: nothing was sent.
                 self.effects.push(Effect::Reply(asker, Reply::NotApplied { leader: None }));
                 self.carry_out(id);
@@ -142,7 +140,7 @@ impl Simulation {
             return Ok(());
         }
         self.tell_arrival(id, &arrival);
-        self.with_node(id, |node, scene| node.handle(arrival, scene))
+        self.with_node(id, |node, scene| node.handle(*arrival, scene))
     }
 
     fn tell_arrival(&mut self, id: NodeId, arrival: &Arrival) {

@@ -52,11 +52,13 @@ impl Simulation {
         client: u64,
         act: impl FnOnce(&mut Client, &mut Desk<'_>) -> Result<Option<Step>, Violation>,
     ) -> Result<(), Violation> {
-        let nodes = self.members();
+        if self.memberships != self.oracle.memberships() {
+            self.refresh_members();
+        }
         let mut desk = Desk {
             time: self.time,
             habits: &self.plan.clients,
-            nodes: &nodes,
+            nodes: &self.members,
             history: &mut self.history,
         };
         if let Some(step) = act(&mut self.clients[client as usize], &mut desk)? {
@@ -111,9 +113,9 @@ impl Simulation {
 
     /// Tells the clients that a node is gone for good.
     pub(super) fn forget_node(&mut self, gone: NodeId) {
-        let nodes = self.members();
+        self.refresh_members();
         for client in &mut self.clients {
-            client.forget(gone, &nodes);
+            client.forget(gone, &self.members);
         }
     }
 }

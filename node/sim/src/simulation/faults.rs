@@ -4,6 +4,7 @@ use raft::{Input, NodeId, RequestId};
 
 use super::{Errand, Event, Simulation, place};
 use crate::fault::{Fault, FaultId, FaultKind};
+use crate::node::Arrival;
 use crate::oracle::Violation;
 use crate::random::Random;
 use crate::topology::{Link, Target};
@@ -25,6 +26,7 @@ impl Simulation {
         }
         let Fault { id, span, kind, .. } = self.plan.faults[number].clone();
         let mut random = self.plan.seed.derive("fault").nth(u64::from(id.0)).stream();
+        self.refresh_members();
         let nodes = self.targets(&kind, &mut random);
         let links = self.links(&kind, &mut random);
         self.counts.faults += 1;
@@ -110,7 +112,7 @@ impl Simulation {
             return self.network.cut(&links, is_held);
         }
         for (link, message) in self.network.mend(&links, is_held) {
-            self.send(link, message);
+            self.send(link, Box::new(Arrival::Message { from: link.0, message }));
         }
     }
 
@@ -153,8 +155,8 @@ impl Simulation {
     }
 
     fn targets(&self, kind: &FaultKind, random: &mut Random) -> Vec<NodeId> {
-        let members = self.members();
-        let census = self.census(&members);
+        let members = &self.members;
+        let census = self.census(members);
         let mut resolve = |target: Target| target.resolve(census, random);
         match *kind {
             FaultKind::Crash(target)
@@ -168,7 +170,7 @@ impl Simulation {
             | FaultKind::FullDisk(target)
             | FaultKind::Transfer(target)
             | FaultKind::Compact(target) => resolve(target),
-            FaultKind::CrashAll => members,
+            FaultKind::CrashAll => members.clone(),
             FaultKind::Ambush(_)
             | FaultKind::Partition { .. }
             | FaultKind::Flapping { .. }
@@ -178,10 +180,9 @@ impl Simulation {
     }
 
     fn links(&self, kind: &FaultKind, random: &mut Random) -> Vec<Link> {
-        let members = self.members();
         match kind {
             FaultKind::Partition { topology, .. } | FaultKind::Flapping { topology, .. } => {
-                topology.cut(self.census(&members), random)
+                topology.cut(self.census(&self.members), random)
             }
             _ => vec![],
         }
