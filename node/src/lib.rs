@@ -156,7 +156,8 @@ fn exit_code(error: &NodeError) -> u8 {
         NodeError::Listen { .. }
         | NodeError::Data(_)
         | NodeError::Open {
-            source: StorageError::Access { .. } | StorageError::Version { .. }, ..
+            source: StorageError::Access { .. } | StorageError::Version { .. },
+            ..
         } => EXIT_USAGE,
         NodeError::Storage { .. }
         | NodeError::Driver(_)

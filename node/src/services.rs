@@ -103,9 +103,7 @@ impl ClientServices {
     ) -> Result<Result<T, oneshot::error::RecvError>, Status> {
         let (reply, answer) = oneshot::channel();
         self.intake.try_send(request(reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                status::failed(Failure::Overloaded)
-            }
+            mpsc::error::TrySendError::Full(_) => status::failed(Failure::Overloaded),
             mpsc::error::TrySendError::Closed(_) => status::not_applied(status::stopped()),
         })?;
         Ok(answer.await)
