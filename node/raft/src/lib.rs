@@ -70,6 +70,7 @@
 //! old vote may still be counted somewhere. A node that was removed may be added again with its disk.
 
 mod config;
+pub mod describe;
 mod disk;
 mod draft;
 mod effect;
