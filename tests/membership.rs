@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::stormproof::{PATIENCE, describe, stormproof, wait_for};
+use crate::stormproof::{End, PATIENCE, client, wait_for};
 
 /// Nodes that know each other's addresses. The first three begin a cluster; the others may join it.
 struct Stage {
@@ -15,14 +15,6 @@ struct Stage {
     folder: tempfile::TempDir,
     /// By their numbers, less one.
     running: Vec<Option<Child>>,
-}
-
-/// How a call ended: its code, what it printed as JSON, and what it said besides.
-#[derive(Debug)]
-struct End {
-    code: i32,
-    line: Value,
-    said: String,
 }
 
 impl Drop for Stage {
@@ -74,16 +66,7 @@ impl Stage {
     /// Calls the client tool with the endpoints of these nodes and the words of a line.
     fn call_at(&self, nodes: &[usize], line: &str) -> End {
         let endpoints: Vec<_> = nodes.iter().map(|id| self.clients[id - 1].to_string()).collect();
-        let endpoints = endpoints.join(",");
-        let mut arguments = vec!["client", "--endpoints", &endpoints, "--json"];
-        arguments.extend(line.split_whitespace());
-        let output = stormproof(&arguments);
-        let printed = String::from_utf8_lossy(&output.stdout);
-        End {
-            code: output.status.code().unwrap_or_else(|| panic!("{}", describe(&output))),
-            line: serde_json::from_str(&printed).unwrap_or_default(),
-            said: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        client(&endpoints.join(","), line)
     }
 
     /// Calls the client tool with every endpoint.

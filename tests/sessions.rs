@@ -10,7 +10,7 @@ use harness::process::ProcessState;
 use harness::system::NodeId;
 use serde_json::{Value, json};
 
-use crate::stormproof::{PATIENCE, describe, run_folder, stormproof};
+use crate::stormproof::{End, PATIENCE, client, describe, run_folder, stormproof};
 
 /// A cluster of three, called through the client tool.
 struct Stage {
@@ -18,14 +18,6 @@ struct Stage {
     endpoints: String,
     folder: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
-}
-
-/// How a call ended: its code, what it printed as JSON, and what it said besides.
-#[derive(Debug)]
-struct End {
-    code: i32,
-    line: Value,
-    said: String,
 }
 
 impl Stage {
@@ -46,15 +38,7 @@ impl Stage {
 
     /// Calls the client tool with the words of a line.
     fn call(&self, line: &str) -> End {
-        let mut arguments = vec!["client", "--endpoints", &self.endpoints, "--json"];
-        arguments.extend(line.split_whitespace());
-        let output = stormproof(&arguments);
-        let printed = String::from_utf8_lossy(&output.stdout);
-        End {
-            code: output.status.code().unwrap_or_else(|| panic!("{}", describe(&output))),
-            line: serde_json::from_str(&printed).unwrap_or_default(),
-            said: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        client(&self.endpoints, line)
     }
 
     /// Calls the client tool, which must be answered.

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 /// The binary under test.
 pub(crate) const STORMPROOF: &str = env!("CARGO_BIN_EXE_stormproof");
 
@@ -16,6 +18,27 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Calls the binary and waits for its end.
 pub(crate) fn stormproof(arguments: &[&str]) -> Output {
     Command::new(STORMPROOF).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// How a call of the client tool ended: its code, what it printed as JSON, and what it said besides.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) code: i32,
+    pub(crate) line: Value,
+    pub(crate) said: String,
+}
+
+/// Calls the client tool with these endpoints and the words of a line.
+pub(crate) fn client(endpoints: &str, line: &str) -> End {
+    let mut arguments = vec!["client", "--endpoints", endpoints, "--json"];
+    arguments.extend(line.split_whitespace());
+    let output = stormproof(&arguments);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    End {
+        code: output.status.code().unwrap_or_else(|| panic!("{}", describe(&output))),
+        line: serde_json::from_str(&printed).unwrap_or_default(),
+        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
 }
 
 /// Starts `stormproof run` in the background, with its runs under `store`.
