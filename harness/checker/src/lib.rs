@@ -6,6 +6,7 @@
 //! were seen to happen, explains every answer; the [`check::Report`] holds the [`verdict::Verdict`].
 
 pub mod check;
+pub mod engine;
 pub mod history;
 pub mod model;
 mod search;

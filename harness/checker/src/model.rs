@@ -25,22 +25,23 @@ pub use name::{Guess, ModelName, NoGuess, guess};
 pub(crate) use scalar::Scalar;
 
 use crate::check::{FailedCas, NilRead};
+use crate::engine::PolynomialEngine;
 use crate::history::{Operation, Outcome};
+use crate::search::{Budget, Entry, Found};
 
 /// What the search asks of a state beyond its sequential specification.
 pub(crate) trait Model:
-    SequentialSpec<Op: Clone + Eq + Hash + Debug, Ret: Clone + Eq + Hash + Debug>
-    + Clone
+    SequentialSpec<
+        Op: Clone + Eq + Hash + Debug + Send + Sync,
+        Ret: Clone + Eq + Hash + Debug + Send + Sync,
+    > + Clone
     + Eq
     + Hash
     + Debug
+    + Send
+    + Sync
+    + 'static
 {
-    /// A weaker model that a history can be projected on; the model itself if there is none.
-    type Facet: Model;
-
-    /// Whether [`Model::project`] ever returns a projection.
-    const HAS_FACETS: bool = false;
-
     /// Whether [`Model::is_hopeless`] ever answers true.
     const HAS_HOPELESS: bool = false;
 
@@ -67,10 +68,19 @@ pub(crate) trait Model:
     /// Sharpens what is known of the steps of one partition by looking at all of them.
     fn sharpen(_steps: &mut [Step<Self>]) {}
 
-    /// Projects the steps of one partition on weaker models: if one projection has no order, the
-    /// partition has none. Worth a try where the search of the whole takes too long.
-    fn project(_steps: &[Step<Self>]) -> impl ExactSizeIterator<Item = Projection<Self::Facet>> {
-        std::iter::empty()
+    /// The engines beside the search that know histories of this model, in the order in which they
+    /// are asked.
+    fn engines() -> &'static [PolynomialEngine<Self>] {
+        &[]
+    }
+
+    /// Whether [`Model::refute`] ever answers.
+    const HAS_REFUTATION: bool = false;
+
+    /// Tries to show by weaker models that the entries have no order. Worth a try where the search
+    /// of the whole takes too long.
+    fn refute(_entries: &[Entry<Self>], _budget: Budget) -> Option<Found> {
+        None
     }
 
     /// Describes the state for a human.
@@ -89,15 +99,6 @@ pub(crate) struct Step<M: Model> {
     pub(crate) seen: Option<M::Ret>,
     /// Whether the operation certainly happened.
     pub(crate) is_certain: bool,
-}
-
-/// The steps of a partition as a weaker model sees them.
-#[derive(Clone, Debug)]
-pub(crate) struct Projection<F: Model> {
-    /// The state before the first step.
-    pub(crate) initial: F,
-    /// For each step of the partition what is left of it, if anything.
-    pub(crate) steps: Vec<Option<Step<F>>>,
 }
 
 /// How one operation ended, as the model sees it.

@@ -25,6 +25,7 @@
 //!
 //! A found order is replayed from scratch before it is believed ([`proof`]).
 
+mod budget;
 mod engine;
 mod mask;
 mod proof;
@@ -33,9 +34,10 @@ mod unknowns;
 mod visited;
 mod window;
 
-use std::time::Instant;
-
 use crate::model::{Model, Step};
+
+pub(crate) use budget::{Budget, shares};
+pub(crate) use proof::is_proof;
 
 use engine::Engine;
 use mask::{Mask, WideMask};
@@ -54,22 +56,16 @@ pub(crate) struct Entry<M: Model> {
     pub(crate) completed: Option<u64>,
     /// Which of several returns at one instant is gone through first.
     pub(crate) tie: u64,
+    /// Where the system says it stands in its own order.
+    pub(crate) position: Option<u64>,
 }
 
 impl<M: Model> Entry<M> {
     /// The same operation as another model sees it.
     pub(crate) fn with_step<F: Model>(&self, step: Step<F>) -> Entry<F> {
-        let Self { process, invoked, completed, tie, .. } = *self;
-        Entry { step, process, invoked, completed, tie }
+        let Self { process, invoked, completed, tie, position, .. } = *self;
+        Entry { step, process, invoked, completed, tie, position }
     }
-}
-
-/// When to stop searching.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Budget {
-    pub(crate) deadline: Instant,
-    /// In bytes.
-    pub(crate) memory: u64,
 }
 
 /// What stopped a search.
@@ -90,6 +86,17 @@ pub(crate) struct DeadConfiguration {
     pub(crate) unordered: Vec<usize>,
     /// Entries of unknown outcome that were invoked and not used.
     pub(crate) maybe: Vec<usize>,
+}
+
+impl DeadConfiguration {
+    /// Names the entries by what they are elsewhere.
+    pub(crate) fn rename(&mut self, sources: &[usize]) {
+        for list in [&mut self.last, &mut self.unordered, &mut self.maybe] {
+            for entry in list {
+                *entry = sources[*entry];
+            }
+        }
+    }
 }
 
 /// What a search found.
@@ -142,7 +149,7 @@ fn search_with<M: Model, K: Mask>(
     let mut engine = Engine::<M, K>::new(initial, entries, timeline, budget);
     let mut found = engine.run();
     if let Found::Order(order) = &found
-        && !proof::is_proof(initial, entries, order)
+        && !is_proof(initial, entries, order)
     {
         found = Found::Unproven;
     }

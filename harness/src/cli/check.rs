@@ -119,6 +119,7 @@ impl CheckArgs {
                 FailedCasArg::Dropped => FailedCas::Dropped,
                 FailedCasArg::Observed => FailedCas::Observed,
             },
+            engine: None,
             time_limit: self.time_limit,
             memory_limit: self.memory_limit,
         }

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::engine::{Decided, EngineName, decide};
 use crate::history::{Moment, Operation, Operations, Recording, StructureError};
 use crate::model::{End, Model, Reading, Step, Unreadable};
-use crate::search::{Budget, DeadConfiguration, Entry, Found, Searched, Stop, search};
+use crate::search::{Budget, DeadConfiguration, Entry, Found, Searched, Stop, shares};
 use crate::verdict::{Reached, Unknown, Verdict};
 
 use super::report::PartitionReport;
@@ -30,6 +31,8 @@ pub(super) struct Item<M: Model> {
     invoked: Moment,
     /// When it was answered or refused; an `info` completes nothing.
     pub(super) completed: Option<Moment>,
+    /// Where the system says it stands in its own order.
+    position: Option<u64>,
 }
 
 /// Operations that no other partition has anything to do with.
@@ -69,7 +72,12 @@ pub(super) fn judge<M: Model>(
     let judge_one = |partition: &Partition<M>, deadline| {
         let started = Instant::now();
         let budget = Budget { deadline, memory: case.options.memory_limit };
-        let judged = search_partition(&initial(partition.key.as_deref()), partition, budget);
+        let judged = judge_partition(
+            &initial(partition.key.as_deref()),
+            partition,
+            budget,
+            case.options.engine,
+        );
         (judged, started.elapsed())
     };
     let mut searched: Vec<(Judged, Duration)> = partitions
@@ -100,8 +108,9 @@ pub(super) fn judge<M: Model>(
             Finding::Bad(bad) => {
                 let deadline = shares.next().map_or(started, |share| share(started));
                 let budget = Budget { deadline, memory: case.options.memory_limit };
+                let initial = initial(partition.key.as_deref());
                 let (bad, is_shortest) =
-                    narrow(&initial(partition.key.as_deref()), &partition.items, bad, budget);
+                    narrow(&initial, &partition.items, bad, budget, case.options.engine);
                 Verdict::Violation {
                     witness: Box::new(witness::describe(case, &partition, &bad, is_shortest)),
                 }
@@ -112,6 +121,9 @@ pub(super) fn judge<M: Model>(
             answered: count_answered(&partition.items),
             key: partition.key,
             verdict,
+            engine: judged.engine,
+            engine_reason: judged.reason,
+            linearization: judged.order,
             configurations: judged.configurations,
             elapsed: elapsed + started.elapsed(),
         }
@@ -127,15 +139,6 @@ fn count_answered<M: Model>(items: &[Item<M>]) -> usize {
         End::Refused | End::Open => false,
     };
     items.iter().filter(is_answered).count()
-}
-
-/// Deadlines for so many things to do one after the other: each may take an equal share of the
-/// time that is left when it begins, so that a hard one cannot starve those after it.
-fn shares(deadline: Instant, count: usize) -> impl Iterator<Item = impl Fn(Instant) -> Instant> {
-    (0..count).map(move |index| {
-        let to_do = u32::try_from(count - index).unwrap_or(u32::MAX);
-        move |now: Instant| now + deadline.saturating_duration_since(now) / to_do
-    })
 }
 
 /// Reads the operations for the model and sorts them by key, in the order of first mention.
@@ -169,6 +172,7 @@ pub(super) fn split<M: Model>(
             end,
             invoked: operation.invoked,
             completed,
+            position: operation.position,
         };
         partitions[index].items.push(item);
     }
@@ -204,6 +208,7 @@ pub(super) fn entries_at<M: Model>(
             invoked: item.invoked.instant,
             completed: completed.map(|completed| completed.instant),
             tie: completed.map_or(0, |completed| completed.event as u64),
+            position: item.position.filter(|_| is_certain),
         });
         sources.push(index);
     }
@@ -214,6 +219,9 @@ pub(super) fn entries_at<M: Model>(
 struct Judged {
     finding: Finding,
     configurations: u64,
+    engine: EngineName,
+    reason: String,
+    order: Option<Vec<usize>>,
 }
 
 impl Judged {
@@ -228,13 +236,23 @@ enum Finding {
     Bad(Bad),
 }
 
-fn search_partition<M: Model>(initial: &M, partition: &Partition<M>, budget: Budget) -> Judged {
+fn judge_partition<M: Model>(
+    initial: &M,
+    partition: &Partition<M>,
+    budget: Budget,
+    engine: Option<EngineName>,
+) -> Judged {
     let items = &partition.items;
     let (entries, sources) = entries_at(items, None);
     let completions_total = entries.iter().filter(|entry| entry.step.is_certain).count();
-    let (Searched { found, configurations }, is_by_facet) = decide(initial, entries, budget);
+    let Decided { searched: Searched { found, configurations }, engine, reason, is_furthest } =
+        decide(initial, entries, budget, engine);
+    let mut order = None;
     let finding = match found {
-        Found::Order(_) => Finding::Verdict(Verdict::Linearizable),
+        Found::Order(found) => {
+            order = Some(found.into_iter().map(|entry| items[sources[entry]].source).collect());
+            Finding::Verdict(Verdict::Linearizable)
+        }
         Found::Unproven => Finding::Verdict(Verdict::Unknown { why: Unknown::SelfCheck }),
         Found::Stopped { why, entry, completions } => {
             let reached = Reached {
@@ -253,65 +271,18 @@ fn search_partition<M: Model>(initial: &M, partition: &Partition<M>, budget: Bud
         }
         Found::NoOrder { entry, dead } => {
             let cut = items[sources[entry]].completed.map(Cut::from);
-            Finding::Bad(Bad { cut, is_by_facet, dead: source_dead(dead, &sources) })
+            Finding::Bad(Bad { cut, is_furthest, dead: source_dead(dead, &sources) })
         }
     };
-    Judged { finding, configurations }
-}
-
-/// Searches; of a model with facets first for an eighth of the time, then its facets for
-/// half of the rest, and then for all that is left. What is linearizable is mostly found out at once, and
-/// what is not mostly by a facet.
-fn decide<M: Model>(initial: &M, entries: Vec<Entry<M>>, budget: Budget) -> (Searched, bool) {
-    if !M::HAS_FACETS {
-        return (search(initial, entries, budget), false);
-    }
-    let part = |parts: u32| {
-        let now = Instant::now();
-        let deadline = now + budget.deadline.saturating_duration_since(now) / parts;
-        Budget { deadline, ..budget }
-    };
-    let searched = search(initial, entries.clone(), part(8));
-    match searched.found {
-        Found::Stopped { why: Stop::Time, .. } => {}
-        _ => return (searched, false),
-    }
-    match refute_by_facet(&entries, part(2)) {
-        Some(found) => (Searched { found, ..searched }, true),
-        None => (search(initial, entries, budget), false),
-    }
-}
-
-/// Tries to refute by a projection on a weaker model what the search of the whole could not judge.
-pub(super) fn refute_by_facet<M: Model>(entries: &[Entry<M>], budget: Budget) -> Option<Found> {
-    let steps: Vec<Step<M>> = entries.iter().map(|entry| entry.step.clone()).collect();
-    let projections = M::project(&steps);
-    let shares = shares(budget.deadline, projections.len());
-    let is_time_left = |_: &_| Instant::now() < budget.deadline;
-    projections.zip(shares).take_while(is_time_left).find_map(|(projection, share)| {
-        let (mut projected, mut sources) = (Vec::new(), Vec::new());
-        for (index, (entry, step)) in entries.iter().zip(projection.steps).enumerate() {
-            if let Some(step) = step {
-                projected.push(entry.with_step(step));
-                sources.push(index);
-            }
-        }
-        let budget = Budget { deadline: share(Instant::now()), ..budget };
-        match search(&projection.initial, projected, budget).found {
-            Found::NoOrder { entry, dead } => {
-                Some(Found::NoOrder { entry: sources[entry], dead: source_dead(dead, &sources) })
-            }
-            _ => None,
-        }
-    })
+    Judged { finding, configurations, engine, reason, order }
 }
 
 /// Where explanations end, and the search's dead ends there, by items.
 pub(super) struct Bad {
     /// The completion that no explanation passed.
     pub(super) cut: Option<Cut>,
-    /// Whether a facet found it: then nothing is known of the beginnings that end before.
-    is_by_facet: bool,
+    /// Whether every beginning that ends before is linearizable.
+    is_furthest: bool,
     pub(super) dead: Vec<DeadConfiguration>,
 }
 
@@ -321,11 +292,17 @@ pub(super) struct Bad {
 /// cut of `whole`: every beginning that ends before is linearizable. A longer beginning of a bad
 /// one is bad too, so from there on the step doubles and is then halved. Whoever has no time for
 /// this keeps the cut of `whole`.
-fn narrow<M: Model>(initial: &M, items: &[Item<M>], whole: Bad, budget: Budget) -> (Bad, bool) {
+fn narrow<M: Model>(
+    initial: &M,
+    items: &[Item<M>],
+    whole: Bad,
+    budget: Budget,
+    engine: Option<EngineName>,
+) -> (Bad, bool) {
     let mut cuts: Vec<Cut> =
         items.iter().filter_map(|item| item.completed.map(Cut::from)).collect();
     cuts.sort_unstable();
-    if !whole.is_by_facet {
+    if whole.is_furthest {
         cuts.retain(|cut| Some(*cut) >= whole.cut);
     }
     // With the last completion everything is known, and that is bad.
@@ -335,7 +312,7 @@ fn narrow<M: Model>(initial: &M, items: &[Item<M>], whole: Bad, budget: Budget) 
     while good_below < bad_at {
         let probe = (good_below + stride - 1).min(good_below + (bad_at - good_below) / 2);
         let (entries, sources) = entries_at(items, Some(cuts[probe]));
-        match decide(initial, entries, budget).0.found {
+        match decide(initial, entries, budget, engine).searched.found {
             Found::NoOrder { dead, .. } => {
                 dead_at_bad = Some(source_dead(dead, &sources));
                 bad_at = probe;
@@ -348,19 +325,11 @@ fn narrow<M: Model>(initial: &M, items: &[Item<M>], whole: Bad, budget: Budget) 
         }
     }
     let dead = dead_at_bad.unwrap_or(whole.dead);
-    (Bad { cut: cuts.get(bad_at).copied(), is_by_facet: false, dead }, true)
+    (Bad { cut: cuts.get(bad_at).copied(), is_furthest: true, dead }, true)
 }
 
 /// Names entries of a search by the items that they are.
 fn source_dead(mut dead: Vec<DeadConfiguration>, sources: &[usize]) -> Vec<DeadConfiguration> {
-    for configuration in &mut dead {
-        for list in
-            [&mut configuration.last, &mut configuration.unordered, &mut configuration.maybe]
-        {
-            for entry in list {
-                *entry = sources[*entry];
-            }
-        }
-    }
+    dead.iter_mut().for_each(|dead| dead.rename(sources));
     dead
 }

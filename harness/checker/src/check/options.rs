@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::engine::EngineName;
 use crate::history::{Operation, Operations, Order, Outcome};
 use crate::model::ModelName;
 
@@ -45,6 +46,8 @@ pub struct Options {
     pub nil_read: NilRead,
     /// What a failed compare-and-set says.
     pub failed_cas: FailedCas,
+    /// The engine; none for the fastest that knows the history.
+    pub engine: Option<EngineName>,
     /// When to give up.
     pub time_limit: Duration,
     /// How much memory the search may take, in bytes.
@@ -59,6 +62,7 @@ impl Default for Options {
             initial: None,
             nil_read: NilRead::default(),
             failed_cas: FailedCas::default(),
+            engine: None,
             time_limit: Duration::from_secs(60),
             memory_limit: 2 << 30,
         }

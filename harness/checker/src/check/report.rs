@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::engine::EngineName;
 use crate::history::{Format, Operation, Order, Outcome, Warning};
 use crate::model::ModelName;
 use crate::verdict::{Reached, Unknown, Verdict, Witness};
@@ -48,6 +49,15 @@ pub struct PartitionReport {
     /// Its verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// The engine that judged it.
+    pub engine: EngineName,
+    /// Why that one.
+    pub engine_reason: String,
+    /// If it is linearizable, an order that shows it: operations by their places among the
+    /// recording's. Those of unknown outcome that it leaves out took no effect; those that change
+    /// nothing and of which no answer is known may stand anywhere.
+    #[serde(skip)]
+    pub linearization: Option<Vec<usize>>,
     /// Configurations that the search visited.
     pub configurations: u64,
     /// How long it took.

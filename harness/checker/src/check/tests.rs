@@ -9,10 +9,11 @@ mod verdicts;
 
 use std::time::Instant;
 
-use crate::check::judge::{Case, entries_at, refute_by_facet, split};
+use crate::check::judge::{Case, entries_at, split};
 use crate::check::{NilRead, Options, check};
 use crate::history::{Process, Recorded, Recording, operations};
-use crate::model::{Model, Reader, Reading, ledger};
+use crate::model::ledger::{self, Book};
+use crate::model::{Model, Reader, Reading};
 use crate::search::Budget;
 use crate::verdict::{Unknown, Verdict};
 
@@ -106,7 +107,7 @@ fn no_facet_refutes_what_is_linearizable() {
             Case { recording: &recording, operations: &operations, options: &options, deadline };
         let Ok(partitions) = split(&case, ledger::read) else { continue };
         let budget = Budget { deadline, memory: options.memory_limit };
-        let found = refute_by_facet(&entries_at(&partitions[0].items, None).0, budget);
+        let found = Book::refute(&entries_at(&partitions[0].items, None).0, budget);
         let is_linearizable = oracle_of(&family, &recording, options.nil_read).is_linearizable();
         violations += u64::from(!is_linearizable);
         refuted += u64::from(found.is_some());

@@ -73,8 +73,6 @@ impl SequentialSpec for Key {
 }
 
 impl Model for Key {
-    type Facet = Self;
-
     fn admits(seen: &KvAnswer, answer: &KvAnswer) -> bool {
         match (seen, answer) {
             (KvAnswer::Mismatch(None), KvAnswer::Mismatch(_)) => true,

@@ -17,8 +17,8 @@ use stateright::semantics::SequentialSpec;
 pub(crate) use read::read;
 pub(crate) use trades::{Trade, Trades};
 
-use super::{Model, Projection, Step};
-use facet::Facet;
+use super::{Model, Step};
+use crate::search::{Budget, Entry, Found};
 
 /// The name of an account or a symbol.
 pub(crate) type Name = Arc<str>;
@@ -314,9 +314,7 @@ impl SequentialSpec for Book {
 }
 
 impl Model for Book {
-    type Facet = Facet;
-
-    const HAS_FACETS: bool = true;
+    const HAS_REFUTATION: bool = true;
 
     const HAS_HOPELESS: bool = true;
 
@@ -380,8 +378,8 @@ impl Model for Book {
         }
     }
 
-    fn project(steps: &[Step<Self>]) -> impl ExactSizeIterator<Item = Projection<Facet>> {
-        facet::project(steps)
+    fn refute(entries: &[Entry<Self>], budget: Budget) -> Option<Found> {
+        facet::refute(entries, budget)
     }
 
     fn describe(&self) -> String {

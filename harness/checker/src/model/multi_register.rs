@@ -49,8 +49,6 @@ impl SequentialSpec for Registers {
 }
 
 impl Model for Registers {
-    type Facet = Self;
-
     fn admits(seen: &Vec<Option<Scalar>>, answer: &Vec<Option<Scalar>>) -> bool {
         seen.len() == answer.len()
             && seen.iter().zip(answer).all(|(seen, answer)| seen.is_none() || seen == answer)

@@ -36,8 +36,6 @@ impl SequentialSpec for Mutex {
 }
 
 impl Model for Mutex {
-    type Facet = Self;
-
     fn is_pure(_op: &MutexOp, seen: Option<&bool>) -> bool {
         seen == Some(&false)
     }

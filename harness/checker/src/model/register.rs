@@ -54,8 +54,6 @@ impl SequentialSpec for Register {
 }
 
 impl Model for Register {
-    type Facet = Self;
-
     fn admits(seen: &RegisterAnswer, answer: &RegisterAnswer) -> bool {
         match (seen, answer) {
             (RegisterAnswer::Mismatch(None), RegisterAnswer::Mismatch(_)) => true,

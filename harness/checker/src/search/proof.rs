@@ -8,7 +8,7 @@ use super::Entry;
 /// what, and is legal from the initial state.
 ///
 /// This shares nothing with the search but the entries and the model.
-pub(super) fn is_proof<M: Model>(initial: &M, entries: &[Entry<M>], order: &[usize]) -> bool {
+pub(crate) fn is_proof<M: Model>(initial: &M, entries: &[Entry<M>], order: &[usize]) -> bool {
     let mut is_placed = vec![false; entries.len()];
     for index in order {
         if std::mem::replace(&mut is_placed[*index], true) {

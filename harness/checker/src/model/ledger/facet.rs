@@ -8,11 +8,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use stateright::semantics::SequentialSpec;
 
 use super::{Account, LedgerAnswer, LedgerOp, Name, Numbers, Trade};
-use crate::model::{Model, Projection, Step};
+use crate::model::{Model, Step};
+use crate::search::{Budget, Entry, Found, search, shares};
 
 /// What is left of a book.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -106,8 +108,6 @@ impl SequentialSpec for Facet {
 }
 
 impl Model for Facet {
-    type Facet = Self;
-
     const HAS_HOPELESS: bool = true;
 
     fn is_pure(op: &FacetOp, _seen: Option<&bool>) -> bool {
@@ -139,16 +139,48 @@ impl Model for Facet {
     }
 }
 
+/// The steps of a book as one of its accounts sees them.
+struct Projection {
+    initial: Facet,
+    /// For each step what is left of it, if anything.
+    steps: Vec<Option<Step<Facet>>>,
+}
+
+/// Tries to refute by the facets what the search of the whole book could not judge.
+pub(in crate::model) fn refute(entries: &[Entry<super::Book>], budget: Budget) -> Option<Found> {
+    let steps: Vec<_> = entries.iter().map(|entry| entry.step.clone()).collect();
+    let projections = project(entries, Arc::new(Numbers::of(&steps)));
+    let shares = shares(budget.deadline, projections.len());
+    let is_time_left = |_: &_| Instant::now() < budget.deadline;
+    projections.zip(shares).take_while(is_time_left).find_map(|(projection, share)| {
+        let (mut projected, mut sources) = (Vec::new(), Vec::new());
+        for (index, (entry, step)) in entries.iter().zip(projection.steps).enumerate() {
+            if let Some(step) = step {
+                projected.push(entry.with_step(step));
+                sources.push(index);
+            }
+        }
+        let budget = Budget { deadline: share(Instant::now()), ..budget };
+        match search(&projection.initial, projected, budget).found {
+            Found::NoOrder { entry, mut dead } => {
+                dead.iter_mut().for_each(|dead| dead.rename(&sources));
+                Some(Found::NoOrder { entry: sources[entry], dead })
+            }
+            _ => None,
+        }
+    })
+}
+
 /// Projects a book's steps on each of the accounts that they name.
 ///
 /// A projection is made when it is its turn: all of them at once would take as much memory as the
 /// history for each account.
-pub(super) fn project(
-    steps: &[Step<super::Book>],
-) -> impl ExactSizeIterator<Item = Projection<Facet>> {
-    let numbers = Arc::new(Numbers::of(steps));
+fn project(
+    entries: &[Entry<super::Book>],
+    numbers: Arc<Numbers>,
+) -> impl ExactSizeIterator<Item = Projection> {
     let mut names = BTreeSet::new();
-    for step in steps {
+    for Entry { step, .. } in entries {
         match &step.op {
             LedgerOp::Open { account, .. } => _ = names.insert(account.clone()),
             LedgerOp::Account { account } => _ = names.insert(account.clone()),
@@ -156,7 +188,7 @@ pub(super) fn project(
         }
     }
     let onto = move |name: Name| Projection {
-        steps: steps.iter().map(|step| project_onto(&name, step, &numbers)).collect(),
+        steps: entries.iter().map(|entry| project_onto(&name, &entry.step, &numbers)).collect(),
         initial: Facet { name, account: None, trades: 0 },
     };
     names.into_iter().map(onto)
