@@ -29,8 +29,21 @@ pub(crate) struct Disk {
     pub(crate) stuck: u32,
     /// The next sync fails.
     pub(crate) is_broken: bool,
-    /// How many faults leave no room for snapshots.
+    /// How many faults leave no room for snapshots, …
+    pub(crate) scarce: u32,
+    /// … and how many for anything.
     pub(crate) full: u32,
+    /// There was no room when the sync under way began.
+    is_out_of_room: bool,
+}
+
+/// Why nothing became durable. The node stops: it must not try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DiskError {
+    #[error("failed to sync")]
+    Broken,
+    #[error("failed to find room for a write")]
+    Full,
 }
 
 /// Something to be made durable.
@@ -67,6 +80,8 @@ impl Disk {
             return false;
         }
         self.in_sync = self.queue.len();
+        // What was written before has its room.
+        self.is_out_of_room = self.full > 0;
         true
     }
 
@@ -74,8 +89,18 @@ impl Disk {
         self.in_sync > 0
     }
 
+    pub(crate) fn has_room_for_snapshots(&self) -> bool {
+        self.scarce == 0 && self.full == 0
+    }
+
     /// Ends the sync under way; returns the last write that is durable now, if there was one.
-    pub(crate) fn complete(&mut self) -> Option<WriteId> {
+    pub(crate) fn complete(&mut self) -> Result<Option<WriteId>, DiskError> {
+        if self.is_broken {
+            return Err(DiskError::Broken);
+        }
+        if self.is_syncing() && self.is_out_of_room {
+            return Err(DiskError::Full);
+        }
         let mut last = None;
         for job in self.queue.drain(..self.in_sync) {
             if let Job::Write(write, _) = &job {
@@ -84,7 +109,7 @@ impl Disk {
             self.durable.take(job);
         }
         self.in_sync = 0;
-        last
+        Ok(last)
     }
 
     /// Ends the node that writes here. Of what was not durable some may be, but never a later thing

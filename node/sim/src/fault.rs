@@ -84,7 +84,9 @@ pub enum FaultKind {
     StuckDisk(Target),
     /// The next write fails: the node stops, and starts again at the end.
     BrokenDisk(Target),
-    /// Snapshots cannot be saved.
+    /// Snapshots cannot be saved; there still is room in the log.
+    ScarceDisk(Target),
+    /// Nothing can be written: the node stops at its next write, and does not start before the end.
     FullDisk(Target),
     /// Who is in the cluster changes; the operator asks until it is done, or the fault is over.
     Membership(Change),
@@ -145,6 +147,7 @@ impl FaultKind {
             Self::SlowDisk { .. }
             | Self::StuckDisk(_)
             | Self::BrokenDisk(_)
+            | Self::ScarceDisk(_)
             | Self::FullDisk(_) => Family::Disk,
             Self::Membership(_) => Family::Membership,
             Self::Transfer(_) => Family::Transfer,
@@ -240,7 +243,8 @@ impl fmt::Display for FaultKind {
             }
             Self::StuckDisk(target) => write!(f, "disk of {target} stuck"),
             Self::BrokenDisk(target) => write!(f, "disk of {target} fails a write"),
-            Self::FullDisk(target) => write!(f, "no room for snapshots on the disk of {target}"),
+            Self::ScarceDisk(target) => write!(f, "no room for snapshots on the disk of {target}"),
+            Self::FullDisk(target) => write!(f, "disk of {target} full"),
             Self::Membership(change) => write!(f, "{change}"),
             Self::Transfer(target) => write!(f, "hand over to {target}"),
             Self::Compact(target) => write!(f, "snapshot {target}"),

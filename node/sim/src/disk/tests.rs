@@ -4,7 +4,7 @@ use raft::{
     Entry, HardState, LogIndex, Membership, NodeId, Payload, Snapshot, Term, Write, WriteId,
 };
 
-use super::{Disk, Job};
+use super::{Disk, DiskError, Job};
 use crate::plan::CrashLoss;
 use crate::random::Seed;
 
@@ -34,10 +34,10 @@ fn one_sync_covers_what_was_written_before_it_began() {
     let mut disk = Disk::new();
     assert!(disk.submit(write(1, None, vec![entry(1, 1)])));
     assert!(!disk.submit(write(2, None, vec![entry(2, 1)])));
-    assert_eq!(disk.complete(), Some(WriteId(1)));
+    assert_eq!(disk.complete(), Ok(Some(WriteId(1))));
     assert_eq!(terms(&disk), [1]);
     assert!(disk.begin_sync());
-    assert_eq!(disk.complete(), Some(WriteId(2)));
+    assert_eq!(disk.complete(), Ok(Some(WriteId(2))));
     assert!(!disk.begin_sync());
 }
 
@@ -49,7 +49,7 @@ fn a_crash_leaves_a_beginning_of_what_was_under_way() {
     {
         let mut disk = Disk::new();
         disk.submit(write(1, None, vec![entry(1, 1), entry(2, 1), entry(3, 1)]));
-        disk.complete();
+        disk.complete().unwrap();
         disk.submit(write(2, Some(3), vec![entry(3, 2), entry(4, 2)]));
         disk.submit(write(3, None, vec![entry(5, 2)]));
         disk.crash(loss, &mut Seed(seed).stream());
@@ -77,17 +77,57 @@ fn a_saved_snapshot_counts_behind_the_writes_before_it() {
     let data: Arc<[u8]> = [7].into();
     let mut disk = Disk::new();
     disk.submit(write(1, None, vec![entry(1, 1), entry(2, 1)]));
-    disk.complete();
+    disk.complete().unwrap();
     disk.submit(write(2, Some(2), vec![entry(2, 2), entry(3, 2)]));
     disk.submit(Job::Saved((snapshot(2), data.clone())));
     disk.crash(CrashLoss::All, &mut Seed(1).stream());
     assert_eq!(disk.recover().0.snapshot, None, "the write before it is lost");
     disk.submit(write(2, Some(2), vec![entry(2, 2), entry(3, 2)]));
     disk.submit(Job::Saved((snapshot(2), data.clone())));
-    disk.complete();
+    disk.complete().unwrap();
     disk.begin_sync();
-    disk.complete();
+    disk.complete().unwrap();
     let (recovered, found) = disk.recover();
     assert_eq!((recovered.snapshot, found), (Some(snapshot(2)), Some(data)));
     assert_eq!(recovered.entries, [entry(3, 2)]);
+}
+
+#[test]
+fn a_full_disk_fails_what_it_has_no_room_for_and_keeps_what_it_holds() {
+    let mut disk = Disk::new();
+    disk.submit(write(1, None, vec![entry(1, 1)]));
+    disk.full += 1;
+    assert_eq!(disk.complete(), Ok(Some(WriteId(1))), "it was written when there still was room");
+    disk.submit(write(2, None, vec![entry(2, 1)]));
+    disk.full += 1;
+    disk.full -= 1;
+    assert_eq!(disk.complete(), Err(DiskError::Full));
+    disk.crash(CrashLoss::All, &mut Seed(1).stream());
+    assert_eq!(terms(&disk), [1]);
+    disk.full -= 1;
+    assert!(disk.submit(write(2, None, vec![entry(2, 1)])));
+    assert_eq!(disk.complete(), Ok(Some(WriteId(2))));
+    assert_eq!(terms(&disk), [1, 1]);
+}
+
+#[test]
+fn room_that_comes_back_does_not_mend_a_write_that_found_none() {
+    let mut disk = Disk::new();
+    disk.full += 1;
+    disk.submit(write(1, None, vec![entry(1, 1)]));
+    disk.full -= 1;
+    assert_eq!(disk.complete(), Err(DiskError::Full));
+}
+
+#[test]
+fn a_scarce_disk_has_room_for_the_log_alone() {
+    let mut disk = Disk::new();
+    disk.scarce += 1;
+    assert!(!disk.has_room_for_snapshots());
+    disk.submit(write(1, None, vec![entry(1, 1)]));
+    assert_eq!(disk.complete(), Ok(Some(WriteId(1))));
+    disk.scarce -= 1;
+    assert!(disk.has_room_for_snapshots());
+    disk.full += 1;
+    assert!(!disk.has_room_for_snapshots());
 }

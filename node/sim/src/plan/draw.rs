@@ -52,7 +52,8 @@ pub(super) fn plan(seed: Seed, wishes: &Wishes) -> Plan {
         plan.clients.session.get_or_insert(Duration::from_secs(60));
     }
     plan.rates = draw_rates(&mut seed.derive("clocks").stream(), &plan);
-    plan.faults = Scheduler { random: seed.derive("schedule").stream(), plan: &plan }.draw();
+    let (random, room) = (seed.derive("schedule").stream(), seed.derive("room").stream());
+    plan.faults = Scheduler { random, room, plan: &plan }.draw();
     if let Some(only) = &wishes.only {
         plan.faults.retain(|fault| only.contains(&fault.id));
     }
@@ -178,6 +179,8 @@ fn draw_clients(random: &mut Random, timings: &Timings) -> Clients {
 
 struct Scheduler<'a> {
     random: Random,
+    /// Draws how full disks are; apart, so that schedules stayed the same when disks began to be full.
+    room: Random,
     plan: &'a Plan,
 }
 
@@ -260,7 +263,8 @@ impl Scheduler<'_> {
                 0 | 1 => FaultKind::SlowDisk { target, slowness: self.random.within(2..50) as u32 },
                 2 => FaultKind::StuckDisk(target),
                 3 => FaultKind::BrokenDisk(target),
-                _ => FaultKind::FullDisk(target),
+                _ if self.room.permille(600) => FaultKind::FullDisk(target),
+                _ => FaultKind::ScarceDisk(target),
             },
             Family::Membership => FaultKind::Membership(self.change(target)),
             Family::Transfer => FaultKind::Transfer(*self.random.pick(&[
@@ -336,17 +340,24 @@ mod tests {
     fn seeds_differ_in_what_comes_and_all_of_it_comes_somewhere() {
         let mut seen = std::collections::BTreeSet::new();
         let mut calm = 0;
+        let (mut full, mut scarce) = (0, 0);
         for seed in 0..300 {
             let plan = plan(Seed(seed), &Wishes::default());
             let families: std::collections::BTreeSet<_> =
                 plan.faults.iter().map(|fault| fault.kind.family()).collect();
             calm += u32::from(!families.contains(&Family::Crash));
+            let count = |is: fn(&FaultKind) -> bool| {
+                plan.faults.iter().filter(|fault| is(&fault.kind)).count()
+            };
+            full += count(|kind| matches!(kind, FaultKind::FullDisk(_)));
+            scarce += count(|kind| matches!(kind, FaultKind::ScarceDisk(_)));
             seen.extend(families);
             assert!(plan.faults.is_sorted_by_key(|fault| fault.at));
             assert!(plan.timings.election > plan.timings.heartbeat);
         }
         assert_eq!(seen.len(), Family::ALL.len());
         assert!((100..250).contains(&calm), "{calm} of 300 seeds have no crash");
+        assert!(full > 20 && scarce > 20, "{full} disks are full, {scarce} scarce");
     }
 
     #[test]

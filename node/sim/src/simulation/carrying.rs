@@ -74,18 +74,20 @@ impl Simulation {
         self.queue.push(self.time + drawn * node.disk.slowness, event);
     }
 
-    /// A sync ends: with it the node, if the disk is broken.
+    /// A sync ends: with it the node, if the disk failed it.
     pub(super) fn synced(&mut self, id: NodeId, start: u64) -> Result<(), Violation> {
         let node = &mut self.nodes[place(id)];
         if node.starts != start || !node.is_up() || node.disk.stuck > 0 {
             return Ok(());
         }
-        if node.disk.is_broken {
-            self.tell(|| format!("{id} stops: its disk failed a write"));
-            self.crash(id);
-            return Ok(());
-        }
-        let persisted = node.disk.complete();
+        let persisted = match node.disk.complete() {
+            Ok(persisted) => persisted,
+            Err(error) => {
+                self.tell(|| format!("{id} stops: its disk {error}"));
+                self.crash(id);
+                return Ok(());
+            }
+        };
         if node.disk.begin_sync() {
             self.schedule_sync(id);
         }
@@ -110,7 +112,7 @@ impl Simulation {
         if node.starts != start || !node.is_up() {
             return Ok(());
         }
-        let is_saved = node.disk.full == 0;
+        let is_saved = node.disk.has_room_for_snapshots();
         let Some(saved) = node.end_saving(is_saved) else { return Ok(()) };
         let index = saved.0.index;
         if is_saved && node.disk.submit(Job::Saved(saved)) {
@@ -210,10 +212,11 @@ impl Simulation {
         self.carry_out(id);
     }
 
-    /// Starts a node that is down for no reason any more.
+    /// Starts a node that is down for no reason any more. On a full disk none starts: it has to note there
+    /// that it does.
     pub(super) fn revive(&mut self, id: NodeId) -> Result<(), Violation> {
         let node = &self.nodes[place(id)];
-        if node.is_up() || node.downed > 0 || node.is_retired {
+        if node.is_up() || node.downed > 0 || node.is_retired || node.disk.full > 0 {
             return Ok(());
         }
         self.start(id)

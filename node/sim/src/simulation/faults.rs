@@ -68,6 +68,9 @@ impl Simulation {
             FaultKind::BrokenDisk(_) => {
                 nodes.iter().for_each(|&id| self.nodes[place(id)].disk.is_broken = true);
             }
+            FaultKind::ScarceDisk(_) => {
+                nodes.iter().for_each(|&id| self.nodes[place(id)].disk.scarce += 1);
+            }
             FaultKind::FullDisk(_) => {
                 nodes.iter().for_each(|&id| self.nodes[place(id)].disk.full += 1);
             }
@@ -139,7 +142,11 @@ impl Simulation {
                     node.disk.is_broken = false;
                     self.revive(id)?;
                 }
-                FaultKind::FullDisk(_) => node.disk.full -= 1,
+                FaultKind::ScarceDisk(_) => node.disk.scarce -= 1,
+                FaultKind::FullDisk(_) => {
+                    node.disk.full -= 1;
+                    self.revive(id)?;
+                }
                 FaultKind::ClockRate(..) => {
                     node.clock.set_rate(self.time, self.plan.rates[place(id)]);
                 }
@@ -167,6 +174,7 @@ impl Simulation {
             | FaultKind::SlowDisk { target, .. }
             | FaultKind::StuckDisk(target)
             | FaultKind::BrokenDisk(target)
+            | FaultKind::ScarceDisk(target)
             | FaultKind::FullDisk(target)
             | FaultKind::Transfer(target)
             | FaultKind::Compact(target) => resolve(target),
