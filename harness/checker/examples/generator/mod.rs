@@ -1,0 +1,175 @@
+//! The generator that other checkers were measured with, so that figures can be set side by side.
+//!
+//! A counter is the time, raised at every event. A random client takes its next step, idle to
+//! invoked to applied to completed, so that what comes out is linearizable by construction and
+//! about two thirds of the clients are always at work.
+
+mod ledger;
+mod register;
+
+use checker::history::{Event, EventType, Process};
+use serde_json::Value;
+
+use ledger::Ledger;
+use register::Register;
+
+/// SplitMix64.
+pub(crate) struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// What a history is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A register into which five different values are written.
+    Register,
+    /// A register into which no value is written twice.
+    Unique,
+    /// A register with compare-and-set, and five values.
+    Cas,
+    /// Ten registers that are judged together.
+    Keys,
+    /// Books of a stock-trade ledger.
+    Ledger,
+}
+
+/// Which history to make.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spec {
+    pub(crate) kind: Kind,
+    pub(crate) clients: u64,
+    pub(crate) operations: u64,
+    /// How many of a thousand mutations end unknown.
+    pub(crate) info: u64,
+    pub(crate) seed: u64,
+    /// Whether the first read after nine tenths of the operations answers with old news.
+    pub(crate) is_stale: bool,
+}
+
+/// What is asked of the reference.
+pub(crate) struct Question {
+    key: Option<String>,
+    f: &'static str,
+    value: Value,
+    is_mutation: bool,
+}
+
+/// When a question was asked: the count of events by then.
+type Called = u64;
+
+/// What answers the questions.
+trait Reference {
+    fn ask(&mut self, random: &mut Random) -> Question;
+    fn apply(&mut self, question: &Question) -> (EventType, Value);
+    /// The reads with which a run ends.
+    fn ask_last(&self) -> Vec<Question> {
+        Vec::new()
+    }
+    /// Takes note of an answer that a client saw.
+    fn note(&mut self, _question: &Question, _called: Called, _answered: u64) {}
+    /// What the same question was answered long ago, if that is certainly wrong now.
+    fn stale(&mut self, question: &Question, called: Called) -> Option<Value>;
+}
+
+/// A client's place in its operation.
+struct Client {
+    process: u64,
+    question: Option<Question>,
+    called: Called,
+    answer: Option<(EventType, Value)>,
+    /// Whether the outcome will be unknown, and if so whether it happens.
+    lost: Option<bool>,
+}
+
+/// Makes a history, event by event.
+pub(crate) fn generate(spec: Spec, mut emit: impl FnMut(Event)) {
+    let Spec { clients, operations, info, .. } = spec;
+    let mut random = Random(spec.seed);
+    let mut is_stale_due = spec.is_stale;
+    let mut reference: Box<dyn Reference> = match spec.kind {
+        Kind::Ledger => Box::new(Ledger::default()),
+        kind => Box::new(Register::new(kind)),
+    };
+    let idle = |process| Client { process, question: None, called: 0, answer: None, lost: None };
+    let mut slots: Vec<Client> = (0..clients).map(idle).collect();
+    let (mut time, mut issued, mut completed) = (0, 0, 0);
+    while completed < operations {
+        let slot = &mut slots[random.below(clients) as usize];
+        let mut emit = |process, question: &Question, event_type, value| {
+            emit(event(time, process, question, event_type, value));
+            time += 1;
+            time
+        };
+        let Some(question) = &slot.question else {
+            if issued < operations {
+                issued += 1;
+                let question = reference.ask(&mut random);
+                slot.lost = (question.is_mutation && random.below(1000) < info)
+                    .then(|| random.below(2) == 0);
+                slot.called =
+                    emit(slot.process, &question, EventType::Invoke, question.value.clone());
+                slot.question = Some(question);
+            }
+            continue;
+        };
+        if slot.answer.is_none() && slot.lost != Some(false) {
+            slot.answer = Some(reference.apply(question));
+            continue;
+        }
+        if slot.lost.is_some() {
+            emit(slot.process, question, EventType::Info, Value::Null);
+            slot.process += clients;
+        } else if let Some((event_type, mut value)) = slot.answer.take() {
+            if is_stale_due
+                && completed * 10 >= operations * 9
+                && let Some(stale) = reference.stale(question, slot.called)
+            {
+                is_stale_due = stale == value;
+                value = stale;
+            }
+            let answered = emit(slot.process, question, event_type, value);
+            reference.note(question, slot.called, answered);
+        }
+        completed += 1;
+        *slot = idle(slot.process);
+    }
+    // A run ends with reads of everything, made one after the other.
+    for (process, question) in reference.ask_last().into_iter().enumerate() {
+        let (event_type, answer) = reference.apply(&question);
+        for (event_type, value) in
+            [(EventType::Invoke, question.value.clone()), (event_type, answer)]
+        {
+            emit(event(time, u64::MAX - process as u64, &question, event_type, value));
+            time += 1;
+        }
+    }
+}
+
+/// Makes an event; the number that counts the events is also their time.
+fn event(
+    time: u64,
+    process: u64,
+    question: &Question,
+    event_type: EventType,
+    value: Value,
+) -> Event {
+    Event {
+        index: Some(time),
+        time: Some(time),
+        process: Process::Client(process),
+        event_type,
+        f: question.f.to_owned(),
+        key: question.key.clone(),
+        value,
+        position: None,
+        error: None,
+    }
+}

@@ -1,0 +1,222 @@
+//! Prints how long histories of many kinds take to judge, and with how much memory.
+//!
+//! `cargo run --release -p checker --example table -- [--kinds K,…] [--clients C,…]
+//! [--operations N,…] [--runs R] [--time-limit SECONDS] [--engine NAME] [--seed S]`
+//!
+//! Every cell is a process of its own: it makes its history, judges it `R` times, and tells the
+//! median time of the judging (from the events on; reading a file is not part of it), the verdict,
+//! and the highest memory of the whole process, after a plus sign what of it the judging added to
+//! the history itself. A verdict that is not what the generator built in is marked with `!`.
+
+mod generator;
+
+use std::fs;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use checker::check::{Options, check};
+use checker::history::{Format, Recorded, Recording};
+use checker::model::ModelName;
+use checker::verdict::Verdict;
+use serde_json::json;
+
+use generator::{Kind, Spec, generate};
+
+/// A row of the table: what it is called, the kind, unknown outcomes of a thousand, and whether
+/// there is a stale read.
+const ROWS: [(&str, Kind, u64, bool); 8] = [
+    ("register", Kind::Register, 0, false),
+    ("unique", Kind::Unique, 0, false),
+    ("info", Kind::Register, 10, false),
+    ("stale", Kind::Register, 0, true),
+    ("unique-stale", Kind::Unique, 0, true),
+    ("keys", Kind::Keys, 0, false),
+    ("cas", Kind::Cas, 0, false),
+    ("lossy", Kind::Register, 200, false),
+];
+
+/// A cell that took longer than this is not measured again.
+const LONG: Duration = Duration::from_secs(3);
+
+/// What the user chose; what stands on the command line is passed on to the cells.
+struct Choice {
+    kinds: Vec<String>,
+    clients: Vec<u64>,
+    operations: Vec<u64>,
+    runs: usize,
+    time_limit: u64,
+    engine: Option<String>,
+    seed: u64,
+    is_cell: bool,
+}
+
+impl Choice {
+    fn parse(words: &[String]) -> Result<Self, String> {
+        let mut choice = Self {
+            kinds: ROWS.iter().map(|(name, ..)| (*name).to_owned()).collect(),
+            clients: vec![4, 8, 16, 32, 64],
+            operations: vec![1_000, 10_000, 100_000],
+            runs: 5,
+            time_limit: 60,
+            engine: None,
+            seed: 1,
+            is_cell: false,
+        };
+        let mut words = words.iter();
+        while let Some(flag) = words.next() {
+            if flag == "--cell" {
+                choice.is_cell = true;
+                continue;
+            }
+            let value = words.next().ok_or_else(|| format!("{flag} needs a value"))?;
+            let numbers = || -> Result<Vec<u64>, String> {
+                let numbers = value.split(',').map(|word| word.replace('_', "").parse());
+                numbers.collect::<Result<_, _>>().map_err(|_| format!("`{value}`: no numbers"))
+            };
+            let number = || numbers().map(|numbers| numbers[0]);
+            match flag.as_str() {
+                "--kinds" => choice.kinds = value.split(',').map(str::to_owned).collect(),
+                "--clients" => choice.clients = numbers()?,
+                "--operations" => choice.operations = numbers()?,
+                "--runs" => choice.runs = number()?.max(1) as usize,
+                "--time-limit" => choice.time_limit = number()?,
+                "--engine" => choice.engine = Some(value.clone()),
+                "--seed" => choice.seed = number()?,
+                _ => return Err(format!("there is no flag {flag}")),
+            }
+        }
+        for kind in &choice.kinds {
+            row(kind)?;
+        }
+        Ok(choice)
+    }
+}
+
+fn row(name: &str) -> Result<(Kind, u64, bool), String> {
+    let row = ROWS.iter().find(|(its_name, ..)| *its_name == name);
+    row.map(|(_, kind, info, is_stale)| (*kind, *info, *is_stale)).ok_or_else(|| {
+        let names = ROWS.map(|(name, ..)| name).join(", ");
+        format!("there is no kind `{name}`; choose {names}")
+    })
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let done = Choice::parse(&words).and_then(|choice| match choice.is_cell {
+        true => measure(&choice).map(|cell| println!("{cell}")),
+        false => print_table(&choice),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints the table row by row, as it is measured.
+fn print_table(choice: &Choice) -> Result<(), String> {
+    let header: Vec<String> =
+        choice.operations.iter().map(|operations| format!("{operations} operations")).collect();
+    println!("| history | C | {} |", header.join(" | "));
+    println!("|---|---|{}", "---|".repeat(header.len()));
+    for kind in &choice.kinds {
+        for clients in &choice.clients {
+            let cells: Result<Vec<String>, String> = choice
+                .operations
+                .iter()
+                .map(|operations| ask_child(choice, kind, *clients, *operations))
+                .collect();
+            println!("| {kind} | {clients} | {} |", cells?.join(" | "));
+        }
+    }
+    Ok(())
+}
+
+fn ask_child(choice: &Choice, kind: &str, clients: u64, operations: u64) -> Result<String, String> {
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = Command::new(program);
+    command.args(["--cell", "--kinds", kind]);
+    command.args(["--clients", &clients.to_string(), "--operations", &operations.to_string()]);
+    command.args(["--runs", &choice.runs.to_string(), "--seed", &choice.seed.to_string()]);
+    command.args(["--time-limit", &choice.time_limit.to_string()]);
+    if let Some(engine) = &choice.engine {
+        command.args(["--engine", engine]);
+    }
+    let output = command.output().map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        false => Ok(format!("failed: {}", String::from_utf8_lossy(&output.stderr).trim())),
+    }
+}
+
+/// Measures the one cell of this process.
+fn measure(choice: &Choice) -> Result<String, String> {
+    let (kind, info, is_stale) = row(&choice.kinds[0])?;
+    let spec = Spec {
+        kind,
+        clients: choice.clients[0],
+        operations: choice.operations[0],
+        info,
+        seed: choice.seed,
+        is_stale,
+    };
+    let recording = record(spec);
+    let model = match kind {
+        Kind::Register | Kind::Unique => ModelName::Register,
+        Kind::Cas => ModelName::CasRegister,
+        Kind::Keys => ModelName::MultiRegister,
+        Kind::Ledger => ModelName::Ledger,
+    };
+    let options = Options {
+        model: Some(model),
+        initial: (kind != Kind::Ledger).then(|| json!(0)),
+        engine: choice.engine.as_deref().map(str::parse).transpose()?,
+        time_limit: Duration::from_secs(choice.time_limit),
+        ..Options::default()
+    };
+    let before = memory_highest();
+    let mut times = Vec::new();
+    let mut verdict = "";
+    while times.len() < choice.runs && times.iter().all(|time| *time < LONG) {
+        let started = Instant::now();
+        let report = check(&recording, &options).map_err(|error| error.to_string())?;
+        times.push(started.elapsed());
+        verdict = match (&report.verdict, is_stale) {
+            (Verdict::Linearizable, false) => "ok",
+            (Verdict::Violation { witness }, true) if witness.shortest => "violation",
+            (Verdict::Violation { .. }, true) => "violation, not narrowed down",
+            (Verdict::Unknown { .. }, _) => "unknown",
+            _ => "!WRONG",
+        };
+    }
+    times.sort_unstable();
+    let median = times[times.len() / 2].as_secs_f64() * 1e3;
+    let highest = memory_highest();
+    let digits = if median < 10.0 { 2 } else { 0 };
+    Ok(format!("{median:.digits$} ms, {highest} MiB (+{}), {verdict}", highest - before))
+}
+
+fn record(spec: Spec) -> Recording {
+    let mut events = Vec::with_capacity(spec.operations as usize * 2);
+    generate(spec, |event| {
+        events.push(Recorded { line: events.len() + 1, column: 1, event });
+    });
+    Recording {
+        name: "generated".to_owned(),
+        format: Format::Jsonl,
+        format_reason: "it was generated",
+        events,
+        is_closed: false,
+        warnings: Vec::new(),
+    }
+}
+
+/// The highest memory that this process ever took, in MiB; 0 where there is no `/proc`.
+fn memory_highest() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}
