@@ -1,5 +1,6 @@
 //! Judging a recording: options, partitions, and the report.
 
+mod dispatch;
 mod judge;
 mod options;
 mod report;
@@ -16,14 +17,10 @@ pub use options::{FailedCas, NilRead, Options, initial_from};
 pub use report::{Counts, PartitionReport, Report};
 
 use crate::history::{Operations, ReadError, Recording, StructureError, Warning, operations};
-use crate::model::kv::{self, Key};
-use crate::model::ledger::{self, Book};
-use crate::model::multi_register::{self, Registers};
-use crate::model::mutex::{self, Mutex};
-use crate::model::register::{self, Keys, Register};
-use crate::model::{Guess, ModelName, Reader, Scalar, guess};
+use crate::model::{Guess, Model, ModelName, guess};
 use crate::verdict::{Unknown, Verdict};
 
+use dispatch::{Subject, Visitor, dispatch, initial_value};
 use judge::{Case, judge};
 
 /// Why a recording could not be judged.
@@ -77,60 +74,8 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
         options,
         deadline: started + options.time_limit.min(TIME_LIMIT_MAX),
     };
-    let reader = Reader { nil_read: options.nil_read, failed_cas: options.failed_cas };
-    let initial = initial_value(model.model, options)?;
-    let partitions = match model.model {
-        ModelName::Register | ModelName::CasRegister | ModelName::KvRegister => {
-            let keys =
-                if model.model == ModelName::KvRegister { Keys::Demanded } else { Keys::InEvent };
-            let has_cas = model.model != ModelName::Register;
-            let initial = Register(scalar(model.model, &initial)?);
-            judge(
-                &case,
-                |_| initial.clone(),
-                |operation| register::read(operation, &reader, keys, has_cas),
-            )?
-        }
-        ModelName::MultiRegister => {
-            let initial = registers(&initial)?;
-            judge(&case, |_| initial.clone(), |operation| multi_register::read(operation, &reader))?
-        }
-        ModelName::Kv | ModelName::KvAppend => {
-            let initial = match scalar(model.model, &initial)? {
-                initial @ (Scalar::Nil | Scalar::Text(_)) => Key(initial),
-                _ => {
-                    return Err(no_initial(
-                        model.model,
-                        &initial,
-                        "give a string, or nil for no value",
-                    ));
-                }
-            };
-            judge(&case, |_| initial.clone(), |operation| kv::read(operation, &reader))?
-        }
-        ModelName::Mutex => {
-            let initial = match &initial {
-                Value::Null | Value::Bool(false) => Mutex { is_held: false },
-                Value::Bool(true) => Mutex { is_held: true },
-                other => {
-                    return Err(no_initial(
-                        model.model,
-                        other,
-                        "give false for free or true for held",
-                    ));
-                }
-            };
-            judge(&case, |_| initial.clone(), mutex::read)?
-        }
-        ModelName::Ledger if initial != Value::Null => {
-            return Err(no_initial(
-                model.model,
-                &initial,
-                "leave out --initial: a book begins empty",
-            ));
-        }
-        ModelName::Ledger => judge(&case, |key| Book::new(key.unwrap_or_default()), ledger::read)?,
-    };
+    let initial = initial_value(model.model, options);
+    let partitions = dispatch(model.model, options, Judging(&case))??;
     let verdict = partitions
         .iter()
         .map(|partition| partition.verdict.clone())
@@ -181,40 +126,15 @@ fn choose_model(
     })
 }
 
-/// The value that the caller gave, or else the one with which the model begins.
-fn initial_value(model: ModelName, options: &Options) -> Result<Value, CheckError> {
-    Ok(match (&options.initial, model) {
-        (Some(initial), _) => initial.clone(),
-        (None, ModelName::KvAppend) => Value::String(String::new()),
-        (None, _) => Value::Null,
-    })
-}
+/// Judging, as what is done for every model.
+struct Judging<'a>(&'a Case<'a>);
 
-fn no_initial(model: ModelName, value: &Value, remedy: &'static str) -> CheckError {
-    CheckError::Initial { model, value: value.clone(), remedy }
-}
+impl Visitor for Judging<'_> {
+    type Output = Result<Vec<PartitionReport>, StructureError>;
 
-fn scalar(model: ModelName, value: &Value) -> Result<Scalar, CheckError> {
-    Scalar::read(value)
-        .ok_or_else(|| no_initial(model, value, "give a string, an integer, true, false or nil"))
-}
-
-/// One value for all registers, or a map with those that differ from nil.
-fn registers(value: &Value) -> Result<Registers, CheckError> {
-    let Value::Object(map) = value else {
-        return Ok(Registers {
-            initial: scalar(ModelName::MultiRegister, value)?,
-            values: Default::default(),
-        });
-    };
-    let mut values = std::collections::BTreeMap::new();
-    for (key, value) in map {
-        let value = scalar(ModelName::MultiRegister, value)?;
-        if value != Scalar::Nil {
-            values.insert(key.as_str().into(), value);
-        }
+    fn visit<M: Model>(self, subject: &Subject<'_, M>) -> Self::Output {
+        judge(self.0, subject.initial, subject.read)
     }
-    Ok(Registers { initial: Scalar::Nil, values })
 }
 
 /// The warning about a history that says itself that it is whole, and that nobody asked anything.
