@@ -4,13 +4,21 @@
 //! operations of a recording are read for it stands beside it. The models share no code with any
 //! system that they judge.
 
+pub(crate) mod append_list;
+pub(crate) mod counter;
+mod digest;
+pub(crate) mod fifo_queue;
 pub(crate) mod kv;
 pub(crate) mod ledger;
+pub(crate) mod lock;
 pub(crate) mod multi_register;
 pub(crate) mod mutex;
 mod name;
+pub(crate) mod priority_queue;
 pub(crate) mod register;
 mod scalar;
+pub(crate) mod set;
+pub(crate) mod stack;
 
 #[cfg(test)]
 mod tests;
@@ -181,5 +189,44 @@ fn end_of_cas<Ret>(
     match (&operation.outcome, reader.failed_cas) {
         (Outcome::Fail(_), FailedCas::Observed) => Ok(End::Answered(Some(mismatch))),
         _ => end_of(operation, answer),
+    }
+}
+
+/// Reads an element that comes into a collection. Nil is none: where it could be an element, an
+/// answer of nil could also mean that there was none.
+fn element(operation: &Operation) -> Result<Scalar, Unreadable> {
+    Scalar::read(&operation.input)
+        .filter(|element| *element != Scalar::Nil)
+        .ok_or_else(|| Unreadable::input(operation, "a string, an integer, true or false"))
+}
+
+/// Whether an answer says that the operation was done, and nothing else.
+fn is_mere_done(operation: &Operation, answer: &Value) -> bool {
+    matches!(answer, Value::Null | Value::Bool(true)) || *answer == operation.input
+}
+
+/// Reads the answer of an operation that has nothing to say.
+fn done<Ret>(operation: &Operation, answer: &Value, done: Ret) -> Result<Option<Ret>, Unreadable> {
+    match is_mere_done(operation, answer) {
+        true => Ok(Some(done)),
+        false => Err(Unreadable::output(operation, answer, "what was asked, true or nil")),
+    }
+}
+
+/// Reads the answer of an operation that takes an element out of a collection.
+fn taken<Ret>(
+    operation: &Operation,
+    answer: &Value,
+    reader: &Reader,
+    empty: Ret,
+    taken: impl FnOnce(Scalar) -> Ret,
+) -> Result<Option<Ret>, Unreadable> {
+    match (Scalar::read(answer), reader.nil_read) {
+        (Some(Scalar::Nil), NilRead::Absent) => Ok(Some(empty)),
+        (Some(Scalar::Nil), NilRead::Unknown) => Ok(None),
+        (Some(element), _) => Ok(Some(taken(element))),
+        (None, _) => {
+            Err(Unreadable::output(operation, answer, "a string, an integer, true, false or nil"))
+        }
     }
 }

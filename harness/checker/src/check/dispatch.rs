@@ -3,11 +3,18 @@
 use serde_json::Value;
 
 use crate::history::Operation;
+use crate::model::append_list::{self, AppendList};
+use crate::model::counter::{self, Counter};
+use crate::model::fifo_queue::{self, FifoQueue};
 use crate::model::kv::{self, Key};
 use crate::model::ledger::{self, Book};
+use crate::model::lock;
 use crate::model::multi_register::{self, Registers};
 use crate::model::mutex::{self, Mutex};
+use crate::model::priority_queue::{self, PriorityQueue};
 use crate::model::register::{self, Keys, Register};
+use crate::model::set::{self, Set};
+use crate::model::stack::{self, Stack};
 use crate::model::{Model, ModelName, Reader, Reading, Scalar, Unreadable};
 
 use super::{CheckError, Options};
@@ -74,6 +81,62 @@ pub(crate) fn dispatch<V: Visitor>(
             };
             visitor.visit(&Subject { initial: &|_| initial.clone(), read: &mutex::read })
         }
+        ModelName::Lock => {
+            let remedy = r#"give nil for free, or {"owner": …, "token": …}"#;
+            let initial =
+                lock::initial(&initial).ok_or_else(|| no_initial(model, &initial, remedy))?;
+            visitor.visit(&Subject { initial: &|_| initial.clone(), read: &lock::read })
+        }
+        ModelName::Set => {
+            let initial = collection(model, &initial, |set: &mut Set, element| {
+                set.add(element);
+            })?;
+            visitor.visit(&Subject {
+                initial: &|_| initial.clone(),
+                read: &|operation| set::read(operation, &reader),
+            })
+        }
+        ModelName::FifoQueue => {
+            let initial = collection(model, &initial, FifoQueue::enqueue)?;
+            visitor.visit(&Subject {
+                initial: &|_| initial.clone(),
+                read: &|operation| fifo_queue::read(operation, &reader),
+            })
+        }
+        ModelName::Stack => {
+            let initial = collection(model, &initial, Stack::push)?;
+            visitor.visit(&Subject {
+                initial: &|_| initial.clone(),
+                read: &|operation| stack::read(operation, &reader),
+            })
+        }
+        ModelName::PriorityQueue => {
+            let initial = collection(model, &initial, |queue: &mut PriorityQueue, element| {
+                queue.insert(element, element);
+            })?;
+            visitor.visit(&Subject {
+                initial: &|_| initial.clone(),
+                read: &|operation| priority_queue::read(operation, &reader),
+            })
+        }
+        ModelName::Counter => {
+            let initial = Counter(match &initial {
+                Value::Null => 0,
+                value => counter::integer(value)
+                    .ok_or_else(|| no_initial(model, value, "give an integer, or nil for 0"))?,
+            });
+            visitor.visit(&Subject {
+                initial: &|_| initial,
+                read: &|operation| counter::read(operation, &reader),
+            })
+        }
+        ModelName::AppendList => {
+            let initial = collection(model, &initial, AppendList::append)?;
+            visitor.visit(&Subject {
+                initial: &|_| initial.clone(),
+                read: &|operation| append_list::read(operation, &reader),
+            })
+        }
         ModelName::Ledger if initial != Value::Null => {
             return Err(no_initial(model, &initial, "leave out --initial: a book begins empty"));
         }
@@ -118,4 +181,24 @@ fn registers(value: &Value) -> Result<Registers, CheckError> {
         }
     }
     Ok(Registers { initial: Scalar::Nil, values })
+}
+
+/// A collection that begins with a list of elements.
+fn collection<M: Default>(
+    model: ModelName,
+    initial: &Value,
+    add: impl Fn(&mut M, &Scalar),
+) -> Result<M, CheckError> {
+    let wrong = || no_initial(model, initial, "give a JSON list of plain values, or nil for none");
+    let mut collection = M::default();
+    match initial {
+        Value::Null => {}
+        Value::Array(list) => {
+            for element in list {
+                add(&mut collection, &Scalar::read(element).ok_or_else(wrong)?);
+            }
+        }
+        _ => return Err(wrong()),
+    }
+    Ok(collection)
 }

@@ -102,6 +102,24 @@ pub(super) fn describe_assumptions(
         }
         ModelName::Mutex => assumptions
             .push("the lock does not know its holder, and is free at first (--initial)".to_owned()),
+        ModelName::Lock => assumptions.push(format!(
+            "the lock is held by the process that acquired it, or by the owner that the invocation \
+             names, and before the first operation it is {} (--initial)",
+            if initial == "nil" { "free" } else { &initial }
+        )),
+        ModelName::Set
+        | ModelName::FifoQueue
+        | ModelName::Stack
+        | ModelName::PriorityQueue
+        | ModelName::AppendList => assumptions.push(format!(
+            "before the first operation the {} {} (--initial)",
+            model.name(),
+            if initial == "nil" { "is empty".to_owned() } else { format!("holds {initial}") }
+        )),
+        ModelName::Counter => assumptions.push(format!(
+            "before the first operation the counter stands at {} (--initial)",
+            if initial == "nil" { "0" } else { &initial }
+        )),
         ModelName::Ledger => assumptions.push("a book begins empty".to_owned()),
     }
     if is_any(&|operation| {
@@ -135,7 +153,18 @@ pub(super) fn describe_assumptions(
 }
 
 fn is_read(operation: &Operation) -> bool {
-    matches!(operation.f.as_str(), "read" | "get" | "txn")
+    matches!(
+        operation.f.as_str(),
+        "read"
+            | "get"
+            | "txn"
+            | "dequeue"
+            | "pop"
+            | "pop-min"
+            | "pop-max"
+            | "delete-min"
+            | "delete-max"
+    )
 }
 
 /// Whether a read's value is nil, or holds nil as a part.

@@ -21,7 +21,7 @@ use family::{Family, families};
 use oracle::Oracle;
 use random::{Shape, history};
 
-/// Cases for each of the seven families, of which at least [`JUDGED`] can be read.
+/// Cases for each of the families, of which at least [`JUDGED`] can be read.
 const CASES: u64 = 25_000;
 
 /// At least so many of each family are judged: more than a hundred thousand in all.
@@ -74,7 +74,9 @@ fn check_family<M: Model>(family: &Family<M>) {
                 assert!(*why == expected && !oracle.is_answered(), "{why:?}: {}", repeat());
             }
         }
-        if let Some(verdict) = oracle.ask_stateright() {
+        if family.is_deterministic
+            && let Some(verdict) = oracle.ask_stateright()
+        {
             by_stateright += 1;
             assert_eq!(verdict, expected, "stateright thinks otherwise: {}", repeat());
         }
@@ -90,7 +92,8 @@ fn check_family<M: Model>(family: &Family<M>) {
         "{}: the histories are one-sided: {good} good, {bad} bad",
         family.name
     );
-    assert!(by_stateright > JUDGED / 10, "{}: stateright judged only {by_stateright}", family.name);
+    let is_asked = !family.is_deterministic || by_stateright > JUDGED / 10;
+    assert!(is_asked, "{}: stateright judged only {by_stateright}", family.name);
 }
 
 #[test]
@@ -211,5 +214,14 @@ families! {
     key: "key of a store",
     mutex: "lock",
     multi_register: "several registers",
+    lock: "lock with owners",
+    lock_with_tokens: "lock with fencing tokens",
+    set: "set",
+    fifo_queue: "first-in first-out queue",
+    stack: "stack",
+    priority_queue: "priority queue",
+    priority_queue_with_ties: "priority queue whose elements have equal priorities",
+    counter: "counter",
+    append_list: "list that only grows",
     ledger: "book of a ledger",
 }

@@ -5,8 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::history::Operation;
+use super::lock::FIELDS;
+use crate::history::{Operation, Outcome};
 
 /// The models that a history can be judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -26,13 +28,27 @@ pub enum ModelName {
     KvAppend,
     /// A lock, or one for every `key`: `acquire`, `release`.
     Mutex,
+    /// The same, but it knows its owner, and numbers its acquisitions with fencing tokens.
+    Lock,
+    /// A set: `add`, `remove`, `contains`, and `read` of all elements.
+    Set,
+    /// A first-in first-out queue: `enqueue`, `dequeue`.
+    FifoQueue,
+    /// A stack: `push`, `pop`.
+    Stack,
+    /// A priority queue: `insert`, `pop-min`, `pop-max`.
+    PriorityQueue,
+    /// A counter: `add`, `increment`, `decrement`, `read`.
+    Counter,
+    /// A list that only grows: `append`, and `read` of all of it.
+    AppendList,
     /// Books of a stock-trade ledger.
     Ledger,
 }
 
 impl ModelName {
     /// All models.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 15] = [
         Self::Register,
         Self::CasRegister,
         Self::KvRegister,
@@ -40,6 +56,13 @@ impl ModelName {
         Self::Kv,
         Self::KvAppend,
         Self::Mutex,
+        Self::Lock,
+        Self::Set,
+        Self::FifoQueue,
+        Self::Stack,
+        Self::PriorityQueue,
+        Self::Counter,
+        Self::AppendList,
         Self::Ledger,
     ];
 
@@ -54,6 +77,13 @@ impl ModelName {
             Self::Kv => "kv",
             Self::KvAppend => "kv-append",
             Self::Mutex => "mutex",
+            Self::Lock => "lock",
+            Self::Set => "set",
+            Self::FifoQueue => "fifo-queue",
+            Self::Stack => "stack",
+            Self::PriorityQueue => "priority-queue",
+            Self::Counter => "counter",
+            Self::AppendList => "append-list",
             Self::Ledger => "ledger",
         }
     }
@@ -109,7 +139,26 @@ pub fn guess(operations: &[Operation]) -> Result<Guess, NoGuess> {
     let model = if functions.is_empty() {
         ModelName::Register
     } else if only(&["acquire", "release", "lock", "unlock"]) {
-        ModelName::Mutex
+        match is_any(operations, names_token_or_owner) {
+            true => ModelName::Lock,
+            false => ModelName::Mutex,
+        }
+    } else if only(&["enqueue", "dequeue"]) {
+        ModelName::FifoQueue
+    } else if is_priority_queue(operations, &functions) {
+        ModelName::PriorityQueue
+    } else if only(&["push", "pop"]) {
+        ModelName::Stack
+    } else if only(&["append", "read"]) && has("read") {
+        ModelName::AppendList
+    } else if only(&["add", "remove", "contains", "read"])
+        && (has("remove") || has("contains") || is_any(operations, has_read_list))
+    {
+        ModelName::Set
+    } else if only(&["add", "increment", "decrement", "read"])
+        && (has("increment") || has("decrement") || is_any(operations, has_read_number))
+    {
+        ModelName::Counter
     } else if only(&LEDGER) {
         ModelName::Ledger
     } else if only(&["txn"])
@@ -123,7 +172,10 @@ pub fn guess(operations: &[Operation]) -> Result<Guess, NoGuess> {
             (false, true) => ModelName::CasRegister,
             (false, false) => ModelName::Register,
         }
-    } else if only(&["put", "get", "append", "cas", "delete"]) && !only(&["cas"]) {
+    } else if only(&["put", "get", "append", "cas", "delete"])
+        && !only(&["cas"])
+        && !only(&["append"])
+    {
         ModelName::Kv
     } else {
         return Err(NoGuess { functions: named });
@@ -142,4 +194,30 @@ fn is_any(operations: &[Operation], test: impl Fn(&Operation) -> bool) -> bool {
 /// Whether a read or write names its register in its value.
 fn is_tuple(operation: &Operation) -> bool {
     operation.key.is_none() && operation.f != "cas" && operation.input.is_array()
+}
+
+/// Whether an acquisition or release names its owner, or was answered with a token.
+fn names_token_or_owner(operation: &Operation) -> bool {
+    let has_field = |value: &Value| FIELDS.iter().any(|field| value.get(field).is_some());
+    has_field(&operation.input)
+        || matches!(&operation.outcome, Outcome::Ok(value) if has_field(value))
+}
+
+/// Whether a read was answered with a list.
+fn has_read_list(operation: &Operation) -> bool {
+    operation.f == "read" && matches!(&operation.outcome, Outcome::Ok(Value::Array(_)))
+}
+
+/// Whether a read was answered with a number.
+fn has_read_number(operation: &Operation) -> bool {
+    operation.f == "read" && matches!(&operation.outcome, Outcome::Ok(Value::Number(_)))
+}
+
+/// Whether functions or values speak of priorities; `push` and `pop` alone are a stack's.
+fn is_priority_queue(operations: &[Operation], functions: &BTreeSet<&str>) -> bool {
+    const POPS: [&str; 4] = ["pop-min", "pop-max", "delete-min", "delete-max"];
+    let is_of_it = |f: &&str| matches!(*f, "insert" | "push" | "pop") || POPS.contains(f);
+    let speaks = functions.iter().any(|f| POPS.contains(f))
+        || is_any(operations, |operation| operation.input.get("priority").is_some());
+    functions.iter().all(is_of_it) && speaks
 }

@@ -309,7 +309,7 @@ fn models_are_guessed_from_functions() {
         (&[("acquire", Value::Null)], Some(ModelName::Mutex)),
         (&[("trade", Value::Null), ("book", Value::Null)], Some(ModelName::Ledger)),
         (&[("cas", json!({}))], None),
-        (&[("enqueue", json!(1))], None),
+        (&[("enqueue", json!(1))], Some(ModelName::FifoQueue)),
         (&[("read", Value::Null), ("trade", json!(1))], None),
     ] {
         assert_eq!(of(functions), expected, "{functions:?}");

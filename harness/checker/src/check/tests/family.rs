@@ -4,11 +4,18 @@ use serde_json::{Value, json};
 
 use crate::check::FailedCas;
 use crate::history::{EventType, Operation};
+use crate::model::append_list::{self, AppendList, ListAnswer};
+use crate::model::counter::{self, Counter, CounterOp};
+use crate::model::fifo_queue::{self, FifoQueue, QueueAnswer};
 use crate::model::kv::{self, Key, KvAnswer};
 use crate::model::ledger::{self, Account, Book, LedgerAnswer, Rejection, Trade};
+use crate::model::lock::{self, Lock, LockAnswer};
 use crate::model::multi_register::{self, Micro, Registers};
 use crate::model::mutex::{self, Mutex};
+use crate::model::priority_queue::{self, PriorityAnswer, PriorityQueue};
 use crate::model::register::{self, Keys, Register, RegisterAnswer, RegisterOp};
+use crate::model::set::{self, Set, SetAnswer};
+use crate::model::stack::{self, Stack, StackAnswer};
 use crate::model::{Model, ModelName, Reader, Reading, Scalar, Unreadable};
 
 use super::random::Random;
@@ -26,6 +33,8 @@ pub(super) struct Family<M: Model> {
     pub(super) initial: M,
     pub(super) initial_value: Value,
     pub(super) failed_cas: FailedCas,
+    /// Whether the question alone decides the answer, so that stateright's tester can judge too.
+    pub(super) is_deterministic: bool,
     pub(super) propose: fn(&mut Random) -> (&'static str, Value),
     pub(super) read: fn(&Operation, &Reader) -> Result<Reading<M>, Unreadable>,
     pub(super) render: Render<M::Op, M::Ret>,
@@ -63,6 +72,7 @@ pub(super) fn register(name: &'static str) -> Family<Register> {
         initial: Register(Scalar::Int(0)),
         initial_value: json!(0),
         failed_cas: FailedCas::Dropped,
+        is_deterministic: true,
         propose: |random| match random.is(50) {
             true => ("read", Value::Null),
             false => ("write", json!(random.below(3))),
@@ -117,6 +127,7 @@ pub(super) fn key(name: &'static str) -> Family<Key> {
         initial: Key(Scalar::Nil),
         initial_value: Value::Null,
         failed_cas: FailedCas::Dropped,
+        is_deterministic: true,
         propose: |random| {
             let text = ["", "a", "b"][random.below(3) as usize];
             let expected =
@@ -154,6 +165,7 @@ pub(super) fn mutex(name: &'static str) -> Family<Mutex> {
         initial: Mutex::default(),
         initial_value: Value::Null,
         failed_cas: FailedCas::Dropped,
+        is_deterministic: true,
         propose: |random| match random.is(50) {
             true => ("acquire", Value::Null),
             false => ("release", Value::Null),
@@ -161,6 +173,189 @@ pub(super) fn mutex(name: &'static str) -> Family<Mutex> {
         read: |operation, _| mutex::read(operation),
         render: |_, answer, _| (EventType::Ok, json!(answer)),
     }
+}
+
+pub(super) fn lock(name: &'static str) -> Family<Lock> {
+    Family {
+        name,
+        model: ModelName::Lock,
+        key: None,
+        prelude: Vec::new(),
+        initial: Lock::default(),
+        initial_value: Value::Null,
+        failed_cas: FailedCas::Dropped,
+        is_deterministic: true,
+        propose: |random| {
+            let f = if random.is(50) { "acquire" } else { "release" };
+            let owner = match random.below(3) {
+                0 => Value::Null,
+                1 => json!({ "owner": "a" }),
+                _ => json!({ "owner": "b" }),
+            };
+            (f, owner)
+        },
+        read: |operation, _| lock::read(operation),
+        render: |_, answer, input| {
+            let value = match answer {
+                LockAnswer::Done => json!(true),
+                // Not every system tells every token.
+                LockAnswer::Token(token) if token % 4 == 0 => input.clone(),
+                LockAnswer::Token(token) => json!({ "token": *token as i64 }),
+                LockAnswer::Refused => json!(false),
+            };
+            (EventType::Ok, value)
+        },
+    }
+}
+
+pub(super) fn lock_with_tokens(name: &'static str) -> Family<Lock> {
+    Family {
+        initial: Lock { owner: None, token: Some(0) },
+        initial_value: json!({ "token": 0 }),
+        is_deterministic: false,
+        ..lock(name)
+    }
+}
+
+/// A family of collections, which all begin empty.
+fn collection<M: Model + Default>(
+    name: &'static str,
+    model: ModelName,
+    propose: fn(&mut Random) -> (&'static str, Value),
+    read: fn(&Operation, &Reader) -> Result<Reading<M>, Unreadable>,
+    render: Render<M::Op, M::Ret>,
+) -> Family<M> {
+    Family {
+        name,
+        model,
+        key: None,
+        prelude: Vec::new(),
+        initial: M::default(),
+        initial_value: Value::Null,
+        failed_cas: FailedCas::Dropped,
+        is_deterministic: true,
+        propose,
+        read,
+        render,
+    }
+}
+
+pub(super) fn set(name: &'static str) -> Family<Set> {
+    let propose = |random: &mut Random| match random.below(6) {
+        0 | 1 => ("read", Value::Null),
+        2 | 3 => ("add", json!(random.below(3))),
+        4 => ("remove", json!(random.below(3))),
+        _ => ("contains", json!(random.below(3))),
+    };
+    collection(name, ModelName::Set, propose, set::read, |_, answer, input| {
+        let value = match answer {
+            SetAnswer::Added(added) if *input == json!(1) => json!({ "added": added }),
+            SetAnswer::Removed(removed) if *input == json!(1) => json!({ "removed": removed }),
+            SetAnswer::Added(_) | SetAnswer::Removed(_) => input.clone(),
+            SetAnswer::Contains(is_there) => json!(is_there),
+            SetAnswer::Elements(elements) => elements.iter().map(value_of).collect(),
+            SetAnswer::Twice(_) => unreachable!("no set answers this"),
+        };
+        (EventType::Ok, value)
+    })
+}
+
+pub(super) fn fifo_queue(name: &'static str) -> Family<FifoQueue> {
+    let propose = |random: &mut Random| match random.is(50) {
+        true => ("dequeue", Value::Null),
+        false => ("enqueue", json!(random.below(3))),
+    };
+    collection(name, ModelName::FifoQueue, propose, fifo_queue::read, |_, answer, input| {
+        let value = match answer {
+            QueueAnswer::Enqueued => input.clone(),
+            QueueAnswer::Dequeued(element) => value_of(element),
+            QueueAnswer::Empty => Value::Null,
+        };
+        (EventType::Ok, value)
+    })
+}
+
+pub(super) fn stack(name: &'static str) -> Family<Stack> {
+    let propose = |random: &mut Random| match random.is(50) {
+        true => ("pop", Value::Null),
+        false => ("push", json!(random.below(3))),
+    };
+    collection(name, ModelName::Stack, propose, stack::read, |_, answer, input| {
+        let value = match answer {
+            StackAnswer::Pushed => input.clone(),
+            StackAnswer::Popped(element) => value_of(element),
+            StackAnswer::Empty => Value::Null,
+        };
+        (EventType::Ok, value)
+    })
+}
+
+pub(super) fn priority_queue(name: &'static str) -> Family<PriorityQueue> {
+    let propose = |random: &mut Random| match random.below(6) {
+        0 | 1 => ("pop-min", Value::Null),
+        2 => ("pop-max", Value::Null),
+        _ => ("insert", json!([random.below(3), 7])),
+    };
+    let read = priority_queue::read;
+    collection(name, ModelName::PriorityQueue, propose, read, |_, answer, input| {
+        let value = match answer {
+            PriorityAnswer::Inserted => input.clone(),
+            PriorityAnswer::Popped { priority, value } => {
+                let priority = priority.as_ref().expect("the queue knows it");
+                json!([value_of(priority), value_of(value)])
+            }
+            PriorityAnswer::Empty => Value::Null,
+        };
+        (EventType::Ok, value)
+    })
+}
+
+pub(super) fn priority_queue_with_ties(name: &'static str) -> Family<PriorityQueue> {
+    Family {
+        is_deterministic: false,
+        propose: |random| match random.below(6) {
+            0 | 1 => ("pop-min", Value::Null),
+            2 => ("pop-max", Value::Null),
+            _ => ("insert", json!([random.below(2), random.below(3)])),
+        },
+        ..priority_queue(name)
+    }
+}
+
+pub(super) fn counter(name: &'static str) -> Family<Counter> {
+    let propose = |random: &mut Random| match random.below(6) {
+        0 | 1 => ("read", Value::Null),
+        2 | 3 => ("add", json!(random.below(3))),
+        4 => ("increment", Value::Null),
+        _ => ("decrement", json!(random.below(3))),
+    };
+    collection(name, ModelName::Counter, propose, counter::read, |op, answer, input| {
+        let after = json!(*answer as i64);
+        let value = match op {
+            CounterOp::Read => after,
+            CounterOp::Add(_) if input.is_null() => after,
+            CounterOp::Add(1) => json!({ "value": after }),
+            CounterOp::Add(-1) => json!({ "before": *answer as i64 + 1 }),
+            CounterOp::Add(_) => input.clone(),
+        };
+        (EventType::Ok, value)
+    })
+}
+
+pub(super) fn append_list(name: &'static str) -> Family<AppendList> {
+    let propose = |random: &mut Random| match random.is(40) {
+        true => ("read", Value::Null),
+        false => ("append", json!(random.below(3))),
+    };
+    collection(name, ModelName::AppendList, propose, append_list::read, |_, answer, input| {
+        let value = match answer {
+            ListAnswer::Length(length) if *input == json!(1) => json!({ "length": length }),
+            ListAnswer::Length(length) if *input == json!(2) => json!({ "index": length - 1 }),
+            ListAnswer::Length(_) => input.clone(),
+            ListAnswer::Elements(elements) => elements.list().iter().map(value_of).collect(),
+        };
+        (EventType::Ok, value)
+    })
 }
 
 pub(super) fn multi_register(name: &'static str) -> Family<Registers> {
@@ -172,6 +367,7 @@ pub(super) fn multi_register(name: &'static str) -> Family<Registers> {
         initial: Registers { initial: Scalar::Int(0), values: Default::default() },
         initial_value: json!(0),
         failed_cas: FailedCas::Dropped,
+        is_deterministic: true,
         propose: |random| {
             let mut micros = Vec::new();
             for _ in 0..=random.below(2) {
@@ -213,6 +409,7 @@ pub(super) fn ledger(name: &'static str) -> Family<Book> {
         initial: Book::new("bk"),
         initial_value: Value::Null,
         failed_cas: FailedCas::Dropped,
+        is_deterministic: true,
         propose: propose_ledger,
         read: |operation, _| ledger::read(operation),
         render: |_, answer, _| (EventType::Ok, render_ledger(answer)),

@@ -128,13 +128,9 @@ fn can_finish<M: Model>(state: &M, rest: &mut Vec<Candidate<'_, M>>) -> bool {
             continue;
         }
         let candidate = rest.remove(index);
-        let mut next = state.clone();
-        let answer = next.invoke(candidate.op);
-        let is_legal = match candidate.answered {
-            Some((_, Some(seen))) => M::admits(seen, &answer),
-            _ => true,
-        };
-        let finishes = is_legal && can_finish(&next, rest);
+        let seen = candidate.answered.and_then(|(_, seen)| seen.as_ref());
+        let next = state.step(candidate.op, seen);
+        let finishes = next.is_some_and(|next| can_finish(&next, rest));
         rest.insert(index, candidate);
         if finishes {
             return true;

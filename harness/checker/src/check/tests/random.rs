@@ -102,8 +102,9 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
     let reader = Reader { nil_read: Default::default(), failed_cas: family.failed_cas };
     let (mut events, mut time, mut issued) = (Vec::new(), 0, 0);
     for (f, input) in &family.prelude {
-        let op =
-            (family.read)(&operation(f, input), &reader).expect("what is proposed can be read").op;
+        let op = (family.read)(&operation(PRELUDE, f, input), &reader)
+            .expect("what is proposed can be read")
+            .op;
         let (event_type, value) = (family.render)(&op, &state.invoke(&op), input);
         for (event_type, value) in [(EventType::Invoke, input.clone()), (event_type, value)] {
             time += 1;
@@ -128,7 +129,7 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
             }
             issued += 1;
             let (f, input) = (family.propose)(&mut random);
-            let operation = operation(f, &input);
+            let operation = operation(client.process, f, &input);
             let op = (family.read)(&operation, &reader).expect("what is proposed can be read").op;
             client.fate = match random.below(100) {
                 roll if roll < shape.info => Fate::Info { is_applied: random.is(50) },
@@ -250,10 +251,10 @@ fn distort(value: &mut Value, random: &mut Random) {
 }
 
 /// An operation with nothing but a question, to read it.
-fn operation(f: &str, input: &Value) -> Operation {
+fn operation(process: u64, f: &str, input: &Value) -> Operation {
     let moment = Moment { instant: 0, line: 0, event: 0 };
     Operation {
-        process: 0,
+        process,
         f: f.to_owned(),
         key: Some("bk".to_owned()),
         input: input.clone(),
