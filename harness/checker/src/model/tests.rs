@@ -1,5 +1,7 @@
 //! Tables of what the models do, and of how operations are read for them.
 
+mod collections;
+
 use serde_json::{Value, json};
 use stateright::semantics::SequentialSpec;
 
@@ -292,10 +294,10 @@ fn what_the_models_cannot_read_is_refused() {
 
 #[test]
 fn models_are_guessed_from_functions() {
-    let of = |functions: &[(&str, Value)]| {
+    let of = |functions: &[(&str, Value)], answer: &Outcome| {
         let list: Vec<Operation> = functions
             .iter()
-            .map(|(f, input)| operation(None, f, input.clone(), Outcome::Info))
+            .map(|(f, input)| operation(None, f, input.clone(), answer.clone()))
             .collect();
         guess(&list).ok().map(|guess| guess.model)
     };
@@ -312,6 +314,29 @@ fn models_are_guessed_from_functions() {
         (&[("enqueue", json!(1))], Some(ModelName::FifoQueue)),
         (&[("read", Value::Null), ("trade", json!(1))], None),
     ] {
-        assert_eq!(of(functions), expected, "{functions:?}");
+        assert_eq!(of(functions, &Outcome::Info), expected, "{functions:?}");
+    }
+    let read = ("read", Value::Null);
+    for (functions, answer, expected) in [
+        (&[("add", json!(1)), read.clone()][..], Value::Null, None),
+        (&[("add", json!(1)), read.clone()], json!([1]), Some(ModelName::Set)),
+        (&[("add", json!(1)), read.clone()], json!(1), Some(ModelName::Counter)),
+        (&[("add", json!(1))], json!([1]), None),
+        (&[("add", json!(1)), ("remove", json!(1))], Value::Null, Some(ModelName::Set)),
+        (&[("increment", Value::Null)], json!(1), Some(ModelName::Counter)),
+        (&[("increment", Value::Null), ("contains", json!(1))], json!(1), None),
+        (&[("append", json!(1))], json!(1), None),
+        (&[("append", json!(1)), read.clone()], json!([1]), Some(ModelName::AppendList)),
+        (&[("append", json!("1")), ("get", Value::Null)], json!("1"), Some(ModelName::Kv)),
+        (&[("push", json!(1)), ("pop", Value::Null)], json!(1), Some(ModelName::Stack)),
+        (&[("push", json!({ "priority": 1 }))], json!(1), Some(ModelName::PriorityQueue)),
+        (&[("insert", json!(1)), ("pop-min", json!(1))], json!(1), Some(ModelName::PriorityQueue)),
+        (&[("insert", json!(1))], json!(1), None),
+        (&[("acquire", Value::Null)], json!(true), Some(ModelName::Mutex)),
+        (&[("acquire", Value::Null)], json!({ "token": 1 }), Some(ModelName::Lock)),
+        (&[("release", json!({ "owner": "a" }))], Value::Null, Some(ModelName::Lock)),
+    ] {
+        let found = of(functions, &Outcome::Ok(answer.clone()));
+        assert_eq!(found, expected, "{functions:?} answered with {answer}");
     }
 }
