@@ -113,7 +113,7 @@ pub(super) fn describe_assumptions(
         | ModelName::PriorityQueue
         | ModelName::AppendList => assumptions.push(format!(
             "before the first operation the {} {} (--initial)",
-            model.name(),
+            model.name().replace('-', " "),
             if initial == "nil" { "is empty".to_owned() } else { format!("holds {initial}") }
         )),
         ModelName::Counter => assumptions.push(format!(

@@ -44,7 +44,7 @@ fn check<M: Model + Default>(read: Read<M>, script: &[(u64, &str, Value, Value, 
             Ok(Reading { op, end: End::Answered(seen), .. }) => {
                 let next = state.step(&op, seen.as_ref());
                 assert!(
-                    !next.is_some() || !state.is_hopeless(&op, seen.as_ref()),
+                    next.is_none() || !state.is_hopeless(&op, seen.as_ref()),
                     "{f} {input} -> {answer} is legal, so there was hope: {state:?}"
                 );
                 let is_same = next.as_ref().is_none_or(|next| *next == state);
