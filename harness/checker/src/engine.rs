@@ -56,7 +56,8 @@ impl FromStr for EngineName {
 }
 
 /// An engine for histories of one model that have a certain shape.
-pub(crate) struct PolynomialEngine<M: Model> {
+#[doc(hidden)]
+pub struct PolynomialEngine<M: Model> {
     pub(crate) name: EngineName,
     /// Judges the entries from the initial state, or says why they are not for this engine.
     pub(crate) rule: fn(&M, &[Entry<M>]) -> Ruling,
@@ -64,8 +65,8 @@ pub(crate) struct PolynomialEngine<M: Model> {
 
 /// What a polynomial engine says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "no engine but the search is there yet")]
-pub(crate) enum Ruling {
+#[doc(hidden)]
+pub enum Ruling {
     /// This order explains everything: every certain entry, and those others that took effect.
     Order(Vec<usize>),
     /// There is none. The entries named, at most a handful, are what contradicts itself; the

@@ -27,7 +27,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use serde_json::Value;
-use stateright::semantics::SequentialSpec;
+pub use stateright::semantics::SequentialSpec;
 
 pub use name::{Guess, ModelName, NoGuess, guess};
 pub(crate) use scalar::Scalar;
@@ -38,7 +38,12 @@ use crate::history::{Operation, Outcome};
 use crate::search::{Budget, Entry, Found};
 
 /// What the search asks of a state beyond its sequential specification.
-pub(crate) trait Model:
+///
+/// Everything has a default, so `impl Model for MyState {}` is enough. What is worth overriding:
+/// [`Model::is_pure`], which makes searches shorter by orders of magnitude; [`Model::partition`], if
+/// the state is made of parts that have nothing to do with each other; [`Model::describe`], which
+/// is how a violation is told; [`Model::weight`], without which the memory limit is a guess.
+pub trait Model:
     SequentialSpec<
         Op: Clone + Eq + Hash + Debug + Send + Sync,
         Ret: Clone + Eq + Hash + Debug + Send + Sync,
@@ -50,57 +55,85 @@ pub(crate) trait Model:
     + Sync
     + 'static
 {
-    /// Whether [`Model::is_hopeless`] ever answers true.
-    const HAS_HOPELESS: bool = false;
-
     /// Whether what a client saw is the model's own answer; what it saw may be partial.
     fn admits(seen: &Self::Ret, answer: &Self::Ret) -> bool {
         seen == answer
     }
 
-    /// Whether the operation, with the answer that was seen, changes no state whatsoever.
-    fn is_pure(op: &Self::Op, seen: Option<&Self::Ret>) -> bool;
+    /// Whether the operation, with the answer that was seen, changes no state whatsoever: a read, or
+    /// a compare-and-set that did not match. Without an answer it is pure only if it always is.
+    ///
+    /// Operations that are pure need no place of their own in an order. A wrong claim makes wrong
+    /// verdicts; in debug builds the search asserts that it is true wherever it relies on it.
+    fn is_pure(_op: &Self::Op, _seen: Option<&Self::Ret>) -> bool {
+        false
+    }
+
+    /// Returns the part of the state that the operation is about: no operation on one part may
+    /// read or change what another part holds. Each part is judged alone, from the same initial
+    /// state, which is much faster than all at once. Recordings name their parts by `key`.
+    fn partition(_op: &Self::Op) -> Option<String> {
+        None
+    }
 
     /// Returns the state after the operation, or none if its answer would not be the one seen.
+    ///
+    /// Worth overriding only where the system has a choice, such as which of two equal elements it
+    /// returns: the state must then follow what was seen, and stand for every choice if nothing was.
     fn step(&self, op: &Self::Op, seen: Option<&Self::Ret>) -> Option<Self> {
         let mut next = self.clone();
         let answer = next.invoke(op);
         seen.is_none_or(|seen| Self::admits(seen, &answer)).then_some(next)
     }
 
-    /// Whether no operations whatsoever can lead from this state to one where this step is legal.
+    /// Whether [`Model::is_hopeless`] ever answers true.
+    const HAS_HOPELESS: bool = false;
+
+    /// Whether no operations whatsoever can lead from this state to one where this step is legal,
+    /// as when something only grows and is past what was seen. Asked only if
+    /// [`Model::HAS_HOPELESS`].
     fn is_hopeless(&self, _op: &Self::Op, _seen: Option<&Self::Ret>) -> bool {
         false
     }
 
+    /// Describes the state for a human, in a few words.
+    fn describe(&self) -> String {
+        format!("{self:?}")
+    }
+
+    /// About how many bytes a state takes beyond its own size: what it holds on the heap and does
+    /// not share with the state from which it came.
+    fn weight(&self) -> usize {
+        0
+    }
+
     /// Sharpens what is known of the steps of one partition by looking at all of them.
+    #[doc(hidden)]
     fn sharpen(_steps: &mut [Step<Self>]) {}
 
     /// The engines beside the search that know histories of this model, in the order in which they
     /// are asked.
+    #[doc(hidden)]
     fn engines() -> &'static [PolynomialEngine<Self>] {
         &[]
     }
 
     /// Whether [`Model::refute`] ever answers.
+    #[doc(hidden)]
     const HAS_REFUTATION: bool = false;
 
     /// Tries to show by weaker models that the entries have no order. Worth a try where the search
     /// of the whole takes too long.
+    #[doc(hidden)]
     fn refute(_entries: &[Entry<Self>], _budget: Budget) -> Option<Found> {
         None
     }
-
-    /// Describes the state for a human.
-    fn describe(&self) -> String;
-
-    /// About how many bytes a state takes beyond its own size.
-    fn weight(&self) -> usize;
 }
 
 /// An operation as the model sees it: what was asked, and what was seen.
+#[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Step<M: Model> {
+pub struct Step<M: Model> {
     /// What was asked.
     pub(crate) op: M::Op,
     /// What was seen; none if no answer was, or one that says nothing.

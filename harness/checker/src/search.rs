@@ -45,7 +45,7 @@ use window::Timeline;
 
 /// One operation of a partition, as the search takes it.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry<M: Model> {
+pub struct Entry<M: Model> {
     /// What was asked and seen. An entry that is not certain may or may not have happened.
     pub(crate) step: Step<M>,
     /// The client: its operations follow one another even if their instants tie.
@@ -70,14 +70,14 @@ impl<M: Model> Entry<M> {
 
 /// What stopped a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub enum Stop {
     Time,
     Memory,
 }
 
 /// A legal configuration from which there was no way on.
 #[derive(Clone, Debug)]
-pub(crate) struct DeadConfiguration {
+pub struct DeadConfiguration {
     /// The state, described.
     pub(crate) state: String,
     /// The entries linearized last, the latest last.
@@ -101,7 +101,7 @@ impl DeadConfiguration {
 
 /// What a search found.
 #[derive(Clone, Debug)]
-pub(crate) enum Found {
+pub enum Found {
     /// An order that explains everything, verified.
     Order(Vec<usize>),
     /// There is none: `entry` is the first whose return no configuration passed.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// When to stop searching.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     pub(crate) deadline: Instant,
     /// In bytes.
     pub(crate) memory: u64,
