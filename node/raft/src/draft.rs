@@ -8,7 +8,7 @@ use crate::types::{Entry, HardState, LogIndex, NodeId, Snapshot, WriteId};
 
 /// What one input has led to so far: one write for everything that must become durable, and the
 /// other outputs in order. It is drained before the next input.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Draft {
     hard_state: Option<HardState>,
     snapshot: Option<Snapshot>,
@@ -17,20 +17,31 @@ pub(crate) struct Draft {
     compact_upto: Option<LogIndex>,
     /// The piece of a snapshot on which this input's write may depend.
     chunk: Option<Output>,
-    outputs: Vec<Drafted>,
+    /// What was there before this input, and then what it led to. A message with an `after` waits for
+    /// every write up to and including this input's, whatever the number there.
+    outputs: Vec<Output>,
+    /// How many of the outputs were there before.
+    before: usize,
 }
 
-#[derive(Debug)]
-enum Drafted {
-    Output(Output),
-    /// Waits for every write up to and including this input's.
-    Gated {
-        to: NodeId,
-        message: Message,
-    },
-}
+/// Stands for the write that a message waits for, until that has its number.
+const UNNUMBERED: WriteId = WriteId(u64::MAX);
 
 impl Draft {
+    /// Begins with the outputs that nobody has carried out yet.
+    pub(crate) fn behind(outputs: Vec<Output>) -> Self {
+        Self {
+            hard_state: None,
+            snapshot: None,
+            truncate_from: None,
+            entries: vec![],
+            compact_upto: None,
+            chunk: None,
+            before: outputs.len(),
+            outputs,
+        }
+    }
+
     pub(crate) fn persist_hard_state(&mut self, hard_state: HardState) {
         self.hard_state = Some(hard_state);
     }
@@ -62,7 +73,7 @@ impl Draft {
     }
 
     pub(crate) fn push(&mut self, output: Output) {
-        self.outputs.push(Drafted::Output(output));
+        self.outputs.push(output);
     }
 
     /// Sends at once.
@@ -72,7 +83,7 @@ impl Draft {
 
     /// Sends once everything written so far, this input's write included, is durable.
     pub(crate) fn send_when_durable(&mut self, to: NodeId, message: Message) {
-        self.outputs.push(Drafted::Gated { to, message });
+        self.push(Output::Send { to, message, after: Some(UNNUMBERED) });
     }
 
     /// Returns whether the input has led to anything that must become durable.
@@ -82,11 +93,6 @@ impl Draft {
             || self.truncate_from.is_some()
             || !self.entries.is_empty()
             || self.compact_upto.is_some()
-    }
-
-    /// Takes out what comes before the write.
-    pub(crate) fn take_chunk(&mut self) -> Option<Output> {
-        self.chunk.take()
     }
 
     /// Takes out the write, if there is one, under the number `id`.
@@ -101,11 +107,30 @@ impl Draft {
         })
     }
 
-    /// Hands over the other outputs; gated messages wait for `gate`.
-    pub(crate) fn finish(self, gate: Option<WriteId>, outputs: &mut Vec<Output>) {
-        outputs.extend(self.outputs.into_iter().map(|drafted| match drafted {
-            Drafted::Output(output) => output,
-            Drafted::Gated { to, message } => Output::Send { to, message, after: gate },
-        }));
+    /// Returns all outputs in their order: what the write depends on, the write, the change of role, and
+    /// the rest. Gated messages wait for `gate`.
+    pub(crate) fn finish(
+        self,
+        write: Option<Write>,
+        role: Option<Output>,
+        gate: Option<WriteId>,
+    ) -> Vec<Output> {
+        let Self { mut outputs, before, chunk, .. } = self;
+        for output in &mut outputs[before..] {
+            if let Output::Send { after: after @ Some(_), .. } = output {
+                *after = gate;
+            }
+        }
+        // From the last of them to the first.
+        if let Some(role) = role {
+            outputs.insert(before, role);
+        }
+        if let Some(write) = write {
+            outputs.insert(before, Output::Persist(write));
+        }
+        if let Some(chunk) = chunk {
+            outputs.insert(before, chunk);
+        }
+        outputs
     }
 }

@@ -145,7 +145,7 @@ impl Replica {
     /// When an invariant of the crate's chapter is broken: a node that doubts itself stops.
     pub fn handle(&mut self, input: Input, outputs: &mut Vec<Output>) {
         let before = (self.role(), self.term(), self.leader());
-        let mut draft = Draft::default();
+        let mut draft = Draft::behind(std::mem::take(outputs));
         match input {
             Input::Tick { now } => self.handle_tick(now, &mut draft),
             Input::Receive { from, message } => self.handle_message(from, message, &mut draft),
@@ -169,17 +169,13 @@ impl Replica {
             }
             Input::Applied { upto } => self.handle_applied(upto, &mut draft),
         }
-        outputs.extend(draft.take_chunk());
-        if let Some(write) = draft.take_write(self.disk.next_write()) {
-            self.disk.begin(&write, self.log.last_index());
-            outputs.push(Output::Persist(write));
+        let write = draft.take_write(self.disk.next_write());
+        if let Some(write) = &write {
+            self.disk.begin(write, self.log.last_index());
         }
-        let after = (self.role(), self.term(), self.leader());
-        if before != after {
-            let (role, term, leader) = after;
-            outputs.push(Output::RoleChanged { role, term, leader });
-        }
-        draft.finish(self.disk.gate(), outputs);
+        let after @ (role, term, leader) = (self.role(), self.term(), self.leader());
+        let role = (before != after).then_some(Output::RoleChanged { role, term, leader });
+        *outputs = draft.finish(write, role, self.disk.gate());
     }
 
     /// Returns this node's id.

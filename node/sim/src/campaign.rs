@@ -66,6 +66,13 @@ impl Tally {
         self.judging += report.judging;
     }
 
+    /// Returns how many operations clients began in a second of their clusters' time.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let simulated = self.simulated.as_secs_f64();
+        if simulated > 0.0 { self.counts.operations as f64 / simulated } else { 0.0 }
+    }
+
     /// Returns how much faster than the clock a cluster's time passed on one core, judging included or
     /// not.
     #[must_use]

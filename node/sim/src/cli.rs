@@ -51,7 +51,7 @@ pub struct SimArgs {
     /// How long faults come in each run [default: the seed draws 4 to 20 seconds]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     storm: Option<Duration>,
-    /// Operations begun in a simulated second [default: 50]
+    /// Operations begun in a simulated second, were each answered at once [default: 50]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     rate: Option<u64>,
     /// Run one seed, and write its story and its history to a folder

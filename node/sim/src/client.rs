@@ -65,10 +65,10 @@ pub(crate) enum Step {
 }
 
 /// How an operation has ended for the client.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// With this answer.
-    Answered(serde_json::Value),
+    /// With the answer that the history ends with.
+    Answered,
     /// It has no effect.
     Failed,
     /// Nobody knows.
@@ -269,7 +269,7 @@ impl Client {
         match std::mem::replace(&mut self.task, Task::Idle) {
             Task::Doing(operation, _) => {
                 let end = match &completion {
-                    Completion::Ok { value, .. } => End::Answered(value.clone()),
+                    Completion::Ok { .. } => End::Answered,
                     Completion::Fail => End::Failed,
                     Completion::Info => End::Unknown,
                 };

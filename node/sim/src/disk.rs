@@ -27,6 +27,8 @@ pub(crate) struct Disk {
     pub(crate) slowness: u32,
     /// How many faults keep it from finishing anything.
     pub(crate) stuck: u32,
+    /// The sync under way would have ended by now, were the disk not stuck.
+    pub(crate) is_overdue: bool,
     /// The next sync fails.
     pub(crate) is_broken: bool,
     /// How many faults leave no room for snapshots, …
@@ -125,6 +127,7 @@ impl Disk {
             self.durable.take_torn(write, random);
         }
         self.in_sync = 0;
+        self.is_overdue = false;
     }
 
     /// Returns what a node that starts finds, and the data of its snapshot.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use checker::check::{CheckError, Options, Report, check};
 use checker::history::{Event, EventType, Format, Process, Recorded, Recording, write_event};
 use checker::model::ModelName;
+use checker::verdict::{Unknown, Verdict};
 use raft::LogIndex;
 use serde_json::Value;
 
@@ -12,10 +13,13 @@ use crate::plan::Workload;
 use crate::time::Time;
 use crate::workload::Operation;
 
+/// How much memory one search may take, in bytes: as many run at a time as there are processors.
+const MEMORY_MAX: u64 = 1 << 30;
+
 /// The events of a run, in the order of their times.
 #[derive(Debug, Default)]
 pub(crate) struct History {
-    events: Vec<Event>,
+    events: Vec<Recorded>,
 }
 
 /// How an operation ended.
@@ -45,8 +49,8 @@ impl History {
             Completion::Info => (EventType::Info, Value::Null, None),
         };
         self.push(time, process, event_type, operation, value);
-        if let Some(event) = self.events.last_mut() {
-            event.position = position;
+        if let Some(recorded) = self.events.last_mut() {
+            recorded.event.position = position;
         }
     }
 
@@ -58,7 +62,7 @@ impl History {
         operation: &Operation,
         value: Value,
     ) {
-        self.events.push(Event {
+        self.record(Event {
             index: Some(self.events.len() as u64),
             time: Some(time.0),
             process: Process::Client(process),
@@ -71,9 +75,14 @@ impl History {
         });
     }
 
+    /// Returns the value of the last event; of none it is null.
+    pub(crate) fn last_value(&self) -> &Value {
+        self.events.last().map_or(&Value::Null, |recorded| &recorded.event.value)
+    }
+
     /// Adds a remark of the nemesis.
     pub(crate) fn remark(&mut self, time: Time, f: &str, text: String) {
-        self.events.push(Event {
+        self.record(Event {
             index: Some(self.events.len() as u64),
             time: Some(time.0),
             process: Process::NEMESIS,
@@ -86,30 +95,32 @@ impl History {
         });
     }
 
+    fn record(&mut self, event: Event) {
+        let line = self.events.len() + 1;
+        self.events.push(Recorded { line, column: 1, event });
+    }
+
     /// Returns the history as JSON Lines.
     pub(crate) fn to_lines(&self) -> Vec<u8> {
         let mut lines = vec![];
-        for event in &self.events {
-            write_event(&mut lines, event).expect("a vector takes all that is written");
+        for recorded in &self.events {
+            write_event(&mut lines, &recorded.event).expect("a vector takes all that is written");
         }
         lines
     }
 
-    /// Judges what the clients saw.
+    /// Judges what the clients saw: within the first of the times, or else within the second.
     pub(crate) fn judge(
         self,
         name: String,
         workload: Workload,
-        time_limit: Duration,
+        [first, second]: [Duration; 2],
     ) -> Result<Report, CheckError> {
-        let events = self.events.into_iter().enumerate();
         let recording = Recording {
             name,
             format: Format::Jsonl,
             format_reason: "the simulator recorded it",
-            events: events
-                .map(|(place, event)| Recorded { line: place + 1, column: 1, event })
-                .collect(),
+            events: self.events,
             is_closed: false,
             warnings: vec![],
         };
@@ -118,7 +129,18 @@ impl History {
             Workload::Register => ModelName::KvRegister,
             Workload::Kv => ModelName::Kv,
         };
-        let options = Options { model: Some(model), time_limit, ..Options::default() };
-        check(&recording, &options)
+        let options = Options {
+            model: Some(model),
+            time_limit: first,
+            memory_limit: MEMORY_MAX,
+            ..Options::default()
+        };
+        let report = check(&recording, &options)?;
+        match report.verdict {
+            Verdict::Unknown { why: Unknown::Time { .. } } => {
+                check(&recording, &Options { time_limit: second, ..options })
+            }
+            _ => Ok(report),
+        }
     }
 }

@@ -21,14 +21,19 @@ use crate::time::Time;
 pub struct RunOptions {
     /// Whether to tell the story and keep the history.
     pub is_told: bool,
-    /// How long the checker may take.
+    /// How long the checker may take, …
     pub judging: Duration,
+    /// … and how long once more if it could not tell by then: others may have kept the processor busy,
+    /// and a verdict must not depend on them.
+    pub judging_again: Duration,
 }
 
 impl Default for RunOptions {
-    /// Ten seconds: hundreds of times what a history of this length mostly takes.
+    /// Ten seconds: hundreds of times what a history of this length mostly takes. Then two minutes, so that
+    /// only what is hard stays unknown.
     fn default() -> Self {
-        Self { is_told: false, judging: Duration::from_secs(10) }
+        let (judging, judging_again) = (Duration::from_secs(10), Duration::from_secs(120));
+        Self { is_told: false, judging, judging_again }
     }
 }
 
@@ -128,7 +133,7 @@ pub fn run(plan: &Plan, options: RunOptions) -> RunReport {
     let history = if options.is_told { simulation.history().to_lines() } else { vec![] };
     let judging = computed();
     let verdict = match ended {
-        Ok(Ok(())) => judge(simulation, plan, options.judging),
+        Ok(Ok(())) => judge(simulation, plan, [options.judging, options.judging_again]),
         Ok(Err(Broken::Violation(violation))) => fail(violation),
         Ok(Err(Broken::Stalled(stalled))) => fail(stalled),
         Err(message) => fail(Failure::Panic(message)),
@@ -156,10 +161,10 @@ fn fail(failure: impl Into<Failure>) -> Verdict {
     Verdict::Fail(Box::new(failure.into()))
 }
 
-fn judge(simulation: Simulation, plan: &Plan, time_limit: Duration) -> Verdict {
+fn judge(simulation: Simulation, plan: &Plan, time_limits: [Duration; 2]) -> Verdict {
     let history = simulation.into_history();
     let name = format!("seed {}", plan.seed);
-    let judged = contain(|| history.judge(name, plan.workload, time_limit));
+    let judged = contain(|| history.judge(name, plan.workload, time_limits));
     let report = match judged {
         Ok(Ok(report)) => report,
         Ok(Err(error)) => return fail(error),

@@ -36,11 +36,29 @@ impl fmt::Display for Time {
 /// was asked for.
 #[derive(Debug)]
 pub(crate) struct Queue<E> {
-    /// Time, number, and place of the event: those move a lot in a heap, events need not.
-    heap: BinaryHeap<Reverse<(Time, u64, usize)>>,
+    /// Those move a lot in a heap, events need not.
+    heap: BinaryHeap<Reverse<Key>>,
     events: Vec<Option<E>>,
-    free: Vec<usize>,
-    count: u64,
+    free: Vec<u32>,
+    count: u32,
+}
+
+/// Time, number and place of an event, from the highest bits down: compared in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u128);
+
+impl Key {
+    fn new(time: Time, number: u32, place: u32) -> Self {
+        Self(u128::from(time.0) << 64 | u128::from(number) << 32 | u128::from(place))
+    }
+
+    fn time(self) -> Time {
+        Time((self.0 >> 64) as u64)
+    }
+
+    fn place(self) -> usize {
+        self.0 as u32 as usize
+    }
 }
 
 impl<E> Queue<E> {
@@ -51,18 +69,18 @@ impl<E> Queue<E> {
     pub(crate) fn push(&mut self, time: Time, event: E) {
         let place = self.free.pop().unwrap_or_else(|| {
             self.events.push(None);
-            self.events.len() - 1
+            self.events.len() as u32 - 1
         });
-        self.events[place] = Some(event);
-        self.heap.push(Reverse((time, self.count, place)));
-        self.count += 1;
+        self.events[place as usize] = Some(event);
+        self.heap.push(Reverse(Key::new(time, self.count, place)));
+        self.count = self.count.checked_add(1).expect("a run ends long before so many events");
     }
 
     pub(crate) fn pop(&mut self) -> Option<(Time, E)> {
-        let Reverse((time, _, place)) = self.heap.pop()?;
-        self.free.push(place);
-        let event = self.events[place].take().expect("what the heap names is there");
-        Some((time, event))
+        let Reverse(key) = self.heap.pop()?;
+        self.free.push(key.place() as u32);
+        let event = self.events[key.place()].take().expect("what the heap names is there");
+        Some((key.time(), event))
     }
 }
 

@@ -1,5 +1,6 @@
 //! A full disk stops its node, and the node comes back when there is room.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sim::{
@@ -29,8 +30,8 @@ fn a_full_disk_stops_its_node_until_there_is_room() {
         let over = told("fault #0 is over").unwrap().unwrap();
         assert!(stop.unwrap() < over + 0.1, "seed {seed}");
         assert_eq!(report.counts.crashes, 1, "seed {seed}: it starts only when there is room");
-        let starts = report.story.lines().filter(|line| line.ends_with(" starts"));
-        let last = starts.last().unwrap();
+        let mut starts = report.story.lines().filter(|line| line.ends_with(" starts"));
+        let last = starts.next_back().unwrap();
         assert!(last[..10].trim().parse::<f64>().unwrap() >= over, "seed {seed}: {last}");
         stopped += 1;
     }
@@ -47,4 +48,32 @@ fn a_scarce_disk_stops_nobody_and_keeps_snapshots_out() {
         refused += u32::from(report.story.contains("could not save snapshot"));
     }
     assert!(refused > 0, "no snapshot was refused");
+}
+
+/// To be stuck makes a disk slower, and never quicker: between the ends of two syncs lies at least one.
+#[test]
+fn a_disk_that_was_stuck_for_a_moment_ends_no_sync_early() {
+    let millis = Duration::from_millis;
+    for seed in 0..10 {
+        let wishes = Wishes { storm: Some(millis(5000)), ..Wishes::default() };
+        let mut plan = Plan::draw(Seed(seed), &wishes);
+        (plan.storage.sync, plan.storage.jitter) = (millis(6), Duration::ZERO);
+        let stuck = |id: u32| Fault {
+            id: FaultId(id),
+            at: millis(500) + millis(17) * id,
+            span: millis(2),
+            kind: FaultKind::StuckDisk(Target::Leader),
+        };
+        plan.faults = (0..200).map(stuck).collect();
+        let report = run(&plan, RunOptions { is_told: true, ..RunOptions::default() });
+        let storm = report.story.split("the storm is over").next().unwrap();
+        let mut last = BTreeMap::new();
+        for line in storm.lines().filter(|line| line.contains(" has writes up to ")) {
+            let mut words = line.split_whitespace();
+            let time: f64 = words.next().unwrap().parse().unwrap();
+            let before = last.insert(words.next().unwrap(), time).unwrap_or_default();
+            assert!(time - before > 0.005_99, "seed {seed}: {line}");
+        }
+        assert!(last.len() > 1, "seed {seed}: only {last:?} wrote");
+    }
 }

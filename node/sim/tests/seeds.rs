@@ -93,3 +93,20 @@ fn a_history_can_be_judged_again_from_its_file() {
     assert_eq!(again.verdict, checker::verdict::Verdict::Linearizable);
     assert!(again.counts.ok as u64 >= report.counts.answered);
 }
+
+/// An unknown that only says that the processor was busy does not stay.
+#[test]
+fn what_there_was_no_time_for_is_judged_once_more() {
+    let none = std::time::Duration::ZERO;
+    let hasty = RunOptions { judging: none, judging_again: none, ..RunOptions::default() };
+    let patient = RunOptions { judging: none, ..RunOptions::default() };
+    let wishes = Wishes { rate: Some(2000), ..Wishes::default() };
+    let mut unknown = 0;
+    for seed in 0..5 {
+        let plan = Plan::draw(Seed(seed), &wishes);
+        unknown += u32::from(matches!(run(&plan, hasty).verdict, Verdict::Unknown(_)));
+        let verdict = run(&plan, patient).verdict;
+        assert!(matches!(verdict, Verdict::Pass), "seed {seed}: {verdict}");
+    }
+    assert!(unknown > 0, "no history was too long for no time at all");
+}

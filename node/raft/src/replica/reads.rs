@@ -154,6 +154,11 @@ impl Replica {
     /// have gathered for it.
     pub(super) fn confirm_reads(&mut self, draft: &mut Draft) {
         let State::Leader(leadership) = &mut self.state else { return };
+        let lease = lease::duration(&self.config);
+        if lease.is_none() && leadership.reads.unconfirmed.is_empty() {
+            // Nobody waits for a proof.
+            return self.answer_reads(draft);
+        }
         let followers = &leadership.followers;
         let acked = self.memberships.latest().reached_by_quorum(|id| {
             if id == self.config.id {
@@ -163,7 +168,7 @@ impl Replica {
             }
         });
         let Some(proven) = acked else { return };
-        if let Some(duration) = lease::duration(&self.config) {
+        if let Some(duration) = lease {
             leadership.lease.prove(proven, duration);
         }
         let reads = &mut leadership.reads;

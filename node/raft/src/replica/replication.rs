@@ -194,6 +194,9 @@ impl Replica {
     /// earlier one that a majority holds may still be overwritten (Raft §5.4.2, Figure 8).
     pub(super) fn advance_commit(&mut self, draft: &mut Draft) {
         let State::Leader(leadership) = &self.state else { return };
+        if self.commit_index == self.log.last_index() {
+            return;
+        }
         let reached = self.memberships.latest().reached_by_quorum(|id| {
             if id == self.config.id {
                 self.disk.durable_index()

@@ -127,6 +127,7 @@ pub(super) fn print_tally(tally: &Tally, is_json: bool) -> io::Result<()> {
             "unknown": unknown.keys().collect::<Vec<_>>(),
             "simulated": simulated.as_secs_f64(),
             "speed": { "simulation": without, "with-judging": with },
+            "rate": tally.rate(),
             "events": counts.events,
             "faults": counts.faults,
             "crashes": counts.crashes,
@@ -159,7 +160,9 @@ pub(super) fn print_tally(tally: &Tally, is_json: bool) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "  {:.0} s of clusters' time, {without:.0} in a second on one core ({with:.0} with judging)",
-        simulated.as_secs_f64()
+        "  {:.0} s of clusters' time at {:.0} operations a second, {without:.0} of them in a second on one \
+         core ({with:.0} with judging)",
+        simulated.as_secs_f64(),
+        tally.rate()
     )
 }

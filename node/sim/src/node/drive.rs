@@ -18,20 +18,30 @@ impl Running {
     /// Feeds the core an input, and whatever inputs follow from carrying out its outputs.
     pub(super) fn feed(&mut self, input: Input, scene: &mut Scene<'_>) -> Result<(), Violation> {
         let mut more = VecDeque::new();
+        self.step(input, scene, &mut more)?;
+        while let Some(input) = more.pop_front() {
+            self.step(input, scene, &mut more)?;
+        }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        input: Input,
+        scene: &mut Scene<'_>,
+        more: &mut VecDeque<Input>,
+    ) -> Result<(), Violation> {
         let mut outputs = std::mem::take(&mut self.outputs);
-        let mut next = Some(input);
-        while let Some(input) = next.take().or_else(|| more.pop_front()) {
-            let before = self.replica.commit_index();
-            self.replica.handle(input, &mut outputs);
-            if self.replica.commit_index() != before {
-                scene.oracle.note_commit(&self.replica, before)?;
+        let before = self.replica.commit_index();
+        self.replica.handle(input, &mut outputs);
+        if self.replica.commit_index() != before {
+            scene.oracle.note_commit(&self.replica, before)?;
+        }
+        for output in outputs.drain(..) {
+            if scene.trace.is_told() {
+                self.tell(&output, scene);
             }
-            for output in outputs.drain(..) {
-                if scene.trace.is_told() {
-                    self.tell(&output, scene);
-                }
-                self.carry_out(output, scene, &mut more)?;
-            }
+            self.carry_out(output, scene, more)?;
         }
         self.outputs = outputs;
         Ok(())

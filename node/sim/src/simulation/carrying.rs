@@ -77,7 +77,11 @@ impl Simulation {
     /// A sync ends: with it the node, if the disk failed it.
     pub(super) fn synced(&mut self, id: NodeId, start: u64) -> Result<(), Violation> {
         let node = &mut self.nodes[place(id)];
-        if node.starts != start || !node.is_up() || node.disk.stuck > 0 {
+        if node.starts != start || !node.is_up() {
+            return Ok(());
+        }
+        if node.disk.stuck > 0 {
+            node.disk.is_overdue = true;
             return Ok(());
         }
         let persisted = match node.disk.complete() {
@@ -101,7 +105,7 @@ impl Simulation {
     pub(super) fn unstick(&mut self, id: NodeId) {
         let node = &mut self.nodes[place(id)];
         node.disk.stuck -= 1;
-        if node.disk.stuck == 0 && node.is_up() && node.disk.is_syncing() {
+        if node.disk.stuck == 0 && std::mem::take(&mut node.disk.is_overdue) {
             self.schedule_sync(id);
         }
     }

@@ -87,23 +87,24 @@ impl Simulation {
                     self.counts.unknown += 1;
                     *self.unknown.entry(operation.key.clone()).or_default() += 1;
                 }
-                if let End::Answered(answer) = &end {
+                if end == End::Answered {
                     self.counts.answered += 1;
-                    self.generator.observe(&operation, answer);
+                    self.generator.observe(&operation, self.history.last_value());
                 } else if operation.is_urgent {
                     self.urgent.push_front(*operation.clone());
                 }
-                self.tell_end(number, &operation, &end);
+                self.tell_end(number, &operation, end);
                 self.queue.push(self.time + pause, Event::Begin { client: number });
             }
         }
     }
 
-    fn tell_end(&mut self, client: u64, operation: &Operation, end: &End) {
-        self.tell(|| {
+    fn tell_end(&mut self, client: u64, operation: &Operation, end: End) {
+        let Self { trace, history, time, .. } = self;
+        trace.tell(*time, || {
             let Operation { f, key, value, .. } = operation;
             let end = match end {
-                End::Answered(answer) => format!("came to {answer}"),
+                End::Answered => format!("came to {}", history.last_value()),
                 End::Failed => "did not happen".to_owned(),
                 End::Unknown => "may have happened".to_owned(),
             };
