@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use harness::cli::{check, client, run};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Puts replicated systems through storms and judges what their clients saw.
 #[derive(Parser)]
 #[command(name = "stormproof", version, after_help = EXAMPLES)]
