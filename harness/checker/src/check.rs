@@ -3,6 +3,7 @@
 mod dispatch;
 mod judge;
 mod options;
+pub mod own;
 mod report;
 mod witness;
 
@@ -76,25 +77,12 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
     };
     let initial = initial_value(model.model, options);
     let partitions = dispatch(model.model, options, Judging(&case))??;
-    let verdict = partitions
-        .iter()
-        .map(|partition| partition.verdict.clone())
-        .fold(Verdict::Linearizable, Verdict::worst);
-    let is_answered = partitions.iter().any(|partition| partition.answered > 0);
+    let verdict = compose(recording, &partitions);
     let mut warnings = recording.warnings.clone();
     warnings.extend(operations.warnings.iter().cloned());
-    let verdict = match verdict {
-        _ if recording.events.is_empty() => Verdict::Unknown { why: Unknown::Empty },
-        Verdict::Linearizable if !is_answered => {
-            if operations.list.is_empty() && recording.is_closed {
-                warnings.push(Warning { line: 1, message: NOTHING_ASKED.to_owned() });
-                Verdict::Linearizable
-            } else {
-                Verdict::Unknown { why: Unknown::NothingAnswered }
-            }
-        }
-        verdict => verdict,
-    };
+    if partitions.is_empty() && verdict == Verdict::Linearizable {
+        warnings.push(Warning { line: 1, message: NOTHING_ASKED.to_owned() });
+    }
     Ok(Report {
         name: recording.name.clone(),
         format: recording.format,
@@ -109,6 +97,22 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
         warnings,
         elapsed: started.elapsed(),
     })
+}
+
+/// Composes the verdict on the whole.
+fn compose(recording: &Recording, partitions: &[PartitionReport]) -> Verdict {
+    if recording.events.is_empty() {
+        return Verdict::Unknown { why: Unknown::Empty };
+    }
+    let verdicts = partitions.iter().map(|partition| partition.verdict.clone());
+    let is_answered = partitions.iter().any(|partition| partition.answered > 0);
+    let is_whole_and_empty = partitions.is_empty() && recording.is_closed;
+    match verdicts.fold(Verdict::Linearizable, Verdict::worst) {
+        Verdict::Linearizable if !is_answered && !is_whole_and_empty => {
+            Verdict::Unknown { why: Unknown::NothingAnswered }
+        }
+        verdict => verdict,
+    }
 }
 
 fn choose_model(

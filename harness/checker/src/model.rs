@@ -2,7 +2,137 @@
 //!
 //! A model's state is its own sequential specification (stateright's [`SequentialSpec`]); how the
 //! operations of a recording are read for it stands beside it. The models share no code with any
-//! system that they judge.
+//! system that they judge. [`ModelName`] lists those that there are.
+//!
+//! # Writing a model of one's own
+//!
+//! A model is a state and what an operation does to it. Say that a ticket office has so many seats,
+//! sells each once, and can be asked how many are left:
+//!
+//! ```
+//! use checker::check::own::{Limits, Operation, judge};
+//! use checker::model::{Model, SequentialSpec};
+//! use checker::verdict::Verdict;
+//!
+//! #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+//! struct Office {
+//!     seats_left: u32,
+//! }
+//!
+//! #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+//! enum Op {
+//!     Buy,
+//!     Count,
+//! }
+//!
+//! #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+//! enum Answer {
+//!     Sold,
+//!     SoldOut,
+//!     Left(u32),
+//! }
+//!
+//! impl SequentialSpec for Office {
+//!     type Op = Op;
+//!     type Ret = Answer;
+//!
+//!     fn invoke(&mut self, op: &Op) -> Answer {
+//!         match op {
+//!             Op::Buy if self.seats_left == 0 => Answer::SoldOut,
+//!             Op::Buy => {
+//!                 self.seats_left -= 1;
+//!                 Answer::Sold
+//!             }
+//!             Op::Count => Answer::Left(self.seats_left),
+//!         }
+//!     }
+//! }
+//!
+//! impl Model for Office {}
+//!
+//! // Process 0 buys from time 1 to 4; process 1 is told from 2 to 3 that nothing is left, so the
+//! // seat was sold by then; process 2 asks for a seat and never learns what came of it.
+//! let office = Office { seats_left: 1 };
+//! let good = [
+//!     Operation::answered(0, Op::Buy, 1, 4, Answer::Sold),
+//!     Operation::answered(1, Op::Count, 2, 3, Answer::Left(0)),
+//!     Operation::unknown(2, Op::Buy, 2),
+//! ];
+//! let judgement = judge(&office, &good, &Limits::default())?;
+//! assert_eq!(judgement.verdict, Verdict::Linearizable);
+//! // An order that explains it: first the sale, then the count; the last took no effect.
+//! assert_eq!(judgement.partitions[0].linearization, Some(vec![0, 1]));
+//!
+//! // The same seat sold twice, one after the other: no order explains that.
+//! let bad = [
+//!     Operation::answered(0, Op::Buy, 1, 2, Answer::Sold),
+//!     Operation::answered(1, Op::Buy, 3, 4, Answer::Sold),
+//!     Operation::answered(0, Op::Count, 5, 6, Answer::Left(0)),
+//! ];
+//! let judgement = judge(&office, &bad, &Limits::default())?;
+//! let Verdict::Violation { witness } = judgement.verdict else { panic!("a seat was sold twice") };
+//! // It is wrong from the second sale on, whatever came later.
+//! assert_eq!((witness.completions, witness.end.f.as_str()), (2, "Buy"));
+//! # Ok::<(), checker::check::own::Misfit>(())
+//! ```
+//!
+//! That is all that must be. What may be added is in [`Model`], each part for a reason:
+//!
+//! ```
+//! # use checker::check::own::{Limits, Operation, judge};
+//! # use checker::model::{Model, SequentialSpec};
+//! # use checker::verdict::Verdict;
+//! # #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+//! # struct Office { seats_left: u32 }
+//! # #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+//! # enum Action { Buy, Count }
+//! # #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+//! # struct Op { show: String, action: Action }
+//! # #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+//! # enum Answer { Sold, SoldOut, Left(u32) }
+//! # impl SequentialSpec for Office {
+//! #     type Op = Op;
+//! #     type Ret = Answer;
+//! #     fn invoke(&mut self, op: &Op) -> Answer {
+//! #         match op.action {
+//! #             Action::Buy if self.seats_left == 0 => Answer::SoldOut,
+//! #             Action::Buy => { self.seats_left -= 1; Answer::Sold }
+//! #             Action::Count => Answer::Left(self.seats_left),
+//! #         }
+//! #     }
+//! # }
+//! impl Model for Office {
+//!     // What changes nothing needs no place of its own in an order: the search is much faster.
+//!     fn is_pure(op: &Op, seen: Option<&Answer>) -> bool {
+//!         op.action == Action::Count || seen == Some(&Answer::SoldOut)
+//!     }
+//!
+//!     // Every show has its own seats, so shows are judged one by one.
+//!     fn partition(op: &Op) -> Option<String> {
+//!         Some(op.show.clone())
+//!     }
+//!
+//!     // How a violation is told.
+//!     fn describe(&self) -> String {
+//!         format!("{} seats are left", self.seats_left)
+//!     }
+//! }
+//! # let buy = |show: &str| Op { show: show.to_owned(), action: Action::Buy };
+//! # let operations = [
+//! #     Operation::answered(0, buy("a"), 1, 2, Answer::Sold),
+//! #     Operation::answered(0, buy("b"), 3, 4, Answer::Sold),
+//! #     Operation::answered(0, buy("b"), 5, 6, Answer::Sold),
+//! # ];
+//! # let judgement = judge(&Office { seats_left: 1 }, &operations, &Limits::default())?;
+//! # assert_eq!(judgement.partitions[0].verdict, Verdict::Linearizable);
+//! # let Verdict::Violation { witness } = judgement.verdict else { panic!("a seat was sold twice") };
+//! # assert_eq!((witness.key.as_deref(), witness.end.completed_line), (Some("b"), Some(3)));
+//! # assert_eq!(witness.dead_ends[0].state, "0 seats are left");
+//! # Ok::<(), checker::check::own::Misfit>(())
+//! ```
+//!
+//! A state that grows with the history should be cheap to clone, hash and compare, for the search
+//! keeps every one it meets: persistent collections and a digest kept up to date do well.
 
 pub(crate) mod append_list;
 pub(crate) mod counter;

@@ -4,6 +4,7 @@
 mod family;
 mod large;
 mod oracle;
+mod own;
 mod random;
 mod verdicts;
 
