@@ -3,7 +3,19 @@
 //!
 //! A polynomial engine rules on what it is sound for and nothing else: whatever is not certainly
 //! of its shape is [`Ruling::Unfit`] and goes to the search. An order that it finds is replayed
-//! before it is believed, like one that the search finds.
+//! before it is believed, like one that the search finds. Whoever asks for one engine gets that
+//! one's verdict or none.
+//!
+//! Each engine is a pure function over plain values and [`Span`]s, in a file of its own; `views`
+//! says how the models' entries are seen that way.
+
+mod register;
+mod span;
+pub(crate) mod views;
+mod witnessed;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,23 +25,41 @@ use serde::Serialize;
 use crate::model::Model;
 use crate::search::{Budget, Entry, Found, Searched, Stop, is_proof, search};
 
+use span::Span;
+
 /// The engines that a history can be judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineName {
-    /// The search for an order: it knows every model.
+    /// The search for an order: it knows every history of every model.
     Search,
+    /// The order that the system itself named: it knows histories of every model whose answers
+    /// carry a position, such as a log index, and believes it only if it explains everything.
+    Witnessed,
+    /// It knows registers of which every value that was seen can come from one write only.
+    UniqueRegister,
 }
 
 impl EngineName {
     /// All engines.
-    pub const ALL: [Self; 1] = [Self::Search];
+    pub const ALL: [Self; 3] = [Self::Search, Self::Witnessed, Self::UniqueRegister];
 
     /// Returns the name that users write.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Search => "search",
+            Self::Witnessed => "witnessed",
+            Self::UniqueRegister => "unique-register",
+        }
+    }
+
+    /// Says what a history is like that the engine knows.
+    fn shape(self) -> &'static str {
+        match self {
+            Self::Search => "it knows every history",
+            Self::Witnessed => "the answers name the system's own order, and that explains them",
+            Self::UniqueRegister => "every value that was seen can come from one write only",
         }
     }
 
@@ -69,6 +99,9 @@ pub struct PolynomialEngine<M: Model> {
 pub enum Ruling {
     /// This order explains everything: every certain entry, and those others that took effect.
     Order(Vec<usize>),
+    /// This order is worth a try: if it does not explain everything, then `otherwise`, the entries
+    /// are not of the engine's shape.
+    Candidate { order: Vec<usize>, otherwise: &'static str },
     /// There is none. The entries named, at most a handful, are what contradicts itself; the
     /// certain one of them that returns last is where to look.
     NoOrder(Vec<usize>),
@@ -86,6 +119,9 @@ pub(crate) struct Decided {
     pub(crate) is_furthest: bool,
 }
 
+/// Why a model's histories are not for an engine.
+const NOT_OF_THE_MODEL: &str = "it does not know this model";
+
 /// Decides whether the entries have an order, by the engine that was asked for or by the first
 /// that knows them.
 pub(crate) fn decide<M: Model>(
@@ -95,41 +131,48 @@ pub(crate) fn decide<M: Model>(
     choice: Option<EngineName>,
 ) -> Decided {
     let mut reasons = Vec::new();
-    for engine in M::engines() {
+    let witnessed = PolynomialEngine { name: EngineName::Witnessed, rule: witnessed::rule };
+    for engine in [&witnessed].into_iter().chain(M::engines()) {
         if choice.is_some_and(|choice| choice != engine.name) {
             continue;
         }
-        match (engine.rule)(initial, &entries) {
-            Ruling::Unfit(why) => reasons.push(format!("not {}: {why}", engine.name)),
-            ruling => return ruled(initial, &entries, engine.name, ruling),
-        }
+        let (found, reason) = match (engine.rule)(initial, &entries) {
+            Ruling::Order(order) | Ruling::Candidate { order, .. }
+                if is_proof(initial, &entries, &order) =>
+            {
+                (Found::Order(order), engine.name.shape().to_owned())
+            }
+            Ruling::Order(_) => (Found::Unproven, engine.name.shape().to_owned()),
+            Ruling::NoOrder(entries) => {
+                (Found::Contradiction { entries }, engine.name.shape().to_owned())
+            }
+            Ruling::Unfit(why) | Ruling::Candidate { otherwise: why, .. } => {
+                reasons.push((engine.name, why));
+                continue;
+            }
+        };
+        let searched = Searched { found, configurations: 0 };
+        return Decided { searched, engine: engine.name, reason, is_furthest: false };
+    }
+    if let Some(engine) = choice.filter(|choice| *choice != EngineName::Search) {
+        let why = reasons.first().map_or(NOT_OF_THE_MODEL, |(_, why)| why);
+        let searched = Searched { found: Found::Unfit { engine, why }, configurations: 0 };
+        return Decided { searched, engine, reason: ASKED_FOR.to_owned(), is_furthest: false };
     }
     let (searched, is_furthest) = search_and_refute(initial, entries, budget);
-    let reason = match reasons.is_empty() {
-        true => "it knows every history".to_owned(),
-        false => reasons.join("; "),
+    let reason = match (choice, reasons.is_empty()) {
+        (Some(_), _) => ASKED_FOR.to_owned(),
+        (None, true) => EngineName::Search.shape().to_owned(),
+        (None, false) => {
+            let reasons = reasons.iter().map(|(engine, why)| format!("not {engine}: {why}"));
+            reasons.collect::<Vec<_>>().join("; ")
+        }
     };
     Decided { searched, engine: EngineName::Search, reason, is_furthest }
 }
 
-fn ruled<M: Model>(
-    initial: &M,
-    entries: &[Entry<M>],
-    engine: EngineName,
-    ruling: Ruling,
-) -> Decided {
-    let found = match ruling {
-        Ruling::Order(order) if is_proof(initial, entries, &order) => Found::Order(order),
-        Ruling::Order(_) | Ruling::Unfit(_) => Found::Unproven,
-        Ruling::NoOrder(contradiction) => {
-            let certain = contradiction.into_iter().filter(|entry| entries[*entry].step.is_certain);
-            let last = certain.max_by_key(|entry| entries[*entry].completed);
-            Found::NoOrder { entry: last.unwrap_or(0), dead: Vec::new() }
-        }
-    };
-    let reason = "the history has the shape that it knows".to_owned();
-    Decided { searched: Searched { found, configurations: 0 }, engine, reason, is_furthest: false }
-}
+/// Why an engine was chosen that somebody named.
+const ASKED_FOR: &str = "the caller said so";
 
 /// Searches; of a model that can be refuted by weaker ones first for an eighth of the time, then
 /// by those for half of the rest, and then for all that is left. What is linearizable is mostly

@@ -216,6 +216,16 @@ pub trait Model:
         seen.is_none_or(|seen| Self::admits(seen, &answer)).then_some(next)
     }
 
+    /// Takes the step in place and says whether it was legal; if not, the state is worth nothing.
+    ///
+    /// Worth overriding, to the same effect as [`Model::step`], where a copy of the state is dear.
+    fn advance(&mut self, op: &Self::Op, seen: Option<&Self::Ret>) -> bool {
+        let next = self.step(op, seen);
+        let is_legal = next.is_some();
+        next.into_iter().for_each(|next| *self = next);
+        is_legal
+    }
+
     /// Whether [`Model::is_hopeless`] ever answers true.
     const HAS_HOPELESS: bool = false;
 

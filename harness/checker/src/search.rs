@@ -34,6 +34,7 @@ mod unknowns;
 mod visited;
 mod window;
 
+use crate::engine::EngineName;
 use crate::model::{Model, Step};
 
 pub(crate) use budget::{Budget, shares};
@@ -106,6 +107,11 @@ pub enum Found {
     Order(Vec<usize>),
     /// There is none: `entry` is the first whose return no configuration passed.
     NoOrder { entry: usize, dead: Vec<DeadConfiguration> },
+    /// There is none, for these contradict one another. What is certain of them is so at the last
+    /// of their returns.
+    Contradiction { entries: Vec<usize> },
+    /// The entries are not for the engine that was asked for.
+    Unfit { engine: EngineName, why: &'static str },
     /// The budget is used up; `entry` as above, so far.
     Stopped { why: Stop, entry: usize, completions: usize },
     /// An order was found that its own replay refused.

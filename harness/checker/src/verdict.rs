@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::engine::EngineName;
+
 /// What the checker says of a history.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
@@ -80,6 +82,13 @@ pub enum Unknown {
     Empty,
     /// No operation in the history was answered, so no answer could be wrong.
     NothingAnswered,
+    /// The engine that was asked for does not know such histories.
+    Unfit {
+        /// The engine.
+        engine: EngineName,
+        /// What it does not know of this one.
+        why: &'static str,
+    },
     /// The search found an order that did not survive its own replay: a defect of the checker.
     SelfCheck,
 }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use checker::check::{CheckError, FailedCas, NilRead, Options, Report, check, initial_from};
+use checker::engine::EngineName;
 use checker::history::{Format, read};
 use checker::model::ModelName;
 use clap::{Args, ValueEnum};
@@ -49,6 +50,9 @@ pub struct CheckArgs {
     /// What a compare-and-set that completed with fail says
     #[arg(long, value_enum, default_value_t)]
     failed_cas: FailedCasArg,
+    /// By what to judge; the fastest that knows the history if left out
+    #[arg(long, value_parser = parse_engine, value_name = "ENGINE", help = format!("By what to judge: {} [default: the fastest that knows the history]", EngineName::choices()))]
+    engine: Option<EngineName>,
     /// The format of the files; told from the content if left out
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
@@ -68,14 +72,15 @@ Examples:
   stormproof check runs/2026-11-20T03-00-00        the history of a run, in its folder
   stormproof check history.jsonl other.edn         several files; the worst verdict is the exit code
   stormproof check --model cas-register --initial 0 --nil-read unknown mongodb.edn
+  stormproof check --engine search history.jsonl   by the search, whatever the history is like
   stormproof check --json night/*.jsonl | jq -r 'select(.verdict == \"violation\") | .name'
 
 Exit codes, of several files the first that applies:
   1  a history is not linearizable
   4  the checker itself failed on a file: a defect, and no verdict
   2  a file could not be read or makes no sense, or the arguments are wrong
-  3  a search ended at its time or memory limit, or there was nothing to judge: no
-     events, or no answer
+  3  a search ended at its time or memory limit, or the engine that --engine names does
+     not know such histories, or there was nothing to judge: no events, or no answer
   0  every history is linearizable";
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -119,7 +124,7 @@ impl CheckArgs {
                 FailedCasArg::Dropped => FailedCas::Dropped,
                 FailedCasArg::Observed => FailedCas::Observed,
             },
-            engine: None,
+            engine: self.engine,
             time_limit: self.time_limit,
             memory_limit: self.memory_limit,
         }
@@ -279,6 +284,10 @@ fn with_progress<T>(path: &Path, work: impl FnOnce() -> T) -> T {
 }
 
 fn parse_model(text: &str) -> Result<ModelName, String> {
+    text.parse()
+}
+
+fn parse_engine(text: &str) -> Result<EngineName, String> {
     text.parse()
 }
 

@@ -271,7 +271,19 @@ fn judge_partition<M: Model>(
         }
         Found::NoOrder { entry, dead } => {
             let cut = items[sources[entry]].completed.map(Cut::from);
-            Finding::Bad(Bad { cut, is_furthest, dead: source_dead(dead, &sources) })
+            let known = if is_furthest { Known::GoodBefore } else { Known::Nothing };
+            let (dead, contradiction) = (source_dead(dead, &sources), Vec::new());
+            Finding::Bad(Bad { cut, known, dead, contradiction })
+        }
+        Found::Contradiction { entries } => {
+            let contradiction: Vec<usize> =
+                entries.into_iter().map(|entry| sources[entry]).collect();
+            let completed = contradiction.iter().filter_map(|item| items[*item].completed);
+            let cut = completed.map(Cut::from).max();
+            Finding::Bad(Bad { cut, known: Known::BadAt, dead: Vec::new(), contradiction })
+        }
+        Found::Unfit { engine, why } => {
+            Finding::Verdict(Verdict::Unknown { why: Unknown::Unfit { engine, why } })
         }
     };
     Judged { finding, configurations, engine, reason, order }
@@ -281,17 +293,30 @@ fn judge_partition<M: Model>(
 pub(super) struct Bad {
     /// The completion that no explanation passed.
     pub(super) cut: Option<Cut>,
-    /// Whether every beginning that ends before is linearizable.
-    is_furthest: bool,
+    known: Known,
     pub(super) dead: Vec<DeadConfiguration>,
+    /// Items that contradict one another, if an engine named some.
+    pub(super) contradiction: Vec<usize>,
+}
+
+/// What is known of the beginnings of a partition that is not linearizable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Every one that ends before the cut is linearizable.
+    GoodBefore,
+    /// The one that ends with the cut probably is not.
+    BadAt,
+    Nothing,
 }
 
 /// Finds the shortest beginning that is not linearizable, and says whether it did.
 ///
-/// The search over everything, which knew more than was known at the time, came as far as the
-/// cut of `whole`: every beginning that ends before is linearizable. A longer beginning of a bad
-/// one is bad too, so from there on the step doubles and is then halved. Whoever has no time for
-/// this keeps the cut of `whole`.
+/// What judged everything knew more than was known at the time. If it was the search, it came as
+/// far as the cut of `whole`: every beginning that ends before is linearizable, and the shortest
+/// bad one is sought from there on. If it was an engine that named a contradiction, that is one
+/// already where it ends, unless answers given later matter, and the shortest is sought from there
+/// on backwards. A longer beginning of a bad one is bad too, so the step doubles and is then
+/// halved. Whoever has no time for this keeps the cut of `whole`.
 fn narrow<M: Model>(
     initial: &M,
     items: &[Item<M>],
@@ -302,30 +327,46 @@ fn narrow<M: Model>(
     let mut cuts: Vec<Cut> =
         items.iter().filter_map(|item| item.completed.map(Cut::from)).collect();
     cuts.sort_unstable();
-    if whole.is_furthest {
+    if whole.known == Known::GoodBefore {
         cuts.retain(|cut| Some(*cut) >= whole.cut);
     }
     // With the last completion everything is known, and that is bad.
     let (mut good_below, mut bad_at) = (0, cuts.len().saturating_sub(1));
-    let mut dead_at_bad = None;
-    let mut stride = 1;
+    let mut at_bad = None;
+    let (mut stride, mut is_backwards) = (1, false);
+    let mut hint = whole.cut.filter(|_| whole.known == Known::BadAt);
     while good_below < bad_at {
-        let probe = (good_below + stride - 1).min(good_below + (bad_at - good_below) / 2);
+        let middle = good_below + (bad_at - good_below) / 2;
+        let hinted = hint.take().and_then(|cut| cuts.binary_search(&cut).ok());
+        let probe = match hinted {
+            Some(hinted) => hinted.min(bad_at - 1),
+            None if is_backwards => bad_at.saturating_sub(stride).max(middle),
+            None => (good_below + stride - 1).min(middle),
+        };
         let (entries, sources) = entries_at(items, Some(cuts[probe]));
         match decide(initial, entries, budget, engine).searched.found {
             Found::NoOrder { dead, .. } => {
-                dead_at_bad = Some(source_dead(dead, &sources));
+                at_bad = Some((source_dead(dead, &sources), Vec::new()));
                 bad_at = probe;
             }
-            Found::Order(_) => {
-                good_below = probe + 1;
-                stride *= 2;
+            Found::Contradiction { entries } => {
+                let named = entries.into_iter().map(|entry| sources[entry]).collect();
+                at_bad = Some((Vec::new(), named));
+                bad_at = probe;
             }
-            Found::Stopped { .. } | Found::Unproven => return (whole, false),
+            Found::Order(_) => good_below = probe + 1,
+            Found::Stopped { .. } | Found::Unproven | Found::Unfit { .. } => return (whole, false),
+        }
+        // A step the other way than the one before it ends the doubling for good.
+        let is_bad = bad_at == probe;
+        if hinted.is_some() {
+            is_backwards = is_bad;
+        } else if is_bad == is_backwards {
+            stride = stride.saturating_mul(2);
         }
     }
-    let dead = dead_at_bad.unwrap_or(whole.dead);
-    (Bad { cut: cuts.get(bad_at).copied(), is_furthest: true, dead }, true)
+    let (dead, contradiction) = at_bad.unwrap_or((whole.dead, whole.contradiction));
+    (Bad { cut: cuts.get(bad_at).copied(), known: Known::GoodBefore, dead, contradiction }, true)
 }
 
 /// Names entries of a search by the items that they are.

@@ -46,7 +46,8 @@ pub struct Options {
     pub nil_read: NilRead,
     /// What a failed compare-and-set says.
     pub failed_cas: FailedCas,
-    /// The engine; none for the fastest that knows the history.
+    /// The engine; none for the fastest that knows the history, by partition. The verdict of an
+    /// engine that does not know the history is unknown: another one is not asked in its place.
     pub engine: Option<EngineName>,
     /// When to give up.
     pub time_limit: Duration,

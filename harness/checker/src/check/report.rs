@@ -100,6 +100,22 @@ impl Report {
     pub fn describe(&self) -> String {
         self.to_string()
     }
+
+    /// Counts the partitions that each engine judged, and why, the first reason of many; the most
+    /// frequent engine first.
+    fn engines(&self) -> Vec<(usize, EngineName, &str)> {
+        let mut engines: Vec<(usize, EngineName, &str)> = Vec::new();
+        for partition in &self.partitions {
+            let is_it =
+                |(_, engine, _): &&mut (usize, EngineName, &str)| *engine == partition.engine;
+            match engines.iter_mut().find(is_it) {
+                Some((count, _, _)) => *count += 1,
+                None => engines.push((1, partition.engine, &partition.engine_reason)),
+            }
+        }
+        engines.sort_by_key(|(count, _, _)| std::cmp::Reverse(*count));
+        engines
+    }
 }
 
 impl fmt::Display for Report {
@@ -136,6 +152,13 @@ impl fmt::Display for Report {
         )?;
         writeln!(out, "  format: {} ({})", self.format, self.format_reason)?;
         writeln!(out, "  model: {} ({})", self.model, self.model_reason)?;
+        for (count, engine, reason) in self.engines() {
+            let of = match (count, self.partitions.len()) {
+                (_, 1) => String::new(),
+                (count, all) => format!(" for {count} of {all} partitions"),
+            };
+            writeln!(out, "  engine: {engine}{of} ({reason})")?;
+        }
         for assumption in &self.assumptions {
             writeln!(out, "  assumed: {assumption}")?;
         }
@@ -190,6 +213,9 @@ fn describe_unknown(why: &Unknown) -> String {
         Unknown::Empty => "it holds no event, so there is nothing to judge".to_owned(),
         Unknown::NothingAnswered => {
             "no operation in it was answered, so whatever the system did would pass".to_owned()
+        }
+        Unknown::Unfit { engine, why } => {
+            format!("the engine {engine} cannot judge it: {why}; leave out --engine")
         }
         Unknown::SelfCheck => {
             "the search found an order that its own replay refused: this is a defect of the checker"

@@ -8,6 +8,7 @@ mod own;
 mod random;
 mod verdicts;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::check::judge::{Case, entries_at, split};
@@ -31,6 +32,7 @@ const JUDGED: u64 = 15_000;
 /// One family of random histories judged by all three.
 fn check_family<M: Model>(family: &Family<M>) {
     let (mut good, mut bad, mut by_stateright) = (0, 0, 0);
+    let mut by_engine = BTreeMap::new();
     for seed in 0..CASES {
         let shape = Shape::of(seed);
         let recording = history(family, seed, &shape);
@@ -45,6 +47,9 @@ fn check_family<M: Model>(family: &Family<M>) {
         let Ok(report) = check(&recording, &options) else {
             continue;
         };
+        if let Some(partition) = report.partitions.first() {
+            *by_engine.entry(partition.engine).or_insert(0) += 1;
+        }
         let repeat =
             || format!("family {}, seed {seed}, {shape:?}:\n{}", family.name, describe(&recording));
         let oracle = oracle_of(family, &recording, options.nil_read);
@@ -84,7 +89,7 @@ fn check_family<M: Model>(family: &Family<M>) {
     }
     let judged = good + bad;
     println!(
-        "{}: {judged} judged, {good} linearizable, {bad} not; {by_stateright} also by stateright",
+        "{}: {judged} judged, {good} linearizable, {bad} not; {by_stateright} also by stateright; {by_engine:?}",
         family.name
     );
     assert!(judged >= JUDGED, "{}: too few histories could be read: {judged}", family.name);
@@ -211,8 +216,10 @@ fn describe(recording: &Recording) -> String {
 families! {
     register: "register",
     register_with_cas: "register with cas",
+    unique_register: "register of unique values",
     register_with_observed_cas: "register with failed cas observed",
     key: "key of a store",
+    unique_key: "key of a store of unique values",
     mutex: "lock",
     multi_register: "several registers",
     lock: "lock with owners",

@@ -29,7 +29,11 @@ pub(super) fn describe<M: Model>(
         end: sighting(case, end, known_until),
         shortest: is_shortest,
         completions: within().count(),
-        unordered: dead.map(|dead| dead.unordered.iter().map(sight).collect()).unwrap_or_default(),
+        unordered: dead
+            .map_or(&bad.contradiction, |dead| &dead.unordered)
+            .iter()
+            .map(sight)
+            .collect(),
         maybe: dead
             .map(|dead| dead.maybe.iter().rev().take(MAYBE_SHOWN).map(sight).collect())
             .unwrap_or_default(),

@@ -10,6 +10,7 @@ use stateright::semantics::SequentialSpec;
 
 use super::{Model, Reader, Reading, Scalar, Unreadable, end_of, end_of_cas};
 use crate::check::NilRead;
+use crate::engine::{PolynomialEngine, views};
 use crate::history::Operation;
 
 /// A key's value: text, or nil for none.
@@ -89,6 +90,15 @@ impl Model for Key {
             }
             KvOp::Delete => seen == Some(&KvAnswer::Existed(false)),
         }
+    }
+
+    fn advance(&mut self, op: &KvOp, seen: Option<&KvAnswer>) -> bool {
+        let answer = self.invoke(op);
+        seen.is_none_or(|seen| Self::admits(seen, &answer))
+    }
+
+    fn engines() -> &'static [PolynomialEngine<Self>] {
+        views::KEY
     }
 
     fn describe(&self) -> String {

@@ -9,6 +9,7 @@ use stateright::semantics::SequentialSpec;
 
 use super::{Model, Reader, Reading, Scalar, Unreadable, end_of, end_of_cas};
 use crate::check::NilRead;
+use crate::engine::{PolynomialEngine, views};
 use crate::history::{Operation, Outcome};
 
 /// The register's value.
@@ -69,6 +70,15 @@ impl Model for Register {
                 expected == new || matches!(seen, Some(RegisterAnswer::Mismatch(_)))
             }
         }
+    }
+
+    fn advance(&mut self, op: &RegisterOp, seen: Option<&RegisterAnswer>) -> bool {
+        let answer = self.invoke(op);
+        seen.is_none_or(|seen| Self::admits(seen, &answer))
+    }
+
+    fn engines() -> &'static [PolynomialEngine<Self>] {
+        views::REGISTER
     }
 
     fn describe(&self) -> String {

@@ -1,5 +1,7 @@
 //! The replay of a found order: a verdict of "linearizable" rests on nothing else.
 
+use rustc_hash::FxHashMap;
+
 use crate::model::Model;
 
 use super::Entry;
@@ -32,7 +34,7 @@ fn is_true_to_time<M: Model>(entries: &[Entry<M>], order: &[usize]) -> bool {
         completed_first = completed_first.min(entries[*index].completed.unwrap_or(u64::MAX));
     }
     // What one process did, it did in the order of the entries, ties or not.
-    let mut latest = std::collections::HashMap::<u64, usize>::new();
+    let mut latest = FxHashMap::<u64, usize>::default();
     order.iter().all(|index| {
         let latest = latest.entry(entries[*index].process).or_insert(*index);
         let is_late = *latest > *index
@@ -48,12 +50,6 @@ fn is_legal<M: Model>(initial: &M, entries: &[Entry<M>], order: &[usize]) -> boo
     let mut state = initial.clone();
     order.iter().all(|index| {
         let step = &entries[*index].step;
-        match state.step(&step.op, step.seen.as_ref()) {
-            Some(next) => {
-                state = next;
-                true
-            }
-            None => false,
-        }
+        state.advance(&step.op, step.seen.as_ref())
     })
 }

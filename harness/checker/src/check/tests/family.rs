@@ -82,6 +82,18 @@ pub(super) fn register(name: &'static str) -> Family<Register> {
     }
 }
 
+/// Values that are mostly written once.
+pub(super) fn unique_register(name: &'static str) -> Family<Register> {
+    Family {
+        propose: |random| match random.below(6) {
+            0..3 => ("read", Value::Null),
+            3 | 4 => ("write", json!(random.below(12))),
+            _ => ("cas", json!([random.below(4), 4 + random.below(12)])),
+        },
+        ..register_with_cas(name)
+    }
+}
+
 fn render_register(op: &RegisterOp, answer: &RegisterAnswer, input: &Value) -> (EventType, Value) {
     match (op, answer) {
         (_, RegisterAnswer::Value(value)) => (EventType::Ok, value_of(value)),
@@ -153,6 +165,26 @@ pub(super) fn key(name: &'static str) -> Family<Key> {
             };
             (EventType::Ok, value)
         },
+    }
+}
+
+/// Values that are mostly stored once.
+pub(super) fn unique_key(name: &'static str) -> Family<Key> {
+    Family {
+        propose: |random| {
+            let text =
+                |number: u64| json!(["", "a", "b", "ab", "ba", "c", "d", "e"][number as usize]);
+            match random.below(8) {
+                0..4 => ("get", Value::Null),
+                4 | 5 => ("put", text(random.below(8))),
+                6 => {
+                    let (expected, new) = (text(random.below(3)), text(random.below(8)));
+                    ("cas", json!({ "expected": expected, "value": new }))
+                }
+                _ => ("delete", Value::Null),
+            }
+        },
+        ..key(name)
     }
 }
 

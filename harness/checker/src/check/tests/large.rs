@@ -39,6 +39,7 @@ const WHOLE: Shape = Shape {
     distorted: 0,
     reuses: false,
     shuffled: 0,
+    has_positions: false,
 };
 const BUSY: Shape = Shape { clients: 8, operations: 400, info: 0, fail: 5, ties: 20, ..WHOLE };
 const LOSSY: Shape = Shape { clients: 5, operations: 300, info: 5, fail: 5, ties: 20, ..WHOLE };

@@ -51,6 +51,8 @@ pub(super) struct Shape {
     pub(super) reuses: bool,
     /// Percent of events whose line changes places with the one before, their times kept.
     pub(super) shuffled: u64,
+    /// Whether answers name their position in the order in which they were given.
+    pub(super) has_positions: bool,
 }
 
 impl Shape {
@@ -66,6 +68,7 @@ impl Shape {
             distorted: 60,
             reuses: random.is(20),
             shuffled: [0, 0, 0, 30][random.below(4) as usize],
+            has_positions: random.is(25),
         }
     }
 }
@@ -75,7 +78,8 @@ struct Open<M: Model> {
     f: String,
     input: Value,
     op: M::Op,
-    answer: Option<M::Ret>,
+    /// With it the operation's place among all that were applied.
+    answer: Option<(M::Ret, u64)>,
 }
 
 /// What a client is about.
@@ -100,7 +104,7 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
     let mut clients: Vec<Client<M>> =
         (0..shape.clients).map(|process| Client { process, open: None, fate: Fate::Ok }).collect();
     let reader = Reader { nil_read: Default::default(), failed_cas: family.failed_cas };
-    let (mut events, mut time, mut issued) = (Vec::new(), 0, 0);
+    let (mut events, mut time, mut issued, mut applied) = (Vec::new(), 0, 0, 0);
     for (f, input) in &family.prelude {
         let op = (family.read)(&operation(PRELUDE, f, input), &reader)
             .expect("what is proposed can be read")
@@ -108,7 +112,9 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
         let (event_type, value) = (family.render)(&op, &state.invoke(&op), input);
         for (event_type, value) in [(EventType::Invoke, input.clone()), (event_type, value)] {
             time += 1;
-            events.push(event(family.key, time, PRELUDE, event_type, f, value));
+            let mut event = event(family.key, time, PRELUDE, event_type, f, value);
+            event.position = Some(0).filter(|_| shape.has_positions && event_type == EventType::Ok);
+            events.push(event);
         }
     }
     loop {
@@ -142,14 +148,23 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
         };
         let will_apply = matches!(client.fate, Fate::Ok | Fate::Info { is_applied: true });
         if will_apply && answer.is_none() {
-            *answer = Some(state.invoke(op));
+            let before = state.clone();
+            let seen = state.invoke(op);
+            // What changed nothing bears the number of what it saw.
+            applied += u64::from(state != before);
+            *answer = Some((seen, applied));
             continue;
         }
         match client.fate {
             Fate::Ok => {
-                let answer = answer.as_ref().expect("it was applied");
+                let (answer, position) = answer.as_ref().expect("it was applied");
                 let (event_type, value) = (family.render)(op, answer, input);
                 emit(client.process, event_type, f, value, &mut random);
+                if shape.has_positions
+                    && let Some(event) = events.last_mut()
+                {
+                    event.position = Some(*position);
+                }
             }
             Fate::Fail => emit(client.process, EventType::Fail, f, input.clone(), &mut random),
             Fate::Info { .. } => {

@@ -1,0 +1,145 @@
+//! How the engines see the models' entries: each engine knows plain values and spans only.
+
+use std::hash::Hash;
+
+use rustc_hash::FxHashMap;
+
+use crate::model::kv::{Key, KvAnswer, KvOp};
+use crate::model::register::{Register, RegisterAnswer, RegisterOp};
+use crate::search::Entry;
+
+use super::register::{self, Access, Accesses, Event};
+use super::span::spans;
+use super::{EngineName, PolynomialEngine, Ruling};
+
+/// The engines that know registers.
+pub(crate) const REGISTER: &[PolynomialEngine<Register>] =
+    &[PolynomialEngine { name: EngineName::UniqueRegister, rule: unique_register }];
+
+/// The engines that know keys of a store.
+pub(crate) const KEY: &[PolynomialEngine<Key>] =
+    &[PolynomialEngine { name: EngineName::UniqueRegister, rule: unique_key }];
+
+/// Gives values numbers.
+struct Numbers<'a, V> {
+    numbers: FxHashMap<&'a V, u32>,
+}
+
+impl<'a, V: Eq + Hash> Numbers<'a, V> {
+    fn with_capacity(capacity: usize) -> Self {
+        Self { numbers: FxHashMap::with_capacity_and_hasher(capacity, Default::default()) }
+    }
+
+    fn of(&mut self, value: &'a V) -> u32 {
+        let next = self.numbers.len() as u32;
+        *self.numbers.entry(value).or_insert(next)
+    }
+}
+
+/// What an operation on a register was, as far as can be told.
+enum Seen<'a, V> {
+    Write(&'a V),
+    Read(&'a V),
+    Swap(&'a V, &'a V),
+    /// An answer that nothing whatsoever explains.
+    Absurd,
+    Unfit(&'static str),
+}
+
+fn unique_register(initial: &Register, entries: &[Entry<Register>]) -> Ruling {
+    rule_accesses(&initial.0, entries, |entry| match (&entry.step.op, &entry.step.seen) {
+        (RegisterOp::Write(value), _) => Seen::Write(value),
+        (RegisterOp::Read, Some(RegisterAnswer::Value(value))) => Seen::Read(value),
+        (RegisterOp::Cas { expected, new }, seen) => {
+            let found = match seen {
+                Some(RegisterAnswer::Swapped) => Found::Swapped,
+                Some(RegisterAnswer::Mismatch(found)) => Found::Other(found.as_ref()),
+                _ => Found::Unknown,
+            };
+            cas(expected, new, entry.step.is_certain, found)
+        }
+        (RegisterOp::Read, _) => Seen::Unfit(UNREAD),
+    })
+}
+
+fn unique_key(initial: &Key, entries: &[Entry<Key>]) -> Ruling {
+    const NIL: &crate::model::Scalar = &crate::model::Scalar::Nil;
+    rule_accesses(&initial.0, entries, |entry| match (&entry.step.op, &entry.step.seen) {
+        (KvOp::Put(value), _) => Seen::Write(value),
+        (KvOp::Get, Some(KvAnswer::Value(value))) => Seen::Read(value),
+        (KvOp::Cas { expected, new }, seen) => {
+            let found = match seen {
+                Some(KvAnswer::Swapped) => Found::Swapped,
+                Some(KvAnswer::Mismatch(found)) => Found::Other(found.as_ref()),
+                _ => Found::Unknown,
+            };
+            cas(expected, new, entry.step.is_certain, found)
+        }
+        (KvOp::Delete, Some(KvAnswer::Existed(false))) => Seen::Read(NIL),
+        (KvOp::Delete, None) => Seen::Write(NIL),
+        (KvOp::Delete, Some(_)) => Seen::Unfit("a delete saw that there was some value"),
+        (KvOp::Append(_), _) => Seen::Unfit("something was appended"),
+        (KvOp::Get, _) => Seen::Unfit(UNREAD),
+    })
+}
+
+const UNREAD: &str = "a read has no answer";
+
+/// What a compare-and-set found.
+enum Found<'a, V> {
+    Swapped,
+    /// Another value than it expected, maybe with which.
+    Other(Option<&'a V>),
+    Unknown,
+}
+
+fn cas<'a, V: PartialEq>(
+    expected: &'a V,
+    new: &'a V,
+    is_certain: bool,
+    found: Found<'a, V>,
+) -> Seen<'a, V> {
+    match found {
+        Found::Swapped if expected == new => Seen::Read(expected),
+        Found::Swapped => Seen::Swap(expected, new),
+        Found::Other(Some(found)) if found == expected => Seen::Absurd,
+        Found::Other(Some(found)) => Seen::Read(found),
+        Found::Other(None) => Seen::Unfit("a failed compare-and-set does not say what it found"),
+        Found::Unknown if is_certain || expected == new => {
+            Seen::Unfit("a compare-and-set does not say whether it swapped")
+        }
+        Found::Unknown => Seen::Swap(expected, new),
+    }
+}
+
+fn rule_accesses<'a, M: crate::model::Model, V: Eq + Hash>(
+    initial: &'a V,
+    entries: &'a [Entry<M>],
+    see: impl Fn(&'a Entry<M>) -> Seen<'a, V>,
+) -> Ruling {
+    let spans = match spans(entries) {
+        Ok(spans) => spans,
+        Err(unfit) => return unfit,
+    };
+    let mut numbers = Numbers::with_capacity(entries.len() / 2);
+    let initial = numbers.of(initial);
+    let mut events = Vec::with_capacity(entries.len());
+    let mut absurd = None;
+    for (index, (entry, span)) in entries.iter().zip(spans).enumerate() {
+        let access = match see(entry) {
+            Seen::Write(value) => Access::Write(numbers.of(value)),
+            Seen::Read(value) => Access::Read(numbers.of(value)),
+            Seen::Swap(from, to) => Access::Swap { from: numbers.of(from), to: numbers.of(to) },
+            Seen::Unfit(why) => return Ruling::Unfit(why),
+            Seen::Absurd => {
+                absurd = absurd.or(Some(index));
+                continue;
+            }
+        };
+        events.push(Event { access, span, is_certain: entry.step.is_certain });
+    }
+    match absurd {
+        Some(absurd) => Ruling::NoOrder(vec![absurd]),
+        None => register::rule(&Accesses { initial, values: numbers.numbers.len(), events }),
+    }
+}
