@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harness::cli::{check, client, run};
+use harness::cli::{check, client, run, verify};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -22,6 +22,8 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Judge recorded histories: linearizable, or not and here is why
     Check(check::CheckArgs),
+    /// Verify that a certificate proves the verdict on a history
+    Verify(verify::VerifyArgs),
     /// Carry out one operation on a running cluster
     Client(client::ClientArgs),
     /// Simulate whole clusters by the thousand, each from one seed
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(args),
+        Command::Verify(args) => verify::run(&args),
         Command::Client(args) => client::run(args),
         Command::Sim(args) => sim::cli::main(&args),
         Command::Node(args) => node::main(&args),

@@ -1,6 +1,8 @@
 //! The command line: one module for each command of `stormproof`.
 
+mod certificate;
 pub mod check;
 pub mod client;
 
 pub mod run;
+pub mod verify;

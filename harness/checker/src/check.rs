@@ -1,6 +1,6 @@
 //! Judging a recording: options, partitions, and the report.
 
-mod dispatch;
+pub(crate) mod dispatch;
 mod judge;
 mod options;
 pub mod own;
@@ -22,6 +22,7 @@ use crate::model::{Guess, Model, ModelName, guess};
 use crate::verdict::{Unknown, Verdict};
 
 use dispatch::{Subject, Visitor, dispatch, initial_value};
+pub(crate) use judge::read_all;
 use judge::{Case, judge};
 
 /// Why a recording could not be judged.
@@ -137,7 +138,7 @@ impl Visitor for Judging<'_> {
     type Output = Result<Vec<PartitionReport>, StructureError>;
 
     fn visit<M: Model>(self, subject: &Subject<'_, M>) -> Self::Output {
-        judge(self.0, subject.initial, subject.read)
+        judge(self.0, subject)
     }
 }
 

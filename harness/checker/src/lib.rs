@@ -5,6 +5,7 @@
 //! [`check::check`] asks whether some order of the operations, true to the order in which they
 //! were seen to happen, explains every answer; the [`check::Report`] holds the [`verdict::Verdict`].
 
+pub mod certificate;
 pub mod check;
 pub mod engine;
 pub mod history;

@@ -1,6 +1,7 @@
 //! `stormproof check`: judges recorded histories.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{Write, stdout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -11,12 +12,13 @@ use std::time::Duration;
 
 use checker::check::{CheckError, FailedCas, NilRead, Options, Report, check, initial_from};
 use checker::engine::EngineName;
-use checker::history::{Format, read};
+use checker::history::{Format, ReadError, read_bytes};
 use checker::model::ModelName;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use super::certificate;
 use crate::plan::Plan;
 use crate::run::RunFolder;
 use crate::workload;
@@ -62,6 +64,9 @@ pub struct CheckArgs {
     /// How much memory the search may take, such as 512MiB or 2GiB
     #[arg(long, value_parser = parse_bytes, default_value = "2GiB", value_name = "SIZE")]
     memory_limit: u64,
+    /// Write a proof of the verdict that `stormproof verify` checks; of several files into a folder of this name
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// Print one JSON object a line and file instead of text
     #[arg(long)]
     json: bool,
@@ -73,6 +78,7 @@ Examples:
   stormproof check history.jsonl other.edn         several files; the worst verdict is the exit code
   stormproof check --model cas-register --initial 0 --nil-read unknown mongodb.edn
   stormproof check --engine search history.jsonl   by the search, whatever the history is like
+  stormproof check --certificate proof.json history.jsonl && stormproof verify proof.json history.jsonl
   stormproof check --json night/*.jsonl | jq -r 'select(.verdict == \"violation\") | .name'
 
 Exit codes, of several files the first that applies:
@@ -150,7 +156,7 @@ pub fn run(args: CheckArgs) -> ExitCode {
             Options { model: args.model.or_else(|| model_of_run(file)), ..options.clone() };
         // Of several files the others are still worth a verdict.
         let judged = with_progress(&path, || {
-            contain_crash(|| judge(&path, args.format(), &options).map_err(CheckFailure::from))
+            contain_crash(|| judge(&path, &args, &options).map_err(CheckFailure::from))
         });
         worst = worst.max(Outcome::of(&judged));
         print(&path, &judged, args.json);
@@ -210,7 +216,7 @@ impl Outcome {
 }
 
 /// A folder stands for the history of the run in it.
-fn history_of(file: &Path) -> PathBuf {
+pub(super) fn history_of(file: &Path) -> PathBuf {
     if file.is_dir() { file.join(HISTORY_FILE) } else { file.to_owned() }
 }
 
@@ -220,9 +226,19 @@ fn model_of_run(folder: &Path) -> Option<ModelName> {
     Some(workload::by_name(&plan.workload)?.model())
 }
 
-fn judge(path: &Path, format: Option<Format>, options: &Options) -> Result<Report, CheckError> {
-    let recording = read(path, format)?;
-    check(&recording, options)
+fn judge(path: &Path, args: &CheckArgs, options: &Options) -> Result<Report, CheckError> {
+    let read_failed = |source| ReadError::Io { path: path.to_owned(), source };
+    let content = fs::read(path).map_err(read_failed)?;
+    let recording = read_bytes(&path.display().to_string(), &content, args.format())?;
+    let report = check(&recording, options)?;
+    if let Some(target) = &args.certificate {
+        let target = match args.files.len() {
+            1 => target.clone(),
+            _ => certificate::path_within(target, path),
+        };
+        certificate::write(&target, &recording, &content, options, &report);
+    }
+    Ok(report)
 }
 
 fn print(path: &Path, judged: &Result<Report, CheckFailure>, is_json: bool) {

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Decided, EngineName, decide};
 use crate::history::{Moment, Operation, Operations, Recording, StructureError};
-use crate::model::{End, Model, Reading, Step, Unreadable};
+use crate::model::{End, Model, Reading, Step};
 use crate::search::{Budget, DeadConfiguration, Entry, Found, Searched, Stop, shares};
 use crate::verdict::{Reached, Unknown, Verdict};
 
+use super::dispatch::Subject;
 use super::report::PartitionReport;
 use super::{Options, TIME_LIMIT_MAX, witness};
 
@@ -65,10 +66,10 @@ const NARROWING_SHARE: u32 = 6;
 /// every partition gets its verdict first.
 pub(super) fn judge<M: Model>(
     case: &Case<'_>,
-    initial: impl Fn(Option<&str>) -> M,
-    read: impl Fn(&Operation) -> Result<Reading<M>, Unreadable>,
+    subject: &Subject<'_, M>,
 ) -> Result<Vec<PartitionReport>, StructureError> {
-    let partitions = split(case, read)?;
+    let partitions = split(case, subject)?;
+    let initial = subject.initial;
     let judge_one = |partition: &Partition<M>, deadline| {
         let started = Instant::now();
         let budget = Budget { deadline, memory: case.options.memory_limit };
@@ -144,22 +145,13 @@ fn count_answered<M: Model>(items: &[Item<M>]) -> usize {
 /// Reads the operations for the model and sorts them by key, in the order of first mention.
 pub(super) fn split<M: Model>(
     case: &Case<'_>,
-    read: impl Fn(&Operation) -> Result<Reading<M>, Unreadable>,
+    subject: &Subject<'_, M>,
 ) -> Result<Vec<Partition<M>>, StructureError> {
     let mut partitions: Vec<Partition<M>> = Vec::new();
     let mut by_key: HashMap<Option<String>, usize> = HashMap::new();
-    for (source, operation) in case.operations.list.iter().enumerate() {
-        let Reading { key, op, end } = read(operation).map_err(|unreadable| {
-            let completed = operation.completed.filter(|_| unreadable.is_completion);
-            let moment = completed.unwrap_or(operation.invoked);
-            StructureError {
-                name: case.recording.name.clone(),
-                line: moment.line,
-                column: case.recording.events[moment.event].column,
-                problem: unreadable.problem,
-                remedy: "mend the line, or name another --model",
-            }
-        })?;
+    let readings = read_all(case.recording, case.operations, subject)?;
+    let operations = case.operations.list.iter().enumerate();
+    for ((source, operation), Reading { key, op, end }) in operations.zip(readings) {
         let index = *by_key.entry(key.clone()).or_insert_with(|| {
             partitions.push(Partition { key, items: Vec::new() });
             partitions.len() - 1
@@ -177,6 +169,28 @@ pub(super) fn split<M: Model>(
         partitions[index].items.push(item);
     }
     Ok(partitions)
+}
+
+/// Reads every operation of a recording for a model.
+pub(crate) fn read_all<M: Model>(
+    recording: &Recording,
+    operations: &Operations,
+    subject: &Subject<'_, M>,
+) -> Result<Vec<Reading<M>>, StructureError> {
+    let read = |operation: &Operation| {
+        (subject.read)(operation).map_err(|unreadable| {
+            let completed = operation.completed.filter(|_| unreadable.is_completion);
+            let moment = completed.unwrap_or(operation.invoked);
+            StructureError {
+                name: recording.name.clone(),
+                line: moment.line,
+                column: recording.events[moment.event].column,
+                problem: unreadable.problem,
+                remedy: "mend the line, or name another --model",
+            }
+        })
+    };
+    operations.list.iter().map(read).collect()
 }
 
 /// Returns what the search has to place: what is known at a cut, or at the end.

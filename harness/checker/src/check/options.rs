@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::EngineName;
@@ -10,7 +10,7 @@ use crate::history::{Operation, Operations, Order, Outcome};
 use crate::model::ModelName;
 
 /// What a read that returned nil saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NilRead {
     /// That there was no value.
@@ -21,7 +21,7 @@ pub enum NilRead {
 }
 
 /// What a compare-and-set that completed with `fail` says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailedCas {
     /// Only that it was not applied.

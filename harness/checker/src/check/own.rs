@@ -16,6 +16,7 @@ use crate::history::{Process, Recorded, Recording};
 use crate::model::{End, Model, Reading};
 use crate::verdict::Verdict;
 
+use super::dispatch::Subject;
 use super::judge::{Case, judge as judge_case};
 use super::{Options, PartitionReport, TIME_LIMIT_MAX, compose};
 
@@ -171,7 +172,7 @@ pub fn judge<M: Model>(
             },
         })
     };
-    let mut partitions = judge_case(&case, |_| initial.clone(), read)
+    let mut partitions = judge_case(&case, &Subject { initial: &|_| initial.clone(), read: &read })
         .expect("every operation of a model's own type can be read for it");
     for partition in &mut partitions {
         for place in partition.linearization.iter_mut().flatten() {

@@ -1,6 +1,7 @@
 //! The checker against a brute-force oracle and stateright's tester: random small histories, from
 //! the recording to the verdict and its shortest bad prefix.
 
+mod certificates;
 mod family;
 mod large;
 mod oracle;
@@ -11,6 +12,7 @@ mod verdicts;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use crate::check::dispatch::Subject;
 use crate::check::judge::{Case, entries_at, split};
 use crate::check::{NilRead, Options, check};
 use crate::history::{Process, Recorded, Recording, operations};
@@ -114,7 +116,8 @@ fn no_facet_refutes_what_is_linearizable() {
         let deadline = Instant::now() + options.time_limit;
         let case =
             Case { recording: &recording, operations: &operations, options: &options, deadline };
-        let Ok(partitions) = split(&case, ledger::read) else { continue };
+        let subject = Subject { initial: &|_| family.initial.clone(), read: &ledger::read };
+        let Ok(partitions) = split(&case, &subject) else { continue };
         let budget = Budget { deadline, memory: options.memory_limit };
         let found = Book::refute(&entries_at(&partitions[0].items, None).0, budget);
         let is_linearizable = oracle_of(&family, &recording, options.nil_read).is_linearizable();

@@ -1,0 +1,205 @@
+//! Certificates that prove, and the same ones with a flaw, each refused for what is wrong with it.
+
+use serde_json::{Value, json};
+
+use crate::check::{Options, check};
+use crate::history::read_bytes;
+
+use super::{NotProven, Place, Proven, Refusal, VerifyError, certify, verify};
+
+fn line(event_type: &str, process: u64, f: &str, value: Value) -> Value {
+    json!({ "process": process, "type": event_type, "f": f, "value": value })
+}
+
+fn keyed(key: &str, mut line: Value) -> Value {
+    line["key"] = json!(key);
+    line
+}
+
+/// Writes lines as a history whose order decides.
+fn history(lines: &[Value]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Two writes one after the other, a write of unknown outcome that was read, one that was not, and
+/// a failed one.
+fn good() -> String {
+    history(&[
+        line("invoke", 0, "write", json!(1)), // 1
+        line("ok", 0, "write", json!(1)),
+        line("invoke", 0, "write", json!(2)), // 3
+        line("ok", 0, "write", json!(2)),
+        line("invoke", 1, "write", json!(3)), // 5
+        line("info", 1, "write", Value::Null),
+        line("invoke", 2, "write", json!(4)), // 7
+        line("invoke", 3, "write", json!(5)), // 8
+        line("fail", 3, "write", json!(5)),
+        line("invoke", 0, "read", Value::Null), // 10
+        line("ok", 0, "read", json!(3)),
+    ])
+}
+
+/// The certificate of a history, as the value that it is on paper.
+fn certificate_of(content: &str) -> Value {
+    let recording = read_bytes("h", content.as_bytes(), None).expect("it can be read");
+    let options = Options::default();
+    let report = check(&recording, &options).expect("it can be judged");
+    let certificate = certify(&recording, content.as_bytes(), &options, &report);
+    serde_json::from_str(&certificate.expect("there is a verdict").to_json()).expect("it is JSON")
+}
+
+fn verify_value(certificate: &Value, content: &str) -> Result<Proven, VerifyError> {
+    verify(&certificate.to_string(), "h", content.as_bytes())
+}
+
+/// Verifies the certificate of a history after a change to its first partition.
+fn refusal_of(content: &str, change: impl FnOnce(&mut Value)) -> NotProven {
+    let mut certificate = certificate_of(content);
+    verify_value(&certificate, content).expect("before the change it is a proof");
+    change(&mut certificate);
+    match verify_value(&certificate, content) {
+        Err(VerifyError::NotProven(reason)) => reason,
+        other => panic!("it is no proof any more: {other:?} {certificate}"),
+    }
+}
+
+#[test]
+fn every_operation_has_a_fate() {
+    let certificate = certificate_of(&good());
+    assert_eq!(
+        certificate["partitions"],
+        json!([{ "key": null, "order": [1, 3, 5, 10], "no_effect": [7] }])
+    );
+    assert_eq!(
+        verify_value(&certificate, &good()).expect("it is a proof"),
+        Proven::Linearizable { partitions: 1, explained: 3 }
+    );
+}
+
+#[test]
+fn a_flaw_in_an_order_is_named() {
+    use Place::Line;
+    let at = Line(10);
+    for (order, no_effect, expected) in [
+        (json!([3, 1, 5, 10]), json!([7]), Refusal::Untimely { at: Line(3), later: Line(1) }),
+        (json!([1, 3, 10]), json!([5, 7]), Refusal::Illegal { at, state: state(2) }),
+        (json!([1, 5, 3, 10]), json!([7]), Refusal::Untimely { at: Line(5), later: Line(3) }),
+        (json!([1, 3, 5, 7, 10]), json!([]), Refusal::Illegal { at, state: state(4) }),
+        (json!([1, 3, 5, 10, 7]), json!([7]), Refusal::Twice { at: Line(7) }),
+        (json!([1, 3, 3, 5, 10]), json!([7]), Refusal::Twice { at: Line(3) }),
+        (json!([1, 3, 5]), json!([7]), Refusal::Missing { at }),
+        (json!([1, 3, 5]), json!([7, 10]), Refusal::Missing { at }),
+        (json!([1, 3, 5, 10]), json!([]), Refusal::Fateless { at: Line(7) }),
+        (json!([1, 3, 8, 5, 10]), json!([7]), Refusal::Failed { at: Line(8) }),
+    ] {
+        let reason = refusal_of(&good(), |certificate| {
+            certificate["partitions"][0]["order"] = order.clone();
+            certificate["partitions"][0]["no_effect"] = no_effect.clone();
+        });
+        assert_eq!(reason, NotProven::Order(expected), "{order} {no_effect}");
+    }
+    let reason = refusal_of(&good(), |certificate| {
+        certificate["partitions"][0]["order"] = json!([1, 3, 5, 11]);
+    });
+    assert_eq!(reason, NotProven::NoOperation(Line(11)));
+}
+
+fn state(value: u64) -> String {
+    format!("the register holds {value}")
+}
+
+#[test]
+fn a_process_does_one_thing_after_the_other_though_instants_tie() {
+    let timed = |time: u64, mut line: Value| {
+        line["time"] = json!(time);
+        line
+    };
+    let content = history(&[
+        timed(1, line("invoke", 0, "write", json!(1))),
+        timed(5, line("ok", 0, "write", json!(1))),
+        timed(5, line("invoke", 0, "write", json!(1))),
+        timed(9, line("ok", 0, "write", json!(1))),
+    ]);
+    let reason = refusal_of(&content, |certificate| {
+        certificate["partitions"][0]["order"] = json!([3, 1]);
+    });
+    let expected = Refusal::Untimely { at: Place::Line(3), later: Place::Line(1) };
+    assert_eq!(reason, NotProven::Order(expected));
+}
+
+/// Two keys, each with a write and a read.
+fn two_keys() -> String {
+    history(&[
+        keyed("x", line("invoke", 0, "write", json!(1))),
+        keyed("x", line("ok", 0, "write", json!(1))),
+        keyed("y", line("invoke", 0, "write", json!(2))),
+        keyed("y", line("ok", 0, "write", json!(2))),
+        keyed("x", line("invoke", 0, "read", Value::Null)),
+        keyed("x", line("ok", 0, "read", json!(1))),
+    ])
+}
+
+#[test]
+fn partitions_are_kept_apart() {
+    let reason = refusal_of(&two_keys(), |certificate| {
+        certificate["partitions"][0]["key"] = json!("y");
+    });
+    assert_eq!(reason, NotProven::Order(Refusal::Stray { at: Place::Line(1) }));
+    let reason = refusal_of(&two_keys(), |certificate| {
+        certificate["partitions"].as_array_mut().expect("a list").pop();
+    });
+    assert_eq!(reason, NotProven::Order(Refusal::Missing { at: Place::Line(3) }));
+    // Two orders of one key could each begin anew.
+    let reason = refusal_of(&two_keys(), |certificate| {
+        certificate["partitions"] = json!([
+            { "key": "x", "order": [1], "no_effect": [] },
+            { "key": "x", "order": [5], "no_effect": [] },
+            { "key": "y", "order": [3], "no_effect": [] },
+        ]);
+    });
+    assert_eq!(reason, NotProven::Order(Refusal::Doubled { key: Some("x".to_owned()) }));
+}
+
+#[test]
+fn a_certificate_is_about_one_file_one_model_and_one_reading() {
+    let reason = refusal_of(&good(), |certificate| certificate["history"]["sha256"] = json!("00"));
+    assert!(matches!(reason, NotProven::OtherFile { .. }), "{reason:?}");
+    let mut other = good();
+    other = other.replace("\"value\":3", "\"value\":9");
+    let verified = verify_value(&certificate_of(&good()), &other);
+    assert!(matches!(verified, Err(VerifyError::NotProven(NotProven::OtherFile { .. }))));
+    // The same order from another beginning.
+    let reads =
+        history(&[line("invoke", 0, "read", Value::Null), line("ok", 0, "read", Value::Null)]);
+    let reason = refusal_of(&reads, |certificate| certificate["initial"] = json!(7));
+    let expected = Refusal::Illegal { at: Place::Line(1), state: state(7) };
+    assert_eq!(reason, NotProven::Order(expected));
+    // What says nothing is no proof, however well it is ordered.
+    let reason = refusal_of(&reads, |certificate| certificate["nil_read"] = json!("unknown"));
+    assert_eq!(reason, NotProven::NothingAnswered);
+}
+
+#[test]
+fn what_is_no_certificate_is_not_taken_for_one() {
+    let mut certificate = certificate_of(&good());
+    certificate["version"] = json!(2);
+    let verified = verify_value(&certificate, &good());
+    assert!(matches!(verified, Err(VerifyError::Version { version: 2, .. })), "{verified:?}");
+    for text in ["", "{}", "[]", "{\"format\":\"stormproof-certificate\",\"version\":1}"] {
+        let verified = verify(text, "h", good().as_bytes());
+        assert!(matches!(verified, Err(VerifyError::Malformed(_))), "{text}: {verified:?}");
+    }
+    let mut certificate = certificate_of(&good());
+    certificate["model"] = json!("ledger");
+    let verified = verify_value(&certificate, &good());
+    assert!(matches!(verified, Err(VerifyError::History(_))), "{verified:?}");
+}
+
+#[test]
+fn events_on_one_line_are_told_apart_by_their_columns() {
+    let content = "[{:process 0 :type :invoke :f :write :value 1} {:process 0 :type :ok :f :write :value 1}\n\
+                   {:process 0 :type :invoke :f :read :value nil}\n{:process 0 :type :ok :f :read :value 1}]";
+    let certificate = certificate_of(content);
+    assert_eq!(certificate["partitions"][0]["order"], json!([{ "line": 1, "column": 2 }, 2]));
+    verify_value(&certificate, content).expect("it is a proof");
+}
