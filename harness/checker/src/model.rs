@@ -2,7 +2,8 @@
 //!
 //! A model's state is its own sequential specification (stateright's [`SequentialSpec`]); how the
 //! operations of a recording are read for it stands beside it. The models share no code with any
-//! system that they judge. [`ModelName`] lists those that there are.
+//! system that they judge. [`ModelName`] lists those that there are, and [`ModelName::usage`] says
+//! what their histories look like.
 //!
 //! # Writing a model of one's own
 //!
@@ -138,6 +139,7 @@ pub(crate) mod append_list;
 pub(crate) mod counter;
 mod digest;
 pub(crate) mod fifo_queue;
+mod guess;
 pub(crate) mod kv;
 pub(crate) mod ledger;
 pub(crate) mod lock;
@@ -159,7 +161,8 @@ use std::hash::Hash;
 use serde_json::Value;
 pub use stateright::semantics::SequentialSpec;
 
-pub use name::{Guess, ModelName, NoGuess, guess};
+pub use guess::{Guess, NoGuess, guess};
+pub use name::ModelName;
 pub(crate) use scalar::Scalar;
 
 use crate::check::{FailedCas, NilRead};
@@ -201,7 +204,8 @@ pub trait Model:
 
     /// Returns the part of the state that the operation is about: no operation on one part may
     /// read or change what another part holds. Each part is judged alone, from the same initial
-    /// state, which is much faster than all at once. Recordings name their parts by `key`.
+    /// state, which is much faster than all at once. What one process did on two parts at one and
+    /// the same instant counts as concurrent. Recordings name their parts by `key`.
     fn partition(_op: &Self::Op) -> Option<String> {
         None
     }

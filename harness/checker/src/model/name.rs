@@ -1,14 +1,9 @@
-//! The models' names, and which of them a history's functions call for.
+//! The models' names, and what their histories say.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::lock::FIELDS;
-use crate::history::{Operation, Outcome};
 
 /// The models that a history can be judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +83,49 @@ impl ModelName {
         }
     }
 
+    /// Returns the functions that the model knows with the shapes of their values, and what their
+    /// `ok` completions say: `f value → answer`, with ` · ` between functions.
+    #[must_use]
+    pub fn usage(self) -> &'static str {
+        match self {
+            Self::Register => "write 5 · read → 5",
+            Self::CasRegister => {
+                r#"write 5 · read → 5 · cas [5, 6] → [5, 6], or {"mismatch": 4}: what was found"#
+            }
+            Self::KvRegister => {
+                r#"as cas-register, the register named by `key`, or in the value: write ["x", 5] · read ["x", nil] → ["x", 5]"#
+            }
+            Self::MultiRegister => {
+                r#"txn [["r", "x", nil], ["w", "y", 5]] → the list with what was read · write {"x": 5, "y": 6} · read {"x": nil} → {"x": 5}"#
+            }
+            Self::Kv => {
+                r#"put "v" · get → "v", nil if there is none · append "x" → {"length": 2} · cas {"expected": "v", "value": "w"} → {"swapped": true} or {"mismatch": "u"} · delete → {"existed": true}"#
+            }
+            Self::KvAppend => "as kv, but a key that was never written reads as the empty string",
+            Self::Mutex => "acquire → false if it was held · release → false if it was not held",
+            Self::Lock => {
+                r#"acquire → {"token": 7}, false if it was held · release → false if it was not held, or by another; the owner is the process, or named in both: {"owner": "a"}"#
+            }
+            Self::Set => {
+                r#"add 5 → {"added": true} · remove 5 → {"removed": true} · contains 5 → true · read → [5, 6]: all elements, in any order"#
+            }
+            Self::FifoQueue => "enqueue 5 · dequeue → 5, nil if it was empty",
+            Self::Stack => "push 5 · pop → 5, nil if it was empty",
+            Self::PriorityQueue => {
+                r#"insert {"priority": 1, "value": "a"}, [1, "a"], or 5 that is its own priority · pop-min, pop-max → the same or its value, nil if it was empty"#
+            }
+            Self::Counter => {
+                r#"add 5, decrement 5 → {"value": 12}: after, or {"before": 7} · increment → 8: after · read → 8"#
+            }
+            Self::AppendList => {
+                r#"append 5 → {"length": 3}: after, or {"index": 2} · read → [3, 4, 5]: the whole list"#
+            }
+            Self::Ledger => {
+                "open, deposit, withdraw, trade, transfer, account, book, history, as `stormproof run` records them; the book is the `key`"
+            }
+        }
+    }
+
     /// Returns all names, for messages.
     #[must_use]
     pub fn choices() -> String {
@@ -108,116 +146,4 @@ impl FromStr for ModelName {
         let found = Self::ALL.into_iter().find(|model| model.name() == name);
         found.ok_or_else(|| format!("there is no model `{name}`; choose {}", Self::choices()))
     }
-}
-
-/// A model and why it was taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guess {
-    /// The model.
-    pub model: ModelName,
-    /// The reason, in words.
-    pub reason: String,
-}
-
-/// The functions of a history for which no model, or more than one, would do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoGuess {
-    /// The functions, with commas between.
-    pub functions: String,
-}
-
-const LEDGER: [&str; 8] =
-    ["open", "deposit", "withdraw", "trade", "transfer", "account", "book", "history"];
-
-/// Tells the model from the functions that a history names, and from the shapes of its values.
-pub fn guess(operations: &[Operation]) -> Result<Guess, NoGuess> {
-    let functions: BTreeSet<&str> =
-        operations.iter().map(|operation| operation.f.as_str()).collect();
-    let named = functions.iter().copied().collect::<Vec<_>>().join(", ");
-    let only = |known: &[&str]| functions.iter().all(|f| known.contains(f));
-    let has = |f: &str| functions.contains(f);
-    let model = if functions.is_empty() {
-        ModelName::Register
-    } else if only(&["acquire", "release", "lock", "unlock"]) {
-        match is_any(operations, names_token_or_owner) {
-            true => ModelName::Lock,
-            false => ModelName::Mutex,
-        }
-    } else if only(&["enqueue", "dequeue"]) {
-        ModelName::FifoQueue
-    } else if is_priority_queue(operations, &functions) {
-        ModelName::PriorityQueue
-    } else if only(&["push", "pop"]) {
-        ModelName::Stack
-    } else if only(&["append", "read"]) && has("read") {
-        ModelName::AppendList
-    } else if only(&["add", "remove", "contains", "read"])
-        && (has("remove") || has("contains") || is_any(operations, has_read_list))
-    {
-        ModelName::Set
-    } else if only(&["add", "increment", "decrement", "read"])
-        && (has("increment") || has("decrement") || is_any(operations, has_read_number))
-    {
-        ModelName::Counter
-    } else if only(&LEDGER) {
-        ModelName::Ledger
-    } else if only(&["txn"])
-        || (only(&["read", "write", "txn"])
-            && is_any(operations, |operation| operation.input.is_object()))
-    {
-        ModelName::MultiRegister
-    } else if only(&["read", "write", "cas"]) && !only(&["cas"]) {
-        match (is_any(operations, is_tuple), has("cas")) {
-            (true, _) => ModelName::KvRegister,
-            (false, true) => ModelName::CasRegister,
-            (false, false) => ModelName::Register,
-        }
-    } else if only(&["put", "get", "append", "cas", "delete"])
-        && !only(&["cas"])
-        && !only(&["append"])
-    {
-        ModelName::Kv
-    } else {
-        return Err(NoGuess { functions: named });
-    };
-    let reason = match named.as_str() {
-        "" => "the history names no function, so any model would do".to_owned(),
-        named => format!("the history's functions are {named}"),
-    };
-    Ok(Guess { model, reason })
-}
-
-fn is_any(operations: &[Operation], test: impl Fn(&Operation) -> bool) -> bool {
-    operations.iter().any(test)
-}
-
-/// Whether a read or write names its register in its value.
-fn is_tuple(operation: &Operation) -> bool {
-    operation.key.is_none() && operation.f != "cas" && operation.input.is_array()
-}
-
-/// Whether an acquisition or release names its owner, or was answered with a token.
-fn names_token_or_owner(operation: &Operation) -> bool {
-    let has_field = |value: &Value| FIELDS.iter().any(|field| value.get(field).is_some());
-    has_field(&operation.input)
-        || matches!(&operation.outcome, Outcome::Ok(value) if has_field(value))
-}
-
-/// Whether a read was answered with a list.
-fn has_read_list(operation: &Operation) -> bool {
-    operation.f == "read" && matches!(&operation.outcome, Outcome::Ok(Value::Array(_)))
-}
-
-/// Whether a read was answered with a number.
-fn has_read_number(operation: &Operation) -> bool {
-    operation.f == "read" && matches!(&operation.outcome, Outcome::Ok(Value::Number(_)))
-}
-
-/// Whether functions or values speak of priorities; `push` and `pop` alone are a stack's.
-fn is_priority_queue(operations: &[Operation], functions: &BTreeSet<&str>) -> bool {
-    const POPS: [&str; 4] = ["pop-min", "pop-max", "delete-min", "delete-max"];
-    let is_of_it = |f: &&str| matches!(*f, "insert" | "push" | "pop") || POPS.contains(f);
-    let speaks = functions.iter().any(|f| POPS.contains(f))
-        || is_any(operations, |operation| operation.input.get("priority").is_some());
-    functions.iter().all(is_of_it) && speaks
 }

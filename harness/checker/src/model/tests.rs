@@ -340,3 +340,13 @@ fn models_are_guessed_from_functions() {
         assert_eq!(found, expected, "{functions:?} answered with {answer}");
     }
 }
+
+/// The README has the models' table, and it says what the models say themselves.
+#[test]
+fn the_table_of_models_is_whole() {
+    let readme = include_str!("../../README.md");
+    for model in ModelName::ALL {
+        let row = format!("| `{model}` | {} |", model.usage());
+        assert!(readme.contains(&row), "the README lacks this row:\n{row}");
+    }
+}
