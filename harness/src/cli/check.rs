@@ -35,7 +35,7 @@ const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 /// the history.jsonl of the run in it. Format and model are told from the content; what was
 /// assumed is printed with the verdict.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = long_help())]
 pub struct CheckArgs {
     /// Histories, or folders of runs
     #[arg(required = true, value_name = "FILE")]
@@ -71,6 +71,19 @@ pub struct CheckArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// Examples, exit codes, and what histories of each model look like.
+fn long_help() -> String {
+    let mut text = format!("{EXAMPLES}\n\n{MODELS}");
+    for model in ModelName::ALL {
+        text += &format!("\n  {:<15} {}", model.name(), model.usage());
+    }
+    text
+}
+
+const MODELS: &str = "\
+Models: the functions that each knows with the shapes of their values, and after the arrow
+what an ok may say. Answers of nil, true or what was asked say only that it was done.";
 
 const EXAMPLES: &str = "\
 Examples:
