@@ -90,7 +90,7 @@ impl Level {
     /// Takes nobody knows which.
     pub(super) fn take_any(&mut self) {
         let least = self.least().clone();
-        if self.slack.is_empty() && self.values.size() == 1 {
+        if self.values.size() == 1 {
             // All are alike, so it is known.
             self.take(&least);
             return;
