@@ -22,9 +22,8 @@ mod wealth;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use checker::history::{Operation, Operations, Outcome};
+use checker::history::{Operation, Operations, Outcome, Value};
 use serde::Serialize;
-use serde_json::Value;
 
 /// What a judge of a history found.
 #[derive(Clone, Debug, PartialEq, Serialize)]

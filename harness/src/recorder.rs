@@ -173,7 +173,7 @@ impl Recorder {
         invocation: &Invocation,
     ) -> Result<OpenInvocation, RecordError> {
         let event = Box::new(Event {
-            value: invocation.value.clone(),
+            value: (&invocation.value).into(),
             ..event(process, EventType::Invoke, invocation.f, &invocation.key)
         });
         // The end's place first: whoever waits for the second place holds what only matters later.
@@ -199,7 +199,7 @@ impl Recorder {
             event_type: EventType::Info,
             f: f.into(),
             key: None,
-            value,
+            value: value.into(),
             position: None,
             error: None,
         });
@@ -242,14 +242,14 @@ impl OpenInvocation {
         match outcome {
             Outcome::Ok { value, position } => {
                 event.event_type = EventType::Ok;
-                event.value = value.clone();
+                event.value = value.into();
                 event.position = *position;
             }
             Outcome::Fail { error } => {
                 event.event_type = EventType::Fail;
-                event.error = Some(error.to_string());
+                event.error = Some(error.to_string().into());
             }
-            Outcome::Info { error } => event.error = Some(error.to_string()),
+            Outcome::Info { error } => event.error = Some(error.to_string().into()),
         }
         self.clock.stamp(event, |entry| drop(place.send(entry)));
     }
@@ -327,7 +327,7 @@ fn event(process: u64, event_type: EventType, f: &str, key: &str) -> Event {
         event_type,
         f: f.into(),
         key: Some(key.into()),
-        value: Value::Null,
+        value: Default::default(),
         position: None,
         error: None,
     }

@@ -171,7 +171,7 @@ fn measure(choice: &Choice) -> Result<String, String> {
     };
     let options = Options {
         model: Some(model),
-        initial: (kind != Kind::Ledger).then(|| json!(0)),
+        initial: (kind != Kind::Ledger).then(|| json!(0).into()),
         engine: choice.engine.as_deref().map(str::parse).transpose()?,
         time_limit: Duration::from_secs(choice.time_limit),
         ..Options::default()

@@ -20,7 +20,6 @@ mod verify;
 mod tests;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use order::NoCertificate;
@@ -30,7 +29,7 @@ pub use verify::{NotProven, Proven, VerifyError, verify};
 
 use crate::check::dispatch::initial_value;
 use crate::check::{FailedCas, NilRead, Options, Report};
-use crate::history::{Format, Recording};
+use crate::history::{Format, Recording, Value};
 use crate::model::ModelName;
 
 /// The name by which a certificate says what it is.

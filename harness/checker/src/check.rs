@@ -12,12 +12,12 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 pub use options::{FailedCas, NilRead, Options, initial_from};
 pub use report::{Counts, PartitionReport, Report};
 
-use crate::history::{Operations, ReadError, Recording, StructureError, Warning, operations};
+use crate::history::{
+    Operations, ReadError, Recording, StructureError, Value, Warning, operations,
+};
 use crate::model::{Guess, Model, ModelName, guess};
 use crate::verdict::{Unknown, Verdict};
 

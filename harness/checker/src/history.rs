@@ -5,16 +5,24 @@
 mod edn;
 mod error;
 mod event;
+mod fields;
 mod jepsen_log;
 mod jsonl;
 mod operation;
 mod recording;
+mod text;
+mod value;
 
 pub use error::{ReadError, StructureError};
 pub use event::{Event, EventType, Nemesis, Process};
 pub use jsonl::write_event;
 pub use operation::{Moment, Operation, Operations, Order, Outcome, operations};
 pub use recording::{Format, Recorded, Recording, Warning, read, read_bytes};
+pub use text::Text;
+pub use value::{Array, Object, Value};
+
+#[cfg(test)]
+pub(crate) use value::json;
 
 #[cfg(test)]
 mod tests;

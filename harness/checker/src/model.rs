@@ -158,7 +158,6 @@ mod tests;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use serde_json::Value;
 pub use stateright::semantics::SequentialSpec;
 
 pub use guess::{Guess, NoGuess, guess};
@@ -167,7 +166,7 @@ pub(crate) use scalar::Scalar;
 
 use crate::check::{FailedCas, NilRead};
 use crate::engine::PolynomialEngine;
-use crate::history::{Operation, Outcome};
+use crate::history::{Operation, Outcome, Text, Value};
 use crate::search::{Budget, Entry, Found};
 
 /// What the search asks of a state beyond its sequential specification.
@@ -301,7 +300,7 @@ pub(crate) enum End<Ret> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reading<M: Model> {
     /// The partition it belongs to.
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<Text>,
     /// What was asked.
     pub(crate) op: M::Op,
     /// How it ended.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::history::{Text, Value};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::engine::EngineName;
 
@@ -114,7 +114,7 @@ pub struct Sighting {
     /// The client.
     pub process: u64,
     /// The operation's function.
-    pub f: String,
+    pub f: Text,
     /// What it was asked to do.
     pub input: Value,
     /// How it had ended by the end of the prefix.

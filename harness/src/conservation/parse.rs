@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use checker::history::Operation;
+use checker::history::{Operation, Value};
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::Fault;
 

@@ -67,17 +67,17 @@ impl History {
             time: Some(time.0),
             process: Process::Client(process),
             event_type,
-            f: operation.f.to_owned(),
-            key: Some(operation.key.clone()),
-            value,
+            f: operation.f.into(),
+            key: Some(operation.key.as_str().into()),
+            value: value.into(),
             position: None,
             error: None,
         });
     }
 
     /// Returns the value of the last event; of none it is null.
-    pub(crate) fn last_value(&self) -> &Value {
-        self.events.last().map_or(&Value::Null, |recorded| &recorded.event.value)
+    pub(crate) fn last_value(&self) -> Value {
+        self.events.last().map_or(Value::Null, |recorded| (&recorded.event.value).into())
     }
 
     /// Adds a remark of the nemesis.
@@ -87,9 +87,9 @@ impl History {
             time: Some(time.0),
             process: Process::NEMESIS,
             event_type: EventType::Info,
-            f: f.to_owned(),
+            f: f.into(),
             key: None,
-            value: Value::String(text),
+            value: checker::history::Value::String(text.into()),
             position: None,
             error: None,
         });

@@ -166,9 +166,9 @@ fn event(
         time: Some(time),
         process: Process::Client(process),
         event_type,
-        f: question.f.to_owned(),
-        key: question.key.clone(),
-        value,
+        f: question.f.into(),
+        key: question.key.as_deref().map(Into::into),
+        value: value.into(),
         position: None,
         error: None,
     }

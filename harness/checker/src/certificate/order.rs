@@ -58,7 +58,7 @@ impl Visitor for Writing<'_> {
         for (index, operation) in list.iter().enumerate() {
             let reading =
                 (subject.read)(operation).expect("the judging has read every operation before");
-            let members = by_key.entry(reading.key).or_default();
+            let members = by_key.entry(reading.key.map(Into::into)).or_default();
             match reading.end {
                 End::Answered(_) => members.answered.push(index),
                 End::Open => members.open.push(index),

@@ -1,6 +1,6 @@
 //! From a model's name to its types: whoever works with histories of any model is a [`Visitor`].
 
-use serde_json::Value;
+use crate::history::{Text, Value};
 
 use crate::history::Operation;
 use crate::model::append_list::{self, AppendList};
@@ -151,7 +151,7 @@ pub(crate) fn dispatch<V: Visitor>(
 pub(crate) fn initial_value(model: ModelName, options: &Options) -> Value {
     match (&options.initial, model) {
         (Some(initial), _) => initial.clone(),
-        (None, ModelName::KvAppend) => Value::String(String::new()),
+        (None, ModelName::KvAppend) => Value::String(Text::default()),
         (None, _) => Value::Null,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::engine::{Decided, EngineName, decide};
-use crate::history::{Moment, Operation, Operations, Recording, StructureError};
+use crate::history::{Moment, Operation, Operations, Recording, StructureError, Text};
 use crate::model::{End, Model, Reading, Step};
 use crate::search::{Budget, DeadConfiguration, Entry, Found, Searched, Stop, shares};
 use crate::verdict::{Reached, Unknown, Verdict};
@@ -38,7 +38,7 @@ pub(super) struct Item<M: Model> {
 
 /// Operations that no other partition has anything to do with.
 pub(super) struct Partition<M: Model> {
-    pub(super) key: Option<String>,
+    pub(super) key: Option<Text>,
     pub(super) items: Vec<Item<M>>,
 }
 
@@ -120,7 +120,7 @@ pub(super) fn judge<M: Model>(
         PartitionReport {
             operations: partition.items.len(),
             answered: count_answered(&partition.items),
-            key: partition.key,
+            key: partition.key.map(Into::into),
             verdict,
             engine: judged.engine,
             engine_reason: judged.reason,
@@ -148,7 +148,7 @@ pub(super) fn split<M: Model>(
     subject: &Subject<'_, M>,
 ) -> Result<Vec<Partition<M>>, StructureError> {
     let mut partitions: Vec<Partition<M>> = Vec::new();
-    let mut by_key: HashMap<Option<String>, usize> = HashMap::new();
+    let mut by_key: HashMap<Option<Text>, usize> = HashMap::new();
     let readings = read_all(case.recording, case.operations, subject)?;
     let operations = case.operations.list.iter().enumerate();
     for ((source, operation), Reading { key, op, end }) in operations.zip(readings) {
@@ -270,7 +270,7 @@ fn judge_partition<M: Model>(
         Found::Unproven => Finding::Verdict(Verdict::Unknown { why: Unknown::SelfCheck }),
         Found::Stopped { why, entry, completions } => {
             let reached = Reached {
-                partition: partition.key.clone(),
+                partition: partition.key.clone().map(Into::into),
                 completions,
                 completions_total,
                 line: items[sources[entry]].completed.map_or(0, |completed| completed.line),

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::engine::EngineName;
-use crate::history::{Operation, Operations, Order, Outcome};
+use crate::history::{Operation, Operations, Order, Outcome, Value};
 use crate::model::ModelName;
 
 /// What a read that returned nil saw.
@@ -75,7 +74,7 @@ impl Default for Options {
 pub fn initial_from(text: &str) -> Value {
     match text {
         "nil" => Value::Null,
-        text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+        text => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into())),
     }
 }
 

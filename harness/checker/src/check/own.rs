@@ -9,10 +9,8 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::history::{self, Event, EventType, Format, Moment, Operations, Order};
-use crate::history::{Process, Recorded, Recording};
+use crate::history::{Process, Recorded, Recording, Text, Value};
 use crate::model::{End, Model, Reading};
 use crate::verdict::Verdict;
 
@@ -162,7 +160,7 @@ pub fn judge<M: Model>(
     let read = |described: &history::Operation| {
         let operation = &operations[described.invoked.event / 2];
         Ok(Reading {
-            key: M::partition(&operation.op),
+            key: M::partition(&operation.op).map(Into::into),
             op: operation.op.clone(),
             end: match &operation.outcome {
                 Outcome::Answered { answer, .. } => End::Answered(Some(answer.clone())),
@@ -214,7 +212,7 @@ fn record<M: Model>(operations: &[Operation<M>]) -> Recording {
             time: Some(time),
             process: Process::Client(operations[place].process),
             event_type,
-            f: String::new(),
+            f: Text::default(),
             key: None,
             value: Value::Null,
             position: None,
@@ -244,11 +242,13 @@ fn describe<M: Model>(place: usize, operation: &Operation<M>) -> history::Operat
     let words = |value: &dyn Debug| format!("{value:?}");
     history::Operation {
         process: operation.process,
-        f: words(&operation.op),
+        f: words(&operation.op).into(),
         key: None,
         input: Value::Null,
         outcome: match &operation.outcome {
-            Outcome::Answered { answer, .. } => history::Outcome::Ok(words(answer).into()),
+            Outcome::Answered { answer, .. } => {
+                history::Outcome::Ok(Value::String(words(answer).into()))
+            }
             Outcome::Done { .. } => history::Outcome::Ok(Value::Null),
             Outcome::Failed { .. } => history::Outcome::Fail(Value::Null),
             Outcome::Unknown => history::Outcome::Info,

@@ -40,7 +40,7 @@ fn check_family<M: Model>(family: &Family<M>) {
         let recording = history(family, seed, &shape);
         let options = Options {
             model: Some(family.model),
-            initial: Some(family.initial_value.clone()),
+            initial: Some(family.initial_value.clone().into()),
             nil_read: nil_read_of(seed),
             failed_cas: family.failed_cas,
             ..Options::default()
@@ -151,7 +151,7 @@ fn keys_are_judged_apart() {
         for (part, recording) in parts.iter().enumerate() {
             for Recorded { line, event, .. } in &recording.events {
                 let mut event = event.clone();
-                event.key = Some(format!("k{part}"));
+                event.key = Some(format!("k{part}").into());
                 if let Process::Client(process) = &mut event.process {
                     *process += part as u64 * 1_000;
                 }

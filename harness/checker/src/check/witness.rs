@@ -25,7 +25,7 @@ pub(super) fn describe<M: Model>(
     let sight = |index: &usize| sighting(case, items[*index].source, known_until);
     let dead = bad.dead.first();
     Witness {
-        key: partition.key.clone(),
+        key: partition.key.clone().map(Into::into),
         end: sighting(case, end, known_until),
         shortest: is_shortest,
         completions: within().count(),

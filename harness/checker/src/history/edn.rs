@@ -6,7 +6,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::jsonl::{column_of, event_from};
+use super::fields::{column_of, event_from};
+use super::text::Texts;
 use super::{ReadError, Recorded, Recording, Warning};
 
 /// How deep forms may nest: far deeper than histories do, far shallower than the stack.
@@ -86,6 +87,7 @@ fn read_events(
 ) -> Result<(), FormError> {
     let text = reader.text;
     let mut closer = None;
+    let mut texts = Texts::default();
     loop {
         let start = reader.at;
         let open = |wrong| unclosed(text, start, wrong);
@@ -113,7 +115,7 @@ fn read_events(
                     });
                 };
                 let (line, column) = lines.place(start);
-                let event = event_from(map).map_err(|wrong| FormError {
+                let event = event_from(map, &mut texts).map_err(|wrong| FormError {
                     offset: start
                         + column_of(&reader.text.as_bytes()[start..reader.at], wrong.field)
                         - 1,

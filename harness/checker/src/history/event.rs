@@ -1,7 +1,8 @@
 //! One line of a history: somebody invoked an operation, or learned how one ended.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use super::{Text, Value};
 
 /// Who acts: a logical client, or the nemesis, whose events are remarks and never operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -55,10 +56,10 @@ pub struct Event {
     #[serde(rename = "type")]
     pub event_type: EventType,
     /// The operation's function, such as `read` or `trade`.
-    pub f: String,
+    pub f: Text,
     /// The independent object that the operation is about, such as a register or a book.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
+    pub key: Option<Text>,
     /// The argument of an invocation, the result of a completion.
     #[serde(default)]
     pub value: Value,
@@ -67,5 +68,5 @@ pub struct Event {
     pub position: Option<u64>,
     /// Why an operation failed or is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<Text>,
 }

@@ -114,10 +114,10 @@ fn parse_line(raw: &[u8]) -> Result<Event, (usize, String)> {
         time: None,
         process,
         event_type,
-        f,
+        f: f.into(),
         key: None,
-        value,
+        value: value.into(),
         position: None,
-        error,
+        error: error.map(Into::into),
     })
 }

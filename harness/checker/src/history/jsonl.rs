@@ -1,10 +1,30 @@
 //! JSON Lines, one event a line: reader and writer.
+//!
+//! Lines are independent of each other, so that pieces of a file are read side by side; what is said
+//! of them is what reading them one after the other would say.
+
+mod line;
 
 use std::io::{self, Write};
+use std::num::NonZero;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
-use serde_json::{Map, Value};
+use self::line::{LineReader, Refused};
+use super::{Event, ReadError, Recorded, Recording, Warning};
 
-use super::{Event, EventType, Nemesis, Process, ReadError, Recorded, Recording, Warning};
+/// How much of a file is read as one piece: large enough that handing it over costs nothing, small
+/// enough that what is under way is little beside what was read.
+const PIECE_BYTES: usize = 1 << 18;
+
+/// About as long as a short line is.
+const LINE_BYTES: usize = 72;
+
+/// How many pieces one reader may be ahead of whoever puts them together.
+const PIECES_AHEAD: usize = 4;
+
+/// The most readers side by side: what is left to do one after the other keeps no more of them busy.
+const READERS_MAX: usize = 8;
 
 /// Writes an event as one line.
 pub fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
@@ -12,49 +32,110 @@ pub fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
+/// What a piece of a file holds; its lines are counted from the piece's own first.
+struct Piece {
+    events: Vec<Recorded>,
+    lines: usize,
+    cut: Option<usize>,
+    refused: Option<(usize, Refused)>,
+}
+
 pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(), ReadError> {
-    for (index, raw) in content.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let line = index + 1;
-        let is_cut = !raw.ends_with(b"\n");
+    let pieces = split(content);
+    let count = thread::available_parallelism().map_or(1, NonZero::get);
+    let count = count.min(READERS_MAX).min(pieces.len());
+    if count < 2 {
+        let mut reader = LineReader::default();
+        let mut line = 0;
+        return pieces
+            .into_iter()
+            .try_for_each(|piece| append(recording, read_piece(&mut reader, piece), &mut line));
+    }
+    thread::scope(|scope| {
+        // The readers take turns, so that the next piece in order is always the next one of the
+        // next reader.
+        let readers: Vec<_> = (0..count)
+            .map(|turn| {
+                let (ready, pieces_read) = sync_channel(PIECES_AHEAD);
+                let pieces = pieces.iter().skip(turn).step_by(count);
+                scope.spawn(move || {
+                    let mut reader = LineReader::default();
+                    // Nobody takes pieces behind one that was refused.
+                    pieces
+                        .map(|piece| read_piece(&mut reader, piece))
+                        .try_for_each(|piece| ready.send(piece))
+                });
+                pieces_read
+            })
+            .collect();
+        let mut line = 0;
+        (0..pieces.len()).try_for_each(|index| {
+            let piece = readers[index % count].recv();
+            append(recording, piece.expect("a reader reads all its pieces"), &mut line)
+        })
+    })
+}
+
+/// Splits a content into pieces of whole lines.
+fn split(mut content: &[u8]) -> Vec<&[u8]> {
+    let mut pieces = Vec::with_capacity(1 + content.len() / PIECE_BYTES);
+    while !content.is_empty() {
+        let tail = content.get(PIECE_BYTES..).unwrap_or_default();
+        let end = memchr::memchr(b'\n', tail).map_or(content.len(), |at| PIECE_BYTES + at + 1);
+        let (piece, rest) = content.split_at(end);
+        pieces.push(piece);
+        content = rest;
+    }
+    pieces
+}
+
+/// Reads lines up to the first that is refused.
+fn read_piece(reader: &mut LineReader, content: &[u8]) -> Piece {
+    let mut piece = Piece {
+        events: Vec::with_capacity(content.len() / LINE_BYTES),
+        lines: 0,
+        cut: None,
+        refused: None,
+    };
+    let ends = memchr::memchr_iter(b'\n', content).map(|at| at + 1);
+    let mut start = 0;
+    for end in ends.chain((!content.ends_with(b"\n")).then_some(content.len())) {
+        let raw = &content[start..end];
+        start = end;
+        piece.lines += 1;
+        let line = piece.lines;
+        let indent = raw.len() - raw.trim_ascii_start().len();
         let text = raw.trim_ascii();
         if text.is_empty() {
             continue;
         }
-        let column_first = 1 + raw.len() - raw.trim_ascii_start().len();
-        match parse_line(text) {
-            Ok(object) => {
-                let event = event_from(object).map_err(|wrong| {
-                    wrong.at(&recording.name, line, column_of(raw, wrong.field))
-                })?;
-                recording.events.push(Recorded { line, column: column_first, event });
-            }
+        match reader.read(text) {
+            Ok(event) => piece.events.push(Recorded { line, column: 1 + indent, event }),
             // The writer ends every line with a newline, so a broken last line without one is a
             // line that was being written when the run was killed.
-            Err(_) if is_cut => recording.warnings.push(cut_off(line)),
-            Err((column, problem)) => {
-                return Err(ReadError::Malformed {
-                    name: recording.name.clone(),
-                    line,
-                    column: column_first + column.saturating_sub(1),
-                    problem,
-                    remedy: "mend or remove the line, or name another --format",
-                });
+            Err(Refused::Syntax { .. }) if !raw.ends_with(b"\n") => piece.cut = Some(line),
+            Err(refused) => {
+                piece.refused = Some((line, refused.shift(indent)));
+                break;
             }
         }
     }
-    Ok(())
+    piece
 }
 
-/// Parses one line; an error is a column, from 1, and what is wrong there.
-fn parse_line(text: &[u8]) -> Result<Map<String, Value>, (usize, String)> {
-    let text = str::from_utf8(text)
-        .map_err(|error| (error.valid_up_to() + 1, "the line is not UTF-8".to_owned()))?;
-    serde_json::from_str(text).map_err(|error| {
-        let message = error.to_string();
-        let message =
-            message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-        (error.column(), format!("this is no JSON object: {message}"))
-    })
+/// Appends a piece to what was read before it, and counts its lines.
+fn append(recording: &mut Recording, piece: Piece, line: &mut usize) -> Result<(), ReadError> {
+    let before = *line;
+    *line += piece.lines;
+    recording.events.extend(piece.events.into_iter().map(|mut recorded| {
+        recorded.line += before;
+        recorded
+    }));
+    recording.warnings.extend(piece.cut.map(|line| cut_off(before + line)));
+    match piece.refused {
+        Some((line, refused)) => Err(refused.at(&recording.name, before + line)),
+        None => Ok(()),
+    }
 }
 
 /// The warning about a recording that ends in mid-line.
@@ -65,117 +146,4 @@ pub(super) fn cut_off(line: usize) -> Warning {
                   it was judged up to the line before"
             .to_owned(),
     }
-}
-
-/// What is wrong with an event that is otherwise well-formed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WrongField {
-    pub(super) field: &'static str,
-    problem: &'static str,
-    remedy: &'static str,
-}
-
-impl WrongField {
-    pub(super) fn describe(self) -> String {
-        format!("`{}` {}: {}", self.field, self.problem, self.remedy)
-    }
-
-    pub(super) fn at(self, name: &str, line: usize, column: usize) -> ReadError {
-        ReadError::Malformed {
-            name: name.to_owned(),
-            line,
-            column,
-            problem: format!("`{}` {}", self.field, self.problem),
-            remedy: self.remedy,
-        }
-    }
-}
-
-/// The column, from 1, where a field's name stands as a key, `"f"` or `:f`; the first if it does not.
-pub(super) fn column_of(raw: &[u8], field: &str) -> usize {
-    let is_key = |at: &usize| {
-        let after = raw.get(at + field.len());
-        match raw[..*at].last() {
-            Some(b'"') => after == Some(&b'"'),
-            Some(b':') => {
-                after.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b"-_./".contains(byte))
-            }
-            _ => false,
-        }
-    };
-    let windows = raw.windows(field.len()).enumerate();
-    let mut places = windows.filter(|(_, window)| *window == field.as_bytes()).map(|(at, _)| at);
-    places.find(is_key).map_or(1, |at| at + 1)
-}
-
-/// Makes an event of a map; EDN's maps come here as well, with their keywords as strings.
-pub(super) fn event_from(mut map: Map<String, Value>) -> Result<Event, WrongField> {
-    let wrong = |field, problem, remedy| Err(WrongField { field, problem, remedy });
-    let process = match map.remove("process") {
-        Some(Value::Number(number)) => match number.as_u64() {
-            Some(number) => Process::Client(number),
-            None => {
-                return wrong(
-                    "process",
-                    "is not a whole number from 0",
-                    "clients are numbered from 0",
-                );
-            }
-        },
-        Some(Value::String(name)) if name == "nemesis" => Process::Nemesis(Nemesis::Nemesis),
-        Some(_) => {
-            return wrong(
-                "process",
-                "is neither a number nor \"nemesis\"",
-                "number the clients from 0",
-            );
-        }
-        None => return wrong("process", "is missing", "every event says who acted"),
-    };
-    let event_type = match map.remove("type") {
-        Some(Value::String(name)) => match name.as_str() {
-            "invoke" => EventType::Invoke,
-            "ok" => EventType::Ok,
-            "fail" => EventType::Fail,
-            "info" => EventType::Info,
-            _ => {
-                return wrong("type", "is none of the four types", "use invoke, ok, fail or info");
-            }
-        },
-        Some(_) => return wrong("type", "is not a string", "use invoke, ok, fail or info"),
-        None => return wrong("type", "is missing", "use invoke, ok, fail or info"),
-    };
-    let f = match map.remove("f") {
-        Some(Value::String(f)) => f,
-        Some(Value::Null) | None if process == Process::NEMESIS => String::new(),
-        Some(_) => return wrong("f", "is not a string", "name the operation's function"),
-        None => return wrong("f", "is missing", "name the operation's function"),
-    };
-    let key = match map.remove("key") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(key)) => Some(key),
-        Some(Value::Number(key)) => Some(key.to_string()),
-        Some(_) => {
-            return wrong("key", "is neither a string nor a number", "name the object as a string");
-        }
-    };
-    let mut whole = |field| match map.remove(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_u64() {
-            Some(number) => Ok(Some(number)),
-            None => Err(WrongField {
-                field,
-                problem: "is not a whole number from 0",
-                remedy: "remove the field or write a number",
-            }),
-        },
-    };
-    let (index, time, position) = (whole("index")?, whole("time")?, whole("position")?);
-    let error = match map.remove("error") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(error)) => Some(error),
-        Some(error) => Some(error.to_string()),
-    };
-    let value = map.remove("value").unwrap_or(Value::Null);
-    Ok(Event { index, time, process, event_type, f, key, value, position, error })
 }

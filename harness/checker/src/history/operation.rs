@@ -9,9 +9,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
-use super::{EventType, Process, Recording, StructureError, Warning};
+use super::{EventType, Process, Recording, StructureError, Text, Value, Warning};
 
 /// A point in a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,9 +39,9 @@ pub struct Operation {
     /// The client.
     pub process: u64,
     /// The function.
-    pub f: String,
+    pub f: Text,
     /// The object that it is about, if the recording names one apart from the value.
-    pub key: Option<String>,
+    pub key: Option<Text>,
     /// What it was asked to do.
     pub input: Value,
     /// How it ended.

@@ -111,6 +111,10 @@ fn detect(name: &str, content: &[u8]) -> Result<(Format, &'static str), ReadErro
             false => (Format::Jsonl, "there is nothing in it"),
         });
     };
+    // Where the first line says it all, nobody need look at a million others.
+    if serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(first).is_ok() {
+        return Ok((Format::Jsonl, "its first line is a JSON object"));
+    }
     if jepsen_log::is_operation(first)
         || content.split(|byte| *byte == b'\n').any(jepsen_log::is_operation)
     {

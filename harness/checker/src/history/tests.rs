@@ -1,6 +1,6 @@
 //! Tables for the readers and for pairing: what is read, what is refused and where, what is warned of.
 
-use serde_json::{Value, json};
+use crate::history::{Value, json};
 
 use super::{
     Event, EventType, Format, Order, Outcome, Process, Recording, operations, read_bytes,
@@ -24,7 +24,7 @@ fn shape(recording: &Recording) -> Vec<(usize, Option<u64>, EventType, String, V
                 recorded.line,
                 shape(recorded.event.process),
                 recorded.event.event_type,
-                recorded.event.f.clone(),
+                recorded.event.f.to_string(),
                 recorded.event.value.clone(),
             )
         })
@@ -86,8 +86,8 @@ fn what_is_written_is_read_back() {
         time: Some(7),
         process: Process::Client(2),
         event_type: EventType::Ok,
-        f: "trade".to_owned(),
-        key: Some("b".to_owned()),
+        f: "trade".into(),
+        key: Some("b".into()),
         value: json!({ "trade": 88 }),
         position: Some(9),
         error: None,

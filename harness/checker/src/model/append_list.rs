@@ -6,8 +6,8 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::history::Value;
 use rpds::ListSync;
-use serde_json::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::digest::digest_after;

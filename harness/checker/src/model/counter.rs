@@ -4,7 +4,7 @@
 //! says only that it was done) · `increment` without a value, which adds 1 (ok: as above, or simply
 //! the number after) · `read` (ok: the number).
 
-use serde_json::Value;
+use crate::history::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::{Model, Reader, Reading, Scalar, Unreadable, end_of, is_mere_done};

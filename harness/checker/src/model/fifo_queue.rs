@@ -6,8 +6,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use crate::history::Value;
 use rpds::VectorSync;
-use serde_json::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::digest::digest_of;

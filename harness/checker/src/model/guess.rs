@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::ModelName;
 use super::lock::FIELDS;
-use crate::history::{Operation, Outcome};
+use crate::history::{Operation, Outcome, Value};
 
 /// A model and why it was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]

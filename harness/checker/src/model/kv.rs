@@ -5,13 +5,12 @@
 //! `cas {"expected": "a" | null, "value": "b"}` (ok: `{"swapped": true}` or `{"mismatch": found}`) ·
 //! `delete` (ok: `{"existed": bool}`).
 
-use serde_json::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::{Model, Reader, Reading, Scalar, Unreadable, end_of, end_of_cas};
 use crate::check::NilRead;
 use crate::engine::{PolynomialEngine, views};
-use crate::history::Operation;
+use crate::history::{Operation, Value};
 
 /// A key's value: text, or nil for none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@
 //! it; nil, true or an echo says only that it was done, false that it was not: the lock was held,
 //! or not by who released it. The lock is not reentrant.
 
-use serde_json::Value;
+use crate::history::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::counter::integer;

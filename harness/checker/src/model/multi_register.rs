@@ -7,12 +7,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::{End, Model, Reader, Reading, Scalar, Unreadable, end_of};
 use crate::check::NilRead;
-use crate::history::{Operation, Outcome};
+use crate::history::{Operation, Outcome, Value};
 
 /// The registers that differ from what all begin with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -143,7 +142,7 @@ fn micros(f: &str, value: &Value) -> Option<Vec<(bool, Arc<str>, Scalar)>> {
         Value::Array(list) => list
             .iter()
             .map(|micro| {
-                let [Value::String(f), key, value] = micro.as_array()?.as_slice() else {
+                let [Value::String(f), key, value] = micro.as_array()? else {
                     return None;
                 };
                 let is_read = match f.as_str() {

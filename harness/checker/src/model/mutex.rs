@@ -3,11 +3,10 @@
 //! The lock does not know its holder: a release by another process is legal. A completion with
 //! the value false says that the lock was not to be had (or not held).
 
-use serde_json::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::{Model, Reading, Unreadable, end_of};
-use crate::history::Operation;
+use crate::history::{Operation, Value};
 
 /// The lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -9,8 +9,8 @@ mod level;
 
 use std::hash::{Hash, Hasher};
 
+use crate::history::Value;
 use rpds::RedBlackTreeMapSync;
-use serde_json::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::digest::digest_of;
@@ -244,7 +244,7 @@ fn element(value: &Value) -> Option<(Option<Scalar>, Scalar)> {
     let scalar = |value| Scalar::read(value).filter(|scalar| *scalar != Scalar::Nil);
     match value {
         Value::Array(pair) => {
-            let [priority, value] = pair.as_slice() else { return None };
+            let [priority, value] = &pair[..] else { return None };
             Some((Some(scalar(priority)?), scalar(value)?))
         }
         Value::Object(map) => {

@@ -4,13 +4,12 @@
 //! `{"mismatch": found}` if not). With the keyed model the key stands in the event's `key` or, as
 //! Jepsen's independent tuples, before the value: `[key, value]`.
 
-use serde_json::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::{Model, Reader, Reading, Scalar, Unreadable, end_of, end_of_cas};
 use crate::check::NilRead;
 use crate::engine::{PolynomialEngine, views};
-use crate::history::{Operation, Outcome};
+use crate::history::{Operation, Outcome, Value};
 
 /// The register's value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -134,7 +133,7 @@ pub(crate) fn read(
             (op, end_of(&operation, |_| Ok(Some(RegisterAnswer::Written)))?)
         }
         "cas" if has_cas => {
-            let Some([expected, new]) = operation.input.as_array().map(Vec::as_slice) else {
+            let Some([expected, new]) = operation.input.as_array() else {
                 return Err(Unreadable::input(&operation, "a pair [old, new]"));
             };
             let op = RegisterOp::Cas { expected: scalar(expected)?, new: scalar(new)? };
@@ -166,7 +165,7 @@ fn swap(operation: &Operation, value: &Value) -> Result<Option<RegisterAnswer>, 
 
 /// Moves the key out of a value of the shape `[key, value]`.
 fn untuple(operation: &Operation) -> Result<Operation, Unreadable> {
-    let Some([key, input]) = operation.input.as_array().map(Vec::as_slice) else {
+    let Some([key, input]) = operation.input.as_array() else {
         return Err(Unreadable::input(
             operation,
             "a pair [key, value], nor does the event have a `key`",
@@ -174,10 +173,10 @@ fn untuple(operation: &Operation) -> Result<Operation, Unreadable> {
     };
     let name = |key: &Value| match key {
         Value::String(key) => key.clone(),
-        other => other.to_string(),
+        other => other.to_string().into(),
     };
     let outcome = match &operation.outcome {
-        Outcome::Ok(value) => match value.as_array().map(Vec::as_slice) {
+        Outcome::Ok(value) => match value.as_array() {
             Some([answered, value]) if answered == key => Outcome::Ok(value.clone()),
             _ => {
                 return Err(Unreadable::output(

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::Value;
+use crate::history::Value;
 
 /// A value that can be compared exactly: there are no floats among them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +29,7 @@ impl Scalar {
             Value::Number(number) => Self::Int(
                 number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))?,
             ),
-            Value::String(text) => Self::Text(text.as_str().into()),
+            Value::String(text) => Self::Text(text.clone().into()),
             Value::Array(_) | Value::Object(_) => return None,
         })
     }

@@ -7,8 +7,8 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::history::Value;
 use rpds::RedBlackTreeSetSync;
-use serde_json::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::digest::digest_of;

@@ -4,8 +4,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use crate::history::Value;
 use rpds::ListSync;
-use serde_json::Value;
 use stateright::semantics::SequentialSpec;
 
 use super::digest::digest_after;

@@ -89,7 +89,7 @@ impl Simulation {
                 }
                 if end == End::Answered {
                     self.counts.answered += 1;
-                    self.generator.observe(&operation, self.history.last_value());
+                    self.generator.observe(&operation, &self.history.last_value());
                 } else if operation.is_urgent {
                     self.urgent.push_front(*operation.clone());
                 }

@@ -32,7 +32,7 @@ fn check_family<M: Model>(family: &Family<M>) {
         let content = file_of(&recording);
         let options = Options {
             model: Some(family.model),
-            initial: Some(family.initial_value.clone()),
+            initial: Some(family.initial_value.clone().into()),
             nil_read: super::nil_read_of(seed),
             failed_cas: family.failed_cas,
             ..Options::default()

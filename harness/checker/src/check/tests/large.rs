@@ -15,7 +15,7 @@ fn check_large<M: Model>(family: &Family<M>, seeds: u64, shape: &Shape) {
         let recording = history(family, seed, shape);
         let options = Options {
             model: Some(family.model),
-            initial: Some(family.initial_value.clone()),
+            initial: Some(family.initial_value.clone().into()),
             failed_cas: family.failed_cas,
             ..Options::default()
         };
@@ -90,12 +90,12 @@ fn a_violation_in_a_wide_window_is_found() {
         let mut recording = history(&family, open, &shape);
         let model = recording.events[0].event.clone();
         let mut time = recording.events.iter().filter_map(|recorded| recorded.event.time).max();
-        let mut push = |process, event_type, f: &str, value| {
+        let mut push = |process, event_type, f: &str, value: Value| {
             time = time.map(|time| time + 1);
             let mut event = model.clone();
             event.process = crate::history::Process::Client(process);
             (event.time, event.event_type, event.f, event.value) =
-                (time, event_type, f.to_owned(), value);
+                (time, event_type, f.into(), value.into());
             recording.events.push(Recorded { line: recording.events.len() + 1, column: 1, event });
             recording.events.len()
         };
@@ -109,7 +109,7 @@ fn a_violation_in_a_wide_window_is_found() {
         }
         let options = Options {
             model: Some(family.model),
-            initial: Some(family.initial_value.clone()),
+            initial: Some(family.initial_value.clone().into()),
             ..Options::default()
         };
         let report = check(&recording, &options).expect("what was generated can be read");

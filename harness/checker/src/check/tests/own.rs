@@ -24,7 +24,7 @@ fn check_family<M: Model>(family: &Family<M>) {
         let recording = history(family, seed, &shape);
         let options = Options {
             model: Some(family.model),
-            initial: Some(family.initial_value.clone()),
+            initial: Some(family.initial_value.clone().into()),
             failed_cas: family.failed_cas,
             ..Options::default()
         };

@@ -186,7 +186,9 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
         for _ in 0..=random.below(2) {
             if !answered.is_empty() {
                 let index = answered[random.below(answered.len() as u64) as usize];
-                distort(&mut events[index].value, &mut random);
+                let mut value = Value::from(&events[index].value);
+                distort(&mut value, &mut random);
+                events[index].value = value.into();
             }
         }
     }
@@ -226,9 +228,9 @@ fn event(
         time: Some(time),
         process: Process::Client(process),
         event_type,
-        f: f.to_owned(),
-        key: key.map(str::to_owned),
-        value,
+        f: f.into(),
+        key: key.map(Into::into),
+        value: value.into(),
         position: None,
         error: None,
     }
@@ -270,9 +272,9 @@ fn operation(process: u64, f: &str, input: &Value) -> Operation {
     let moment = Moment { instant: 0, line: 0, event: 0 };
     Operation {
         process,
-        f: f.to_owned(),
-        key: Some("bk".to_owned()),
-        input: input.clone(),
+        f: f.into(),
+        key: Some("bk".into()),
+        input: input.clone().into(),
         outcome: Outcome::Info,
         invoked: moment,
         completed: None,

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::{Account, Book, LedgerAnswer, LedgerOp, Name, Rejection, Trade};
-use crate::history::Operation;
+use crate::history::{Operation, Value};
 use crate::model::{Reading, Unreadable, end_of};
 
 #[derive(Deserialize)]

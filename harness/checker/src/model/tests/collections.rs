@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use crate::history::{Value, json};
 
 use crate::check::NilRead;
 use crate::history::{Operation, Outcome};
