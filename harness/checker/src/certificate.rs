@@ -8,7 +8,7 @@
 //!   that was answered, and of those of unknown outcome the ones that took effect; `no_effect`
 //!   lists the others, so that each has a fate. To check it is to walk through it three times: is
 //!   each there once, is none after one that was invoked only after it had returned, and does the
-//!   model give every answer that was seen ([`validator`], which shares no code with the engines)?
+//!   model give every answer that was seen (`validator`, which shares no code with the engines)?
 
 mod order;
 mod place;

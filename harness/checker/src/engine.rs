@@ -6,7 +6,7 @@
 //! before it is believed, like one that the search finds. Whoever asks for one engine gets that
 //! one's verdict or none.
 //!
-//! Each engine is a pure function over plain values and [`Span`]s, in a file of its own; `views`
+//! Each engine is a pure function over plain values and `Span`s, in a file of its own; `views`
 //! says how the models' entries are seen that way.
 
 mod register;
