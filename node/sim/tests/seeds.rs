@@ -21,6 +21,11 @@ const KEPT: &[(u64, Workload, &str)] = &[
         "a follower starved: what filled its window was lost, then compacted",
     ),
     (16_458, Workload::Register, "the same, under reads and compare-and-sets"),
+    (
+        2_036_445,
+        Workload::Ledger,
+        "a write that found no room ended its node after the storm, and nobody started it again",
+    ),
 ];
 
 fn campaign(seeds: std::ops::Range<u64>, workload: Workload) {

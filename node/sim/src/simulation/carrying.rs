@@ -89,7 +89,9 @@ impl Simulation {
             Err(error) => {
                 self.tell(|| format!("{id} stops: its disk {error}"));
                 self.crash(id);
-                return Ok(());
+                // What found no room in the storm may fail only after it: nothing keeps the node from
+                // starting again then.
+                return if self.ending.is_some() { self.revive(id) } else { Ok(()) };
             }
         };
         if node.disk.begin_sync() {
