@@ -9,7 +9,11 @@
 //!   lists the others, so that each has a fate. To check it is to walk through it three times: is
 //!   each there once, is none after one that was invoked only after it had returned, and does the
 //!   model give every answer that was seen (`validator`, which shares no code with the engines)?
+//! - **Violation**: a core, which is operations of one partition with their roles at a cut. What the
+//!   roles make of the history is derived from the history itself, and searched through to its end:
+//!   the module `refutation` says why the history has no order if that has none.
 
+mod core;
 mod order;
 mod place;
 mod refusal;
@@ -22,15 +26,20 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use self::core::CoreRefusal;
 pub use order::NoCertificate;
 pub use place::Place;
+pub(crate) use place::Places;
 pub use refusal::Refusal;
 pub use verify::{NotProven, Proven, VerifyError, verify};
 
 use crate::check::dispatch::initial_value;
 use crate::check::{FailedCas, NilRead, Options, Report};
+use crate::explain::Explanation;
 use crate::history::{Format, Recording, Value};
 use crate::model::ModelName;
+use crate::refutation::Role;
+use crate::verdict::Verdict;
 
 /// The name by which a certificate says what it is.
 pub const FORMAT: &str = "stormproof-certificate";
@@ -78,6 +87,13 @@ pub enum Claim {
         /// One for each partition, in any order.
         partitions: Vec<PartitionOrder>,
     },
+    /// This core of the history has no order, so the history has none.
+    Violation {
+        /// The core.
+        core: Core,
+        /// What contradicts what, for a human: no part of the proof.
+        sentence: String,
+    },
 }
 
 /// An order of the operations of one partition.
@@ -91,18 +107,40 @@ pub struct PartitionOrder {
     pub no_effect: Vec<Place>,
 }
 
+/// Operations of one partition that have no order, whatever the others did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Core {
+    /// The key; none if the history was judged whole.
+    pub key: Option<String>,
+    /// The completion up to which the history is looked at; none for all of it.
+    pub cut: Option<Place>,
+    /// The operations that matter by themselves.
+    pub operations: Vec<CoreOperation>,
+}
+
+/// An operation of a core.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoreOperation {
+    /// The place of its invocation.
+    pub at: Place,
+    /// What of it matters.
+    pub role: Role,
+}
+
 /// Returns the SHA-256 of a file's bytes in hexadecimal, as `sha256sum` prints it.
 #[must_use]
 pub fn digest(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes down the proof of a report's verdict; `content` is the file that was judged.
+/// Writes down the proof of a report's verdict; `content` is the file that was judged. The proof of
+/// a violation is the core of its explanation.
 pub fn certify(
     recording: &Recording,
     content: &[u8],
     options: &Options,
     report: &Report,
+    explanation: Option<&Explanation>,
 ) -> Result<Certificate, NoCertificate> {
     let options = Options { model: Some(report.model), ..options.clone() };
     Ok(Certificate {
@@ -113,8 +151,21 @@ pub fn certify(
         initial: initial_value(report.model, &options),
         nil_read: options.nil_read,
         failed_cas: options.failed_cas,
-        claim: order::claim(recording, &options, report)?,
+        claim: match (&report.verdict, explanation) {
+            (Verdict::Linearizable, _) => order::claim(recording, &options, report)?,
+            (Verdict::Violation { .. }, Some(explanation)) => core_of(explanation),
+            (Verdict::Violation { .. }, None) => return Err(NoCertificate::NoCore),
+            (Verdict::Unknown { .. }, _) => return Err(NoCertificate::Unknown),
+        },
     })
+}
+
+fn core_of(explanation: &Explanation) -> Claim {
+    let operations = explanation.operations.iter();
+    let operations = operations.map(|named| CoreOperation { at: named.at, role: named.role });
+    let Explanation { key, cut, sentence, .. } = explanation;
+    let core = Core { key: key.clone(), cut: *cut, operations: operations.collect() };
+    Claim::Violation { core, sentence: sentence.clone() }
 }
 
 impl Certificate {

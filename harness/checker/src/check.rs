@@ -22,8 +22,9 @@ use crate::model::{Guess, Model, ModelName, guess};
 use crate::verdict::{Unknown, Verdict};
 
 use dispatch::{Subject, Visitor, dispatch, initial_value};
-pub(crate) use judge::read_all;
 use judge::{Case, judge};
+pub(crate) use judge::{Cut, read_all};
+pub(crate) use witness::sighting;
 
 /// Why a recording could not be judged.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +60,7 @@ pub enum CheckError {
 }
 
 /// The longest time limit: as good as none, and no clock is too small for it.
-const TIME_LIMIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+pub(crate) const TIME_LIMIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Judges a recording.
 ///

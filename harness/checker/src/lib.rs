@@ -8,7 +8,9 @@
 pub mod certificate;
 pub mod check;
 pub mod engine;
+pub mod explain;
 pub mod history;
 pub mod model;
+mod refutation;
 mod search;
 pub mod verdict;

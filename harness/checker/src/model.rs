@@ -209,6 +209,20 @@ pub trait Model:
         None
     }
 
+    /// Whether doing it twice in a row is the same as doing it once, in every state, and such
+    /// operations alone lead to finitely many states.
+    fn is_idempotent(_op: &Self::Op) -> bool {
+        false
+    }
+
+    /// Whether a step cannot notice that an operation was taken out of the order.
+    ///
+    /// If every step of a legal order that is not taken out ignores every operation that is, what
+    /// is left of the order must be legal.
+    fn is_ignored_by(_op: &Self::Op, _step: &Step<Self>) -> bool {
+        false
+    }
+
     /// Returns the state after the operation, or none if its answer would not be the one seen.
     ///
     /// Worth overriding only where the system has a choice, such as which of two equal elements it

@@ -167,6 +167,9 @@ pub struct Witness {
     pub key: Option<String>,
     /// The operation whose completion ends the shortest bad prefix.
     pub end: Sighting,
+    /// Where that completion stands among the recording's events.
+    #[serde(skip)]
+    pub end_event: Option<usize>,
     /// Whether the prefix is the shortest bad prefix: false if there was no time to find it.
     pub shortest: bool,
     /// Completed operations of the partition within the prefix.

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use checker::certificate::certify;
 use checker::check::{Options, Report};
+use checker::explain::Explanation;
 use checker::history::Recording;
 
 /// The certificate of one of several histories: its path, as one name, in the folder asked for.
@@ -24,8 +25,9 @@ pub(super) fn write(
     content: &[u8],
     options: &Options,
     report: &Report,
+    explanation: Option<&Explanation>,
 ) {
-    let certificate = match certify(recording, content, options, report) {
+    let certificate = match certify(recording, content, options, report, explanation) {
         Ok(certificate) => certificate,
         Err(none) => {
             eprintln!("warning: {}: no certificate: {none}", report.name);

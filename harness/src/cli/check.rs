@@ -12,10 +12,13 @@ use std::time::Duration;
 
 use checker::check::{CheckError, FailedCas, NilRead, Options, Report, check, initial_from};
 use checker::engine::EngineName;
+use checker::explain::{Explanation, explain};
 use checker::history::{Format, ReadError, read_bytes};
 use checker::model::ModelName;
+use checker::verdict::Verdict;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::certificate;
@@ -64,6 +67,9 @@ pub struct CheckArgs {
     /// How much memory the search may take, such as 512MiB or 2GiB
     #[arg(long, value_parser = parse_bytes, default_value = "2GiB", value_name = "SIZE")]
     memory_limit: u64,
+    /// Say of a violation which few operations contradict one another, in words and as a timeline
+    #[arg(long)]
+    explain: bool,
     /// Write a proof of the verdict that `stormproof verify` checks; of several files into a folder of this name
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -91,6 +97,7 @@ Examples:
   stormproof check history.jsonl other.edn         several files; the worst verdict is the exit code
   stormproof check --model cas-register --initial 0 --nil-read unknown mongodb.edn
   stormproof check --engine search history.jsonl   by the search, whatever the history is like
+  stormproof check --explain history.jsonl         which operations contradict one another
   stormproof check --certificate proof.json history.jsonl && stormproof verify proof.json history.jsonl
   stormproof check --json night/*.jsonl | jq -r 'select(.verdict == \"violation\") | .name'
 
@@ -207,8 +214,8 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn of(judged: &Result<Report, CheckFailure>) -> Self {
-        match judged.as_ref().map(|report| report.verdict.exit_code()) {
+    fn of(judged: &Result<Judged, CheckFailure>) -> Self {
+        match judged.as_ref().map(|judged| judged.report.verdict.exit_code()) {
             Ok(0) => Self::Linearizable,
             Ok(1) => Self::Violation,
             Ok(_) => Self::Unknown,
@@ -239,32 +246,53 @@ fn model_of_run(folder: &Path) -> Option<ModelName> {
     Some(workload::by_name(&plan.workload)?.model())
 }
 
-fn judge(path: &Path, args: &CheckArgs, options: &Options) -> Result<Report, CheckError> {
+/// What is said of a file that could be judged.
+#[derive(Debug, Serialize)]
+struct Judged {
+    #[serde(flatten)]
+    report: Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Explanation>,
+}
+
+fn judge(path: &Path, args: &CheckArgs, options: &Options) -> Result<Judged, CheckError> {
     let read_failed = |source| ReadError::Io { path: path.to_owned(), source };
     let content = fs::read(path).map_err(read_failed)?;
     let recording = read_bytes(&path.display().to_string(), &content, args.format())?;
     let report = check(&recording, options)?;
+    let is_violation = matches!(report.verdict, Verdict::Violation { .. });
+    let is_wanted = is_violation && (args.explain || args.certificate.is_some());
+    let explained = is_wanted.then(|| explain(&recording, options, &report));
+    if let Some(Err(none)) = &explained {
+        eprintln!("warning: {}: no explanation: {none}", report.name);
+    }
+    let explanation = explained.and_then(Result::ok);
     if let Some(target) = &args.certificate {
         let target = match args.files.len() {
             1 => target.clone(),
             _ => certificate::path_within(target, path),
         };
-        certificate::write(&target, &recording, &content, options, &report);
+        let explanation = explanation.as_ref();
+        certificate::write(&target, &recording, &content, options, &report, explanation);
     }
-    Ok(report)
+    Ok(Judged { report, explanation: explanation.filter(|_| args.explain) })
 }
 
-fn print(path: &Path, judged: &Result<Report, CheckFailure>, is_json: bool) {
+fn print(path: &Path, judged: &Result<Judged, CheckFailure>, is_json: bool) {
     match judged {
-        Ok(report) => {
+        Ok(judged) => {
+            let Judged { report, explanation } = judged;
             for warning in &report.warnings {
                 eprintln!("warning: {}:{}: {}", report.name, warning.line, warning.message);
             }
             if is_json {
-                let report = serde_json::to_string(report);
-                say(&(report.expect("a report holds nothing that JSON cannot") + "\n"));
+                let judged = serde_json::to_string(judged);
+                say(&(judged.expect("a report holds nothing that JSON cannot") + "\n"));
             } else {
                 say(&report.describe());
+                if let Some(explanation) = explanation {
+                    say(&format!("\n{explanation}"));
+                }
             }
         }
         Err(error) => {
@@ -373,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_crash_is_no_verdict() {
-        let judged = contain_crash(|| panic!("on purpose"));
+        let judged: Result<Judged, CheckFailure> = contain_crash(|| panic!("on purpose"));
         assert!(matches!(judged, Err(CheckFailure::Crashed)));
         assert_eq!(Outcome::of(&judged), Outcome::Crashed);
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use checker::certificate::{Proven, VerifyError, verify};
 use clap::Args;
@@ -23,6 +24,9 @@ pub struct VerifyArgs {
     /// The history that it is about, or the folder of a run
     #[arg(value_name = "HISTORY")]
     history: PathBuf,
+    /// When to give up on the core of a violation, such as 500ms, 60s or 10m
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s", value_name = "TIME")]
+    time_limit: Duration,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -97,7 +101,7 @@ fn prove(args: &VerifyArgs) -> Result<Proven, Failure> {
         .map_err(|_| Failure::NotText(args.certificate.clone()))?;
     let history = super::check::history_of(&args.history);
     let content = read(&history)?;
-    verify(&certificate, &history.display().to_string(), &content)
+    verify(&certificate, &history.display().to_string(), &content, args.time_limit)
         .map_err(|source| Failure::Verify { path: args.certificate.clone(), source })
 }
 
@@ -107,6 +111,12 @@ fn describe(history: &Path, proven: &Proven) -> String {
         Proven::Linearizable { partitions, explained } => format!(
             "{history}: proven linearizable; partitions: {partitions}; answers explained: {explained}"
         ),
+        Proven::Violation { key, operations } => {
+            let of = key.as_ref().map(|key| format!(" of {key:?}")).unwrap_or_default();
+            format!(
+                "{history}: proven NOT linearizable; operations{of} that contradict one another: {operations}"
+            )
+        }
     }
 }
 

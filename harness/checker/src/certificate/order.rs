@@ -6,7 +6,6 @@ use crate::check::dispatch::{Subject, Visitor, dispatch};
 use crate::check::{Options, PartitionReport, Report};
 use crate::history::{Operation, Operations, Recording, operations};
 use crate::model::{End, Model};
-use crate::verdict::Verdict;
 
 use super::place::Places;
 use super::{Claim, PartitionOrder};
@@ -17,29 +16,25 @@ pub enum NoCertificate {
     /// Where the search ended early there is nothing to prove.
     #[error("the verdict is unknown, so there is nothing to certify")]
     Unknown,
+    /// A violation is proven by its core.
+    #[error("the violation has no core small enough to be searched exhaustively")]
+    NoCore,
     /// The engine said that there is an order, but not which.
     #[error("the engine gave no order of the operations; take another with --engine")]
     NoOrder,
 }
 
-/// Returns what a report claims, in the form that can be checked.
+/// Returns the orders that a report claims to exist, in the form that can be checked.
 pub(super) fn claim(
     recording: &Recording,
     options: &Options,
     report: &Report,
 ) -> Result<Claim, NoCertificate> {
-    match &report.verdict {
-        Verdict::Linearizable => {
-            let operations =
-                operations(recording).expect("the judging has paired the events before");
-            let writing =
-                Writing { operations: &operations, places: Places::of(recording), report };
-            let partitions =
-                dispatch(report.model, options, writing).map_err(|_| NoCertificate::Unknown)??;
-            Ok(Claim::Linearizable { partitions })
-        }
-        Verdict::Violation { .. } | Verdict::Unknown { .. } => Err(NoCertificate::Unknown),
-    }
+    let operations = operations(recording).expect("the judging has paired the events before");
+    let writing = Writing { operations: &operations, places: Places::of(recording), report };
+    let partitions =
+        dispatch(report.model, options, writing).map_err(|_| NoCertificate::Unknown)??;
+    Ok(Claim::Linearizable { partitions })
 }
 
 /// Writes the orders of all partitions.

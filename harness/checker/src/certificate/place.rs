@@ -53,6 +53,11 @@ impl Places {
         Self { of_event: (0..events.len()).map(place).collect() }
     }
 
+    /// Returns the place of an event, by its number among all events.
+    pub(crate) fn of_event(&self, event: usize) -> Place {
+        self.of_event[event]
+    }
+
     /// Returns the place of an operation's invocation.
     pub(crate) fn of_operation(&self, operation: &Operation) -> Place {
         self.of_event[operation.invoked.event]

@@ -1,11 +1,18 @@
 //! Certificates that prove, and the same ones with a flaw, each refused for what is wrong with it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::check::{Options, check};
+use crate::explain::explain;
 use crate::history::read_bytes;
+use crate::model::ModelName;
 
-use super::{NotProven, Place, Proven, Refusal, VerifyError, certify, verify};
+use super::{CoreRefusal, NotProven, Place, Proven, Refusal, VerifyError, certify, verify};
+
+/// More than the search of any core here takes.
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn line(event_type: &str, process: u64, f: &str, value: Value) -> Value {
     json!({ "process": process, "type": event_type, "f": f, "value": value })
@@ -42,14 +49,16 @@ fn good() -> String {
 /// The certificate of a history, as the value that it is on paper.
 fn certificate_of(content: &str) -> Value {
     let recording = read_bytes("h", content.as_bytes(), None).expect("it can be read");
-    let options = Options::default();
+    let options = Options { model: Some(ModelName::Register), ..Options::default() };
     let report = check(&recording, &options).expect("it can be judged");
-    let certificate = certify(&recording, content.as_bytes(), &options, &report);
+    let explanation = explain(&recording, &options, &report).ok();
+    let certificate =
+        certify(&recording, content.as_bytes(), &options, &report, explanation.as_ref());
     serde_json::from_str(&certificate.expect("there is a verdict").to_json()).expect("it is JSON")
 }
 
 fn verify_value(certificate: &Value, content: &str) -> Result<Proven, VerifyError> {
-    verify(&certificate.to_string(), "h", content.as_bytes())
+    verify(&certificate.to_string(), "h", content.as_bytes(), LIMIT)
 }
 
 /// Verifies the certificate of a history after a change to its first partition.
@@ -186,7 +195,7 @@ fn what_is_no_certificate_is_not_taken_for_one() {
     let verified = verify_value(&certificate, &good());
     assert!(matches!(verified, Err(VerifyError::Version { version: 2, .. })), "{verified:?}");
     for text in ["", "{}", "[]", "{\"format\":\"stormproof-certificate\",\"version\":1}"] {
-        let verified = verify(text, "h", good().as_bytes());
+        let verified = verify(text, "h", good().as_bytes(), LIMIT);
         assert!(matches!(verified, Err(VerifyError::Malformed(_))), "{text}: {verified:?}");
     }
     let mut certificate = certificate_of(&good());
@@ -202,4 +211,95 @@ fn events_on_one_line_are_told_apart_by_their_columns() {
     let certificate = certificate_of(content);
     assert_eq!(certificate["partitions"][0]["order"], json!([{ "line": 1, "column": 2 }, 2]));
     verify_value(&certificate, content).expect("it is a proof");
+}
+
+/// 2 was overwritten by 3 before it was read. Of the other writes one is of unknown outcome.
+fn stale() -> String {
+    history(&[
+        line("invoke", 0, "write", json!(2)), // 1
+        line("ok", 0, "write", json!(2)),
+        line("invoke", 1, "write", json!(9)), // 3
+        line("info", 1, "write", Value::Null),
+        line("invoke", 0, "write", json!(3)), // 5
+        line("ok", 0, "write", json!(3)),
+        line("invoke", 2, "read", Value::Null), // 7
+        line("ok", 2, "read", json!(2)),
+        line("invoke", 2, "read", Value::Null), // 9
+        line("ok", 2, "read", json!(3)),
+    ])
+}
+
+#[test]
+fn a_core_names_no_more_than_it_must() {
+    let certificate = certificate_of(&stale());
+    assert_eq!(
+        certificate["core"],
+        json!({ "key": null, "cut": 8, "operations": [
+            { "at": 5, "role": "happened" },
+            { "at": 7, "role": "answered" },
+        ] })
+    );
+    let proven = verify_value(&certificate, &stale()).expect("it is a proof");
+    assert_eq!(proven, Proven::Violation { key: None, operations: 2 });
+}
+
+#[test]
+fn a_flaw_in_a_core_is_named() {
+    use Place::Line;
+    let named = |at: usize, role: &str| json!({ "at": at, "role": role });
+    let write = || named(5, "happened");
+    let read = || named(7, "answered");
+    for (cut, operations, expected) in [
+        (8, json!([read()]), CoreRefusal::HasOrder),
+        (8, json!([write()]), CoreRefusal::HasOrder),
+        (8, json!([]), CoreRefusal::HasOrder),
+        (8, json!([named(5, "optional"), read()]), CoreRefusal::HasOrder),
+        (8, json!([write(), named(7, "happened")]), CoreRefusal::HasOrder),
+        (6, json!([write(), read()]), CoreRefusal::NoPart { at: Line(7) }),
+        (8, json!([write(), read(), named(9, "answered")]), CoreRefusal::NoPart { at: Line(9) }),
+        (8, json!([write(), read(), read()]), CoreRefusal::Twice { at: Line(7) }),
+        (
+            8,
+            json!([write(), read(), named(3, "happened")]),
+            CoreRefusal::Overstated { at: Line(3) },
+        ),
+        (4, json!([write(), read()]), CoreRefusal::NoPart { at: Line(5) }),
+        (7, json!([write(), read()]), CoreRefusal::NoCompletion { at: Line(7) }),
+    ] {
+        let mut certificate = certificate_of(&stale());
+        certificate["core"]["cut"] = json!(cut);
+        certificate["core"]["operations"] = operations.clone();
+        match verify_value(&certificate, &stale()) {
+            Err(VerifyError::NotProven(NotProven::Core(reason))) => {
+                assert_eq!(reason, expected, "{cut} {operations}")
+            }
+            other => panic!("{cut} {operations}: {other:?}"),
+        }
+    }
+    // More than is needed is as good a proof, and so is all of the history.
+    for (cut, operations) in [
+        (json!(8), json!([write(), read(), named(1, "answered"), named(3, "optional")])),
+        (json!(null), json!([write(), read()])),
+        (json!(10), json!([named(5, "answered"), read()])),
+    ] {
+        let mut certificate = certificate_of(&stale());
+        certificate["core"]["cut"] = cut.clone();
+        certificate["core"]["operations"] = operations.clone();
+        let verified = verify_value(&certificate, &stale());
+        assert!(verified.is_ok(), "{cut} {operations}: {verified:?}");
+    }
+}
+
+#[test]
+fn a_core_does_not_outlive_another_answer() {
+    let certificate = certificate_of(&stale());
+    let mended = stale().replacen("\"value\":2}\n", "\"value\":3}\n", 3);
+    let mut certificate = certificate;
+    certificate["history"]["sha256"] = json!(super::digest(mended.as_bytes()));
+    let verified = verify_value(&certificate, &mended);
+    let expected = NotProven::Core(CoreRefusal::HasOrder);
+    assert!(
+        matches!(&verified, Err(VerifyError::NotProven(reason)) if *reason == expected),
+        "{verified:?} {mended}"
+    );
 }

@@ -1,5 +1,7 @@
 //! Verifying a certificate against the history that it is about.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -8,10 +10,11 @@ use crate::check::{CheckError, read_all};
 use crate::history::{Operations, Recording, operations, read_bytes};
 use crate::model::Model;
 
+use super::core::Verifying;
 use super::place::Places;
 use super::refusal::Refusal;
 use super::validator::{Order, validate};
-use super::{Certificate, Claim, FORMAT, PartitionOrder, Place, VERSION, digest};
+use super::{Certificate, Claim, CoreRefusal, FORMAT, PartitionOrder, Place, VERSION, digest};
 
 /// What a certificate was found to prove.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +26,13 @@ pub enum Proven {
         partitions: usize,
         /// Answers that the orders explain.
         explained: usize,
+    },
+    /// The history is not linearizable.
+    Violation {
+        /// The partition.
+        key: Option<String>,
+        /// How many operations contradict one another.
+        operations: usize,
     },
 }
 
@@ -68,13 +78,22 @@ pub enum NotProven {
     /// The order proves nothing.
     #[error(transparent)]
     Order(#[from] Refusal),
+    /// The core proves nothing.
+    #[error(transparent)]
+    Core(#[from] CoreRefusal),
     /// There is nothing that could be proven.
     #[error("no operation in the history was answered, so whatever the system did would pass")]
     NothingAnswered,
 }
 
-/// Verifies that a certificate proves what it claims about this content of a file.
-pub fn verify(certificate: &str, name: &str, content: &[u8]) -> Result<Proven, VerifyError> {
+/// Verifies that a certificate proves what it claims about this content of a file; the limit is for
+/// the search of a core.
+pub fn verify(
+    certificate: &str,
+    name: &str,
+    content: &[u8],
+    time_limit: Duration,
+) -> Result<Proven, VerifyError> {
     let certificate = parse(certificate)?;
     let found = digest(content);
     let expected = &certificate.history.sha256;
@@ -90,6 +109,11 @@ pub fn verify(certificate: &str, name: &str, content: &[u8]) -> Result<Proven, V
         Claim::Linearizable { partitions } => {
             let orders = Orders { case: &case, partitions };
             dispatch(certificate.model, &options, orders)?
+        }
+        Claim::Violation { core, .. } => {
+            let (recording, operations) = (&recording, &operations);
+            let verifying = Verifying { recording, operations, core, time_limit };
+            dispatch(certificate.model, &options, verifying)?
         }
     }
 }

@@ -47,8 +47,9 @@ pub(super) struct Partition<M: Model> {
 /// Calls of the same instant belong to it; of several completions of one instant, those on
 /// earlier lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Cut {
-    instant: u64,
+pub(crate) struct Cut {
+    /// Invocations up to this instant belong to it.
+    pub(crate) instant: u64,
     event: usize,
 }
 

@@ -7,6 +7,7 @@ mod large;
 mod oracle;
 mod own;
 mod random;
+mod refutations;
 mod verdicts;
 
 use std::collections::BTreeMap;

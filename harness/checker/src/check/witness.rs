@@ -1,6 +1,6 @@
 //! The witness of a violation, in the recording's own words.
 
-use crate::history::Outcome;
+use crate::history::{Operation, Outcome, Recording};
 use crate::model::Model;
 use crate::verdict::{DeadEnd, Ended, Sighting, Witness};
 
@@ -22,11 +22,13 @@ pub(super) fn describe<M: Model>(
     let end = within().max_by_key(|(cut, _)| *cut).map_or(0, |(_, item)| item.source);
     // What was found by looking ahead is shown with what was seen there.
     let known_until = bad.cut.filter(|_| is_shortest);
-    let sight = |index: &usize| sighting(case, items[*index].source, known_until);
+    let see = |source: usize| sighting(case.recording, &case.operations.list[source], known_until);
+    let sight = |index: &usize| see(items[*index].source);
     let dead = bad.dead.first();
     Witness {
         key: partition.key.clone().map(Into::into),
-        end: sighting(case, end, known_until),
+        end: see(end),
+        end_event: case.operations.list[end].completed.map(|moment| moment.event),
         shortest: is_shortest,
         completions: within().count(),
         unordered: dead
@@ -49,8 +51,7 @@ pub(super) fn describe<M: Model>(
 }
 
 /// Shows an operation as it was known at a cut.
-fn sighting(case: &Case<'_>, source: usize, cut: Option<Cut>) -> Sighting {
-    let operation = &case.operations.list[source];
+pub(crate) fn sighting(recording: &Recording, operation: &Operation, cut: Option<Cut>) -> Sighting {
     let completed =
         operation.completed.filter(|moment| cut.is_none_or(|cut| Cut::from(*moment) <= cut));
     let (ended, output) = match (&operation.outcome, completed) {
@@ -58,7 +59,7 @@ fn sighting(case: &Case<'_>, source: usize, cut: Option<Cut>) -> Sighting {
         (Outcome::Fail(_), Some(_)) => (Ended::Fail, None),
         _ => (Ended::Open, None),
     };
-    let event = completed.map(|moment| &case.recording.events[moment.event].event);
+    let event = completed.map(|moment| &recording.events[moment.event].event);
     Sighting {
         process: operation.process,
         f: operation.f.clone(),

@@ -7,7 +7,7 @@
 
 use stateright::semantics::SequentialSpec;
 
-use super::{Model, Reader, Reading, Scalar, Unreadable, end_of, end_of_cas};
+use super::{Model, Reader, Reading, Scalar, Step, Unreadable, end_of, end_of_cas};
 use crate::check::NilRead;
 use crate::engine::{PolynomialEngine, views};
 use crate::history::{Operation, Value};
@@ -98,6 +98,44 @@ impl Model for Key {
 
     fn engines() -> &'static [PolynomialEngine<Self>] {
         views::KEY
+    }
+
+    fn is_idempotent(op: &KvOp) -> bool {
+        !matches!(op, KvOp::Append(_))
+    }
+
+    /// Without the operations that write some texts the key differs only where its value would
+    /// contain one of them, however much is appended; without those that remove the value, where
+    /// it would have none. Who neither saw nor expected these does not notice.
+    fn is_ignored_by(op: &KvOp, step: &Step<Self>) -> bool {
+        let is_free = |seen: &Scalar| match (op, seen) {
+            (KvOp::Get, _) => true,
+            (
+                KvOp::Put(Scalar::Text(text)) | KvOp::Cas { new: Scalar::Text(text), .. },
+                Scalar::Text(seen),
+            ) => !seen.contains(text.as_ref()),
+            (KvOp::Append(text), Scalar::Text(seen)) => !seen.contains(text.as_str()),
+            (KvOp::Put(_) | KvOp::Cas { .. } | KvOp::Delete, Scalar::Text(_)) => true,
+            (
+                KvOp::Put(Scalar::Text(_))
+                | KvOp::Append(_)
+                | KvOp::Cas { new: Scalar::Text(_), .. },
+                Scalar::Nil,
+            ) => true,
+            _ => false,
+        };
+        let removes = matches!(
+            op,
+            KvOp::Delete | KvOp::Put(Scalar::Nil) | KvOp::Cas { new: Scalar::Nil, .. }
+        );
+        match (&step.op, &step.seen) {
+            (_, Some(KvAnswer::Value(seen) | KvAnswer::Mismatch(Some(seen)))) => is_free(seen),
+            (_, Some(KvAnswer::Mismatch(None) | KvAnswer::Length(_))) => false,
+            (_, Some(KvAnswer::Existed(existed))) => *existed == removes,
+            (KvOp::Cas { expected, .. }, _) => is_free(expected),
+            (KvOp::Append(_), _) => !removes,
+            (KvOp::Get | KvOp::Put(_) | KvOp::Delete, _) => true,
+        }
     }
 
     fn describe(&self) -> String {

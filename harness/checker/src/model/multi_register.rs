@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use stateright::semantics::SequentialSpec;
 
-use super::{End, Model, Reader, Reading, Scalar, Unreadable, end_of};
+use super::{End, Model, Reader, Reading, Scalar, Step, Unreadable, end_of};
 use crate::check::NilRead;
 use crate::history::{Operation, Outcome, Value};
 
@@ -55,6 +55,26 @@ impl Model for Registers {
 
     fn is_pure(op: &Vec<Micro>, _seen: Option<&Vec<Option<Scalar>>>) -> bool {
         op.iter().all(|micro| matches!(micro, Micro::Read(_)))
+    }
+
+    fn is_idempotent(_op: &Vec<Micro>) -> bool {
+        true
+    }
+
+    /// Who saw none of the values that an operation writes in their registers does not notice.
+    fn is_ignored_by(op: &Vec<Micro>, step: &Step<Self>) -> bool {
+        let Some(seen) = &step.seen else { return true };
+        let read = step.op.iter().filter_map(|micro| match micro {
+            Micro::Read(key) => Some(key),
+            Micro::Write(..) => None,
+        });
+        let mut read = read.zip(seen);
+        read.all(|(key, seen)| {
+            let is_seen = |micro: &Micro| {
+                matches!(micro, Micro::Write(written, value) if written == key && seen.as_ref() == Some(value))
+            };
+            !op.iter().any(is_seen)
+        })
     }
 
     fn describe(&self) -> String {

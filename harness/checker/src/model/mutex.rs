@@ -39,6 +39,10 @@ impl Model for Mutex {
         seen == Some(&false)
     }
 
+    fn is_idempotent(_op: &MutexOp) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         if self.is_held { "the lock is held" } else { "the lock is free" }.to_owned()
     }

@@ -6,7 +6,7 @@
 
 use stateright::semantics::SequentialSpec;
 
-use super::{Model, Reader, Reading, Scalar, Unreadable, end_of, end_of_cas};
+use super::{Model, Reader, Reading, Scalar, Step, Unreadable, end_of, end_of_cas};
 use crate::check::NilRead;
 use crate::engine::{PolynomialEngine, views};
 use crate::history::{Operation, Outcome, Value};
@@ -78,6 +78,27 @@ impl Model for Register {
 
     fn engines() -> &'static [PolynomialEngine<Self>] {
         views::REGISTER
+    }
+
+    fn is_idempotent(_op: &RegisterOp) -> bool {
+        true
+    }
+
+    /// Without the operations that write some values the register differs only where it would
+    /// hold one of them; who neither saw nor expected these does not notice.
+    fn is_ignored_by(op: &RegisterOp, step: &Step<Self>) -> bool {
+        let written = match op {
+            RegisterOp::Read => return true,
+            RegisterOp::Write(value) | RegisterOp::Cas { new: value, .. } => value,
+        };
+        match (&step.op, &step.seen) {
+            (_, Some(RegisterAnswer::Value(seen) | RegisterAnswer::Mismatch(Some(seen)))) => {
+                seen != written
+            }
+            (_, Some(RegisterAnswer::Mismatch(None))) => false,
+            (RegisterOp::Cas { expected, .. }, _) => expected != written,
+            (RegisterOp::Read | RegisterOp::Write(_), _) => true,
+        }
     }
 
     fn describe(&self) -> String {
