@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harness::cli::{check, client, run, verify};
+use harness::cli::{check, client, convert, run, verify};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,6 +24,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Verify that a certificate proves the verdict on a history
     Verify(verify::VerifyArgs),
+    /// Write a history in another format
+    Convert(convert::ConvertArgs),
     /// Carry out one operation on a running cluster
     Client(client::ClientArgs),
     /// Simulate whole clusters by the thousand, each from one seed
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(args),
         Command::Verify(args) => verify::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Client(args) => client::run(args),
         Command::Sim(args) => sim::cli::main(&args),
         Command::Node(args) => node::main(&args),

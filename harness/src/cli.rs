@@ -3,6 +3,7 @@
 mod certificate;
 pub mod check;
 pub mod client;
+pub mod convert;
 
 pub mod run;
 pub mod verify;

@@ -12,6 +12,7 @@ mod operation;
 mod recording;
 mod text;
 mod value;
+mod writing;
 
 pub use error::{ReadError, StructureError};
 pub use event::{Event, EventType, Nemesis, Process};
@@ -20,6 +21,7 @@ pub use operation::{Moment, Operation, Operations, Order, Outcome, operations};
 pub use recording::{Format, Recorded, Recording, Warning, read, read_bytes};
 pub use text::Text;
 pub use value::{Array, Object, Value};
+pub use writing::write;
 
 #[cfg(test)]
 pub(crate) use value::json;

@@ -128,13 +128,24 @@ enum FailedCasArg {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatArg {
+pub(super) enum FormatArg {
     /// One JSON object a line
     Jsonl,
     /// Maps of EDN, in a vector or list or one after the other
     Edn,
-    /// The lines that jepsen.util logs
+    /// The lines that jepsen.util logs, and Jepsen's history.txt
+    #[value(alias = "text")]
     JepsenLog,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Jsonl => Self::Jsonl,
+            FormatArg::Edn => Self::Edn,
+            FormatArg::JepsenLog => Self::JepsenLog,
+        }
+    }
 }
 
 impl CheckArgs {
@@ -157,11 +168,7 @@ impl CheckArgs {
     }
 
     fn format(&self) -> Option<Format> {
-        self.format.map(|format| match format {
-            FormatArg::Jsonl => Format::Jsonl,
-            FormatArg::Edn => Format::Edn,
-            FormatArg::JepsenLog => Format::JepsenLog,
-        })
+        self.format.map(Into::into)
     }
 }
 

@@ -158,7 +158,7 @@ fn is_key_repeated(text: &str, key: &str) -> bool {
 }
 
 /// Whether a character can be part of a keyword or symbol.
-fn is_symbolic(char: char) -> bool {
+pub(super) fn is_symbolic(char: char) -> bool {
     !char.is_ascii_whitespace() && !",;()[]{}\"\\".contains(char)
 }
 

@@ -1,7 +1,19 @@
-//! The lines that `jepsen.util` logs: `INFO  jepsen.util - 0\t:invoke\t:read\tnil`.
+//! The lines that `jepsen.util` logs, `INFO  jepsen.util - 0\t:invoke\t:read\tnil`, and that Jepsen keeps
+//! as `history.txt`.
 //!
 //! Whatever stands before the process is the logger's; lines without an operation are other
 //! chatter and are skipped with one warning.
+//!
+//! With tabs between its fields a line is
+//!
+//! ```text
+//! PROCESS  TYPE  FUNCTION  [VALUE  [ERROR]]  [:key TEXT] [:index N] [:time N] [:position N] [:error TEXT]
+//! ```
+//!
+//! with a number or `:nemesis` for the process, `:invoke`, `:ok`, `:fail` or `:info` for the type, a
+//! keyword or a string for the function, and a form of EDN for the value. Jepsen's lines end with the
+//! value or the error; the named fields behind them, in any order, are ours, so that a line can hold all
+//! that an event does.
 
 use serde_json::Value;
 
@@ -94,7 +106,16 @@ fn parse_line(raw: &[u8]) -> Result<Event, (usize, String)> {
     };
     let event_type = event_type(fields[1].1.as_bytes())
         .ok_or((fields[1].0, "this is no event type".to_owned()))?;
-    let f = fields[2].1.trim().trim_start_matches(':').to_owned();
+    let (column, f) = fields[2];
+    let f = match f.trim() {
+        quoted if quoted.starts_with('"') => text_of(quoted, column)?,
+        name => name.trim_start_matches(':').to_owned(),
+    };
+    let mut named = Named::default();
+    let mut fields = fields;
+    while fields.len() > 3 && named.take(fields[fields.len() - 1])? {
+        fields.pop();
+    }
     let form = |index: usize| match fields.get(index) {
         None => Ok(Value::Null),
         Some((column, field)) => edn::parse_value(field)
@@ -110,14 +131,63 @@ fn parse_line(raw: &[u8]) -> Result<Event, (usize, String)> {
         value = Value::Null;
     }
     Ok(Event {
-        index: None,
-        time: None,
+        index: named.index,
+        time: named.time,
         process,
         event_type,
         f: f.into(),
-        key: None,
+        key: named.key.map(Into::into),
         value: value.into(),
-        position: None,
-        error: error.map(Into::into),
+        position: named.position,
+        error: named.error.or(error).map(Into::into),
     })
+}
+
+/// What a line says behind the fields that Jepsen knows.
+#[derive(Default)]
+struct Named {
+    key: Option<String>,
+    index: Option<u64>,
+    time: Option<u64>,
+    position: Option<u64>,
+    error: Option<String>,
+}
+
+impl Named {
+    /// Takes a field if it is a named one; an error is a column and what is wrong there.
+    fn take(&mut self, (column, field): (usize, &str)) -> Result<bool, (usize, String)> {
+        let Some((name, content)) = field.split_once(' ') else {
+            return Ok(false);
+        };
+        let content_column = column + name.len() + 1;
+        let is_first = match name {
+            ":key" => self.key.replace(text_of(content, content_column)?).is_none(),
+            ":error" => self.error.replace(text_of(content, content_column)?).is_none(),
+            ":index" | ":time" | ":position" => {
+                let number = content.trim().parse().map_err(|_| {
+                    (content_column, format!("`{name}` is not a whole number from 0"))
+                })?;
+                let place = match name {
+                    ":index" => &mut self.index,
+                    ":time" => &mut self.time,
+                    _ => &mut self.position,
+                };
+                place.replace(number).is_none()
+            }
+            _ => return Ok(false),
+        };
+        match is_first {
+            true => Ok(true),
+            false => Err((column, format!("`{name}` stands twice"))),
+        }
+    }
+}
+
+/// Reads a text, as a string of EDN or a keyword; an error is a column and what is wrong there.
+fn text_of(field: &str, column: usize) -> Result<String, (usize, String)> {
+    match edn::parse_value(field) {
+        Ok(Value::String(text)) => Ok(text),
+        Ok(_) => Err((column, "this is no text".to_owned())),
+        Err(wrong) => Err((column + wrong.offset, wrong.problem)),
+    }
 }

@@ -1,10 +1,10 @@
 //! Tables for the readers and for pairing: what is read, what is refused and where, what is warned of.
 
-use crate::history::{Value, json};
+use proptest::prelude::*;
 
 use super::{
-    Event, EventType, Format, Order, Outcome, Process, Recording, operations, read_bytes,
-    write_event,
+    Event, EventType, Format, Order, Outcome, Process, Recorded, Recording, Value, json,
+    operations, read_bytes, write, write_event,
 };
 
 fn read(content: &str) -> Recording {
@@ -354,4 +354,189 @@ fn odd_times_are_warned_of() {
     assert_eq!(warned(&[(0, "invoke", Some(5)), (1, "invoke", Some(5))]), (Order::Time, vec![]));
     let reused = [(0, "invoke", None), (0, "info", None), (0, "invoke", None)];
     assert_eq!(warned(&reused), (Order::Lines, vec![3]));
+}
+
+/// Reads a text that JSON has, and EDN and logs could stumble over.
+fn text() -> impl Strategy<Value = String> {
+    let awkward = [
+        "",
+        " ",
+        ":k",
+        "a b",
+        "\t",
+        "\n",
+        "\r\n",
+        "\"",
+        "\\",
+        "\\u0041",
+        ";",
+        "#_",
+        "nil",
+        "5",
+        "é",
+        "\u{1f300}",
+        "\u{0}",
+        "\u{85}",
+        "\u{2028}",
+        ":time 5",
+        "##Inf",
+        ",",
+        "read",
+    ];
+    prop_oneof![
+        prop::sample::select(awkward.to_vec()).prop_map(str::to_owned),
+        ".{0,6}",
+        "[a-z-]{1,8}"
+    ]
+}
+
+fn value() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<u64>().prop_map(Into::into),
+        prop::sample::select(vec![i64::MIN, i64::MAX, 0]).prop_map(Into::into),
+        Just(serde_json::Value::from(u64::MAX)),
+        prop::num::f64::NORMAL.prop_map(Into::into),
+        prop::sample::select(vec![-0.0, 1e300, 5e-324, 1.0]).prop_map(Into::into),
+        text().prop_map(Into::into),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::btree_map(text(), inner, 0..4)
+                .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let process = prop_oneof![any::<u64>().prop_map(Process::Client), Just(Process::NEMESIS)];
+    let event_type = prop::sample::select(vec![
+        EventType::Invoke,
+        EventType::Ok,
+        EventType::Fail,
+        EventType::Info,
+    ]);
+    let number = || prop::option::of(any::<u64>());
+    let fields = (number(), number(), number(), prop::option::of(text()), prop::option::of(text()));
+    (process, event_type, text(), value(), fields).prop_map(
+        |(process, event_type, f, value, (index, time, position, key, error))| Event {
+            index,
+            time,
+            process,
+            event_type,
+            f: f.into(),
+            key: key.map(Into::into),
+            value: value.into(),
+            position,
+            error: error.map(Into::into),
+        },
+    )
+}
+
+proptest! {
+    /// From every format to every other and back, nothing changes.
+    #[test]
+    fn formats_hold_the_same_events(
+        events in prop::collection::vec(event(), 0..6),
+        is_closed: bool,
+        formats in prop::collection::vec(
+            prop::sample::select(vec![Format::Jsonl, Format::Edn, Format::JepsenLog]), 1..4),
+    ) {
+        let mut recording = read_bytes("h", b"", Some(Format::Jsonl)).unwrap();
+        recording.is_closed = is_closed;
+        recording.events = events
+            .iter()
+            .map(|event| Recorded { line: 1, column: 1, event: event.clone() })
+            .collect();
+        for format in formats {
+            let is_closed = recording.is_closed && format == Format::Edn;
+            let mut content = Vec::new();
+            write(&mut content, &recording, format).unwrap();
+            let written = String::from_utf8_lossy(&content).into_owned();
+            recording = read_bytes("h", &content, Some(format))
+                .unwrap_or_else(|error| panic!("{error}\n{written}"));
+            let read: Vec<Event> =
+                recording.events.iter().map(|recorded| recorded.event.clone()).collect();
+            prop_assert_eq!(&read, &events, "{}", written);
+            prop_assert_eq!(&recording.warnings, &vec![], "{}", written);
+            prop_assert_eq!(recording.is_closed, is_closed);
+            if !events.is_empty() {
+                prop_assert_eq!(read_bytes("h", &content, None).unwrap().format, format);
+            }
+        }
+    }
+}
+
+/// However large the pieces are in which a file is read: the first wrong line is the one that counts.
+#[test]
+fn pieces_are_read_as_if_one_after_the_other() {
+    let good = r#"{"process":0,"type":"invoke","f":"write","value":5,"time":1}"#;
+    let lines = 3 * (1 << 18) / good.len();
+    let with = |bad: &[usize]| {
+        let line = |line| if bad.contains(&line) { "{\"process\":0,,}\n" } else { good };
+        (1..=lines).map(|index| line(index).to_owned() + "\n").collect::<String>()
+    };
+    let recording = read(&with(&[]));
+    assert!(recording.events.iter().map(|recorded| recorded.line).eq(1..=lines));
+    for bad in [&[2, lines - 1][..], &[lines / 2, lines - 1], &[lines - 1, lines]] {
+        let expected = format!("h:{}:14: this is no JSON object", bad[0]);
+        check_error(with(bad).replace("}\n\n", "}\n").as_bytes(), Some(Format::Jsonl), &expected);
+    }
+    let cut = with(&[]) + "{\"process\":0";
+    assert_eq!(
+        read(&cut).warnings.iter().map(|warning| warning.line).collect::<Vec<_>>(),
+        [lines + 1]
+    );
+}
+
+#[test]
+fn a_key_that_stands_twice_is_refused() {
+    for (line, column, key) in [
+        (r#"{"process":0,"process":1,"type":"ok","f":"w"}"#, 15, "process"),
+        (r#"{"process":0,"type":"ok","f":"w","time":null,"time":5}"#, 47, "time"),
+        (r#"{"process":0,"type":"ok","f":"w","node":1,"node":2}"#, 44, "node"),
+        (r#"{"process":0,"type":"ok","f":"w","node":{"a":1,"a":2}}"#, 49, "a"),
+        (r#"{"process":0,"type":"ok","f":"w","value":[{"b":1,"a":1,"b":2}]}"#, 57, "b"),
+        (r#"{"process":0,"type":"ok","f":"w","key":5,"value":{"a":1,"a":2}}"#, 58, "a"),
+    ] {
+        let expected = format!("h:1:{column}: the key `{key}` stands twice in one map");
+        check_error(format!("{line}\n").as_bytes(), None, &expected);
+    }
+}
+
+/// What our own recorder writes is read the short way; all else must be read the same.
+#[test]
+fn fields_are_read_in_any_shape() {
+    for line in [
+        r#"{"process":0,"type":"ok","f":"w","key":"5","value":null,"error":"[1]"}"#,
+        r#"{"process":0,"type":"ok","f":"w","key":5,"error":[1]}"#,
+        r#" { "node" : { "a" : [ 1 ] } , "f" : "w" , "key":"5", "type" : "ok" , "process" : 0 , "error":[1],"index":null}  "#,
+        r#"{"proc\u0065ss":0,"type":"o\u006b","f":"w","key":"\u0035","error":"[1]","time":null}"#,
+    ] {
+        let event = &read(&format!("{line}\n")).events[0].event;
+        let read = (event.process, event.event_type, event.f.as_str(), event.key.as_deref());
+        assert_eq!(read, (Process::Client(0), EventType::Ok, "w", Some("5")), "{line}");
+        assert_eq!(event.error.as_deref(), Some("[1]"), "{line}");
+        assert_eq!((&event.value, event.time, event.index), (&Value::Null, None, None), "{line}");
+    }
+}
+
+#[test]
+fn fields_behind_a_line_of_a_log_are_named() {
+    let event = |line: &str| read(&format!("{line}\n")).events[0].event.clone();
+    let whole = event("INFO - 3\t:ok\t:read\t5\t:time 7\t:key \"a\\tb\"\t:index 2\t:position 9");
+    assert_eq!((whole.time, whole.index, whole.position), (Some(7), Some(2), Some(9)));
+    assert_eq!(whole.key.as_deref(), Some("a\tb"));
+    let both = event("3\t:info\t:read\tnil\t:timed-out\t:time 7");
+    assert_eq!((both.time, both.error.as_deref()), (Some(7), Some(":timed-out")));
+    for (line, expected) in [
+        ("3\t:ok\t:read\t5\t:time x", "h:1:21: `:time` is not a whole number"),
+        ("3\t:ok\t:read\t5\t:time 1\t:time 2", "h:1:15: `:time` stands twice"),
+        ("3\t:ok\t:read\t5\t:key 7", "h:1:20: this is no text"),
+    ] {
+        check_error(format!("{line}\n").as_bytes(), None, expected);
+    }
 }

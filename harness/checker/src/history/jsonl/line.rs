@@ -88,8 +88,11 @@ impl LineReader {
         })?;
         // The map has kept the last of two values of one key.
         if let Err(error) = serde_json::from_str::<NoTwins>(text) {
-            let column = error.column().max(1);
-            return Err(Refused::Twice { column, problem: without_place(&error) });
+            // The parser stands behind the name's closing quote.
+            let problem = without_place(&error);
+            let name_bytes = problem.len().saturating_sub(stands_twice("").len());
+            let column = error.column().saturating_sub(name_bytes).max(1);
+            return Err(Refused::Twice { column, problem });
         }
         event_from(map, &mut self.texts)
             .map_err(|wrong| Refused::Field { column: column_of(line, wrong.field), wrong })
@@ -100,6 +103,10 @@ impl LineReader {
 fn without_place(error: &serde_json::Error) -> String {
     let message = error.to_string();
     message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message).to_owned()
+}
+
+fn stands_twice(name: &str) -> String {
+    format!("the key `{name}` stands twice in one map")
 }
 
 /// Reads an event as our own recorder writes it: every field at most once, and of its own type.
@@ -297,9 +304,7 @@ impl<'de> Visitor<'de> for NoTwins {
         let mut names = BTreeSet::new();
         while let Some(name) = map.next_key::<String>()? {
             if names.contains(&name) {
-                return Err(A::Error::custom(format_args!(
-                    "the key `{name}` stands twice in one map"
-                )));
+                return Err(A::Error::custom(stands_twice(&name)));
             }
             names.insert(name);
             map.next_value::<Self>()?;
