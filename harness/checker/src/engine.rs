@@ -9,7 +9,14 @@
 //! Each engine is a pure function over plain values and `Span`s, in a file of its own; `views`
 //! says how the models' entries are seen that way.
 
+mod counter;
+mod forced;
+mod list;
+mod lock;
+mod mutex;
+mod queue;
 mod register;
+mod set;
 mod span;
 pub(crate) mod views;
 mod witnessed;
@@ -38,11 +45,33 @@ pub enum EngineName {
     Witnessed,
     /// It knows registers of which every value that was seen can come from one write only.
     UniqueRegister,
+    /// It knows queues in which every element is enqueued once, and of which no dequeue is unknown.
+    UniqueQueue,
+    /// It knows sets to which every element is added once, and which are only read whole.
+    GrowOnlySet,
+    /// It knows lists to which every element is appended once.
+    AppendLog,
+    /// It knows counters to which equal amounts are added.
+    SteadyCounter,
+    /// It knows locks without holders of which nobody saw that they were not to be had.
+    Turns,
+    /// It knows locks with owners of which nobody saw that they were not to be had.
+    Holds,
 }
 
 impl EngineName {
     /// All engines.
-    pub const ALL: [Self; 3] = [Self::Search, Self::Witnessed, Self::UniqueRegister];
+    pub const ALL: [Self; 9] = [
+        Self::Search,
+        Self::Witnessed,
+        Self::UniqueRegister,
+        Self::UniqueQueue,
+        Self::GrowOnlySet,
+        Self::AppendLog,
+        Self::SteadyCounter,
+        Self::Turns,
+        Self::Holds,
+    ];
 
     /// Returns the name that users write.
     #[must_use]
@@ -51,6 +80,12 @@ impl EngineName {
             Self::Search => "search",
             Self::Witnessed => "witnessed",
             Self::UniqueRegister => "unique-register",
+            Self::UniqueQueue => "unique-queue",
+            Self::GrowOnlySet => "grow-only-set",
+            Self::AppendLog => "append-log",
+            Self::SteadyCounter => "steady-counter",
+            Self::Turns => "turns",
+            Self::Holds => "holds",
         }
     }
 
@@ -60,6 +95,12 @@ impl EngineName {
             Self::Search => "it knows every history",
             Self::Witnessed => "the answers name the system's own order, and that explains them",
             Self::UniqueRegister => "every value that was seen can come from one write only",
+            Self::UniqueQueue => "every element was enqueued once, and every dequeue is known",
+            Self::GrowOnlySet => "every element was added once, and the set was only read whole",
+            Self::AppendLog => "every element was appended once",
+            Self::SteadyCounter => "equal amounts were added",
+            Self::Turns => "nobody saw that the lock was not to be had",
+            Self::Holds => "every owner takes and gives back the lock, one after the other",
         }
     }
 

@@ -37,7 +37,10 @@ pub(super) mod tests;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Maybe with what the counter held afterwards.
-    Add { amount: i128, after: Option<i128> },
+    Add {
+        amount: i128,
+        after: Option<i128>,
+    },
     Read(i128),
 }
 
@@ -116,7 +119,8 @@ fn counts(initial: i128, events: &[Event]) -> Result<Vec<Count>, Ruling> {
     if amount == 0 || amounts.any(|other| other != amount) {
         return Err(Ruling::Unfit("the amounts differ"));
     }
-    let additions = events.iter().filter(|event| matches!(event.action, Action::Add { .. })).count();
+    let additions =
+        events.iter().filter(|event| matches!(event.action, Action::Add { .. })).count();
     let number = |index: usize, seen: i128, least: i128| {
         let difference = seen.checked_sub(initial).ok_or(Ruling::Unfit(FAR))?;
         let number = difference / amount;
@@ -177,13 +181,16 @@ fn slots(events: &[Event], counts: &[Count]) -> Result<Vec<Slot>, Vec<usize>> {
     }
     for slot in (1..slots.len()).rev() {
         if slots[slot].ret < slots[slot - 1].ret || slots[slot - 1].returned.is_none() {
-            (slots[slot - 1].ret, slots[slot - 1].returned) = (slots[slot].ret, slots[slot].returned);
+            (slots[slot - 1].ret, slots[slot - 1].returned) =
+                (slots[slot].ret, slots[slot].returned);
         }
     }
     match slots.iter().find(|slot| slot.ret < slot.call) {
-        Some(slot) => {
-            Err([slot.called, slot.returned].into_iter().flatten().map(|event| event as usize).collect())
-        }
+        Some(slot) => Err([slot.called, slot.returned]
+            .into_iter()
+            .flatten()
+            .map(|event| event as usize)
+            .collect()),
         None => Ok(slots),
     }
 }

@@ -20,7 +20,10 @@ pub(super) type Element = u32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// Maybe with the length afterwards.
-    Append { element: Element, length: Option<usize> },
+    Append {
+        element: Element,
+        length: Option<usize>,
+    },
     Read(Vec<Element>),
 }
 

@@ -1,11 +1,20 @@
 //! How the engines see the models' entries: each engine knows plain values and spans only.
 
+mod collections;
+mod counters;
+
 use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
+use crate::model::append_list::AppendList;
+use crate::model::counter::Counter;
+use crate::model::fifo_queue::FifoQueue;
 use crate::model::kv::{Key, KvAnswer, KvOp};
+use crate::model::lock::Lock;
+use crate::model::mutex::Mutex;
 use crate::model::register::{Register, RegisterAnswer, RegisterOp};
+use crate::model::set::Set;
 use crate::search::Entry;
 
 use super::register::{self, Access, Accesses, Event};
@@ -20,6 +29,30 @@ pub(crate) const REGISTER: &[PolynomialEngine<Register>] =
 pub(crate) const KEY: &[PolynomialEngine<Key>] =
     &[PolynomialEngine { name: EngineName::UniqueRegister, rule: unique_key }];
 
+/// The engines that know first-in first-out queues.
+pub(crate) const QUEUE: &[PolynomialEngine<FifoQueue>] =
+    &[PolynomialEngine { name: EngineName::UniqueQueue, rule: collections::queue }];
+
+/// The engines that know sets.
+pub(crate) const SET: &[PolynomialEngine<Set>] =
+    &[PolynomialEngine { name: EngineName::GrowOnlySet, rule: collections::set }];
+
+/// The engines that know lists that only grow.
+pub(crate) const LIST: &[PolynomialEngine<AppendList>] =
+    &[PolynomialEngine { name: EngineName::AppendLog, rule: collections::list }];
+
+/// The engines that know counters.
+pub(crate) const COUNTER: &[PolynomialEngine<Counter>] =
+    &[PolynomialEngine { name: EngineName::SteadyCounter, rule: counters::counter }];
+
+/// The engines that know locks without holders.
+pub(crate) const MUTEX: &[PolynomialEngine<Mutex>] =
+    &[PolynomialEngine { name: EngineName::Turns, rule: counters::mutex }];
+
+/// The engines that know locks with owners.
+pub(crate) const LOCK: &[PolynomialEngine<Lock>] =
+    &[PolynomialEngine { name: EngineName::Holds, rule: counters::lock }];
+
 /// Gives values numbers.
 struct Numbers<'a, V> {
     numbers: FxHashMap<&'a V, u32>,
@@ -28,6 +61,10 @@ struct Numbers<'a, V> {
 impl<'a, V: Eq + Hash> Numbers<'a, V> {
     fn with_capacity(capacity: usize) -> Self {
         Self { numbers: FxHashMap::with_capacity_and_hasher(capacity, Default::default()) }
+    }
+
+    fn count(&self) -> usize {
+        self.numbers.len()
     }
 
     fn of(&mut self, value: &'a V) -> u32 {
@@ -140,6 +177,6 @@ fn rule_accesses<'a, M: crate::model::Model, V: Eq + Hash>(
     }
     match absurd {
         Some(absurd) => Ruling::NoOrder(vec![absurd]),
-        None => register::rule(&Accesses { initial, values: numbers.numbers.len(), events }),
+        None => register::rule(&Accesses { initial, values: numbers.count(), events }),
     }
 }

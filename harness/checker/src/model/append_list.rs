@@ -13,6 +13,7 @@ use stateright::semantics::SequentialSpec;
 use super::digest::digest_after;
 use super::{Model, Reader, Reading, Scalar, Unreadable, element, end_of, is_mere_done};
 use crate::check::NilRead;
+use crate::engine::{PolynomialEngine, views};
 use crate::history::Operation;
 
 /// The list, the latest element first.
@@ -69,10 +70,7 @@ impl Elements {
     }
 
     /// The elements, the first first.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for engines that take the order from what was read")
-    )]
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests compare answers by it"))]
     pub(crate) fn list(&self) -> Vec<Scalar> {
         match &self.source {
             Source::State(elements) => {
@@ -81,6 +79,14 @@ impl Elements {
                 list
             }
             Source::Seen { list, .. } => list.to_vec(),
+        }
+    }
+
+    /// What was read, the first element first; none if this is no observation.
+    pub(crate) fn as_seen(&self) -> Option<&[Scalar]> {
+        match &self.source {
+            Source::State(_) => None,
+            Source::Seen { list, .. } => Some(list),
         }
     }
 
@@ -168,6 +174,10 @@ impl Model for AppendList {
             Some(ListAnswer::Length(length)) => *length <= self.elements.len(),
             Some(ListAnswer::Elements(elements)) => !elements.begins_with(self),
         }
+    }
+
+    fn engines() -> &'static [PolynomialEngine<Self>] {
+        views::LIST
     }
 
     fn describe(&self) -> String {

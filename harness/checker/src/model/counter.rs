@@ -9,6 +9,7 @@ use stateright::semantics::SequentialSpec;
 
 use super::{Model, Reader, Reading, Scalar, Unreadable, end_of, is_mere_done};
 use crate::check::NilRead;
+use crate::engine::{PolynomialEngine, views};
 use crate::history::Operation;
 
 /// The counter's number.
@@ -39,6 +40,10 @@ impl SequentialSpec for Counter {
 impl Model for Counter {
     fn is_pure(op: &CounterOp, _seen: Option<&i128>) -> bool {
         matches!(op, CounterOp::Read | CounterOp::Add(0))
+    }
+
+    fn engines() -> &'static [PolynomialEngine<Self>] {
+        views::COUNTER
     }
 
     fn describe(&self) -> String {

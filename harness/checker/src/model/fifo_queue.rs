@@ -12,6 +12,7 @@ use stateright::semantics::SequentialSpec;
 
 use super::digest::digest_of;
 use super::{Model, Reader, Reading, Scalar, Unreadable, done, element, end_of, taken};
+use crate::engine::{PolynomialEngine, views};
 use crate::history::Operation;
 
 /// The queue: everything that was ever enqueued, and how much of it is gone.
@@ -102,6 +103,10 @@ const ELEMENTS_SHOWN: usize = 16;
 impl Model for FifoQueue {
     fn is_pure(op: &QueueOp, seen: Option<&QueueAnswer>) -> bool {
         *op == QueueOp::Dequeue && seen == Some(&QueueAnswer::Empty)
+    }
+
+    fn engines() -> &'static [PolynomialEngine<Self>] {
+        views::QUEUE
     }
 
     fn describe(&self) -> String {

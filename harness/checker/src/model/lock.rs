@@ -11,6 +11,7 @@ use stateright::semantics::SequentialSpec;
 
 use super::counter::integer;
 use super::{Model, Reading, Scalar, Unreadable, end_of, is_mere_done};
+use crate::engine::{PolynomialEngine, views};
 use crate::history::Operation;
 
 /// The lock.
@@ -108,6 +109,10 @@ impl Model for Lock {
     /// Tokens only grow.
     fn is_hopeless(&self, _op: &LockOp, seen: Option<&LockAnswer>) -> bool {
         matches!((seen, self.token), (Some(LockAnswer::Token(seen)), Some(least)) if *seen <= least)
+    }
+
+    fn engines() -> &'static [PolynomialEngine<Self>] {
+        views::LOCK
     }
 
     fn describe(&self) -> String {

@@ -6,6 +6,7 @@
 use stateright::semantics::SequentialSpec;
 
 use super::{Model, Reading, Unreadable, end_of};
+use crate::engine::{PolynomialEngine, views};
 use crate::history::{Operation, Value};
 
 /// The lock.
@@ -41,6 +42,10 @@ impl Model for Mutex {
 
     fn is_idempotent(_op: &MutexOp) -> bool {
         true
+    }
+
+    fn engines() -> &'static [PolynomialEngine<Self>] {
+        views::MUTEX
     }
 
     fn describe(&self) -> String {

@@ -14,6 +14,7 @@ use stateright::semantics::SequentialSpec;
 use super::digest::digest_of;
 use super::{Model, Reader, Reading, Scalar, Unreadable, element, end_of, is_mere_done};
 use crate::check::NilRead;
+use crate::engine::{PolynomialEngine, views};
 use crate::history::Operation;
 
 /// The elements of a set.
@@ -73,10 +74,6 @@ impl Elements {
     }
 
     /// The elements in their order.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for engines that take the order from what was read")
-    )]
     pub(crate) fn iter(&self) -> Box<dyn Iterator<Item = &Scalar> + '_> {
         match &self.source {
             Source::State(elements) => Box::new(elements.iter()),
@@ -166,6 +163,10 @@ impl Model for Set {
             SetOp::Add(_) => seen == Some(&SetAnswer::Added(false)),
             SetOp::Remove(_) => seen == Some(&SetAnswer::Removed(false)),
         }
+    }
+
+    fn engines() -> &'static [PolynomialEngine<Self>] {
+        views::SET
     }
 
     fn describe(&self) -> String {

@@ -49,7 +49,9 @@ fn rulings_are_those_of_a_brute_force() {
             Action::Read(list) => (state == list).then(|| state.clone()),
         };
         let brute = Brute { placed: placed.collect(), step: &step };
-        brute.check(Vec::new(), &rule(16, &events), &mut tally, &|| format!("seed {seed}: {events:#?}"));
+        brute.check(Vec::new(), &rule(16, &events), &mut tally, &|| {
+            format!("seed {seed}: {events:#?}")
+        });
     }
     tally.demand("list", 10);
 }

@@ -71,7 +71,8 @@ fn rulings_are_those_of_a_brute_force() {
             Action::Lost => Some(state.get(1..).unwrap_or_default().to_vec()),
         };
         let brute = Brute { placed: placed.collect(), step: &step };
-        brute.check(Vec::new(), &rule(&events), &mut tally, &|| format!("seed {seed}: {events:#?}"));
+        brute
+            .check(Vec::new(), &rule(&events), &mut tally, &|| format!("seed {seed}: {events:#?}"));
     }
     tally.demand("queue", 15);
 }

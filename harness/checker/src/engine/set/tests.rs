@@ -11,7 +11,12 @@ fn random(random: &mut Random) -> Vec<Event> {
         let is_certain = is_read || !random.is(lost);
         let action = match is_read {
             // Mostly an element is seen once its time has come.
-            true => Action::Read((0..4).filter(|element| random.is(if span.call >= element * 3 { 70 } else { 10 })).map(|element| element as u32).collect()),
+            true => Action::Read(
+                (0..4)
+                    .filter(|element| random.is(if span.call >= element * 3 { 70 } else { 10 }))
+                    .map(|element| element as u32)
+                    .collect(),
+            ),
             false => {
                 added += u32::from(!random.is(2));
                 Action::Add(added.saturating_sub(1))
