@@ -69,7 +69,8 @@ fn turns(passages: &[Passage]) -> Vec<usize> {
             gone += 1;
         }
         let left_first = passages[by_leaving[gone]].left.ret;
-        let entered_first = passages[by_return[returned]].entered.ret.min(left_first);
+        // What left before a call had also entered before it, as the spans are tightened.
+        let entered_first = passages[by_return[returned]].entered.ret;
         while let Some(index) = by_call.get(called)
             && passages[*index].entered.call <= entered_first
         {
