@@ -16,17 +16,15 @@
 //! O(n log n), which is what this module does:
 //!
 //! **Without empty dequeues.** First every span is tightened: e(v) took effect by the return of
-//! d(v), d(v) not before the call of e(v). Say v → w if e(v) is before e(w), or d(v) before d(w), or
-//! d(v) before e(w): then v must precede w in the queue. These demands do not go round in a circle.
-//! In a smallest circle take two edges v → w and x → y that rest on a return r and a call c each:
-//! r(v) < c(w) and r(x) < c(y) imply r(v) < c(y) or r(x) < c(w), and if these are a demand too the
-//! circle is not the smallest. They are unless one is "the enqueue of v before the dequeue of y",
-//! so the circle has one edge of each kind at most, and if it has d(·) before e(·), it is smaller
-//! still. So it has two, and they are pattern 3. Any order of the elements that meets the demands
-//! will do: enqueues in this order and dequeues in this order merge into one. A circle in the
-//! merge would need some d(v) before e(w) with v behind or equal to w, which the third demand and
-//! pattern 1 exclude, or also e(x) before d(y), with w not behind x and y not behind v; but then
-//! e(x).ret < d(y).call ≤ d(v).ret < e(w).call ≤ e(x).ret.
+//! d(v), d(v) not before the call of e(v). Say v → w if e(v) is before e(w), or d(v) before d(w):
+//! then v must precede w in the queue. (If d(v) is before e(w), so is e(v), as it is tightened.)
+//! These demands do not go round in a circle. In a smallest circle take two edges v → w and x → y
+//! of one kind, which rest on a return and a call each: r(v) < c(w) and r(x) < c(y) imply
+//! r(v) < c(y) or r(x) < c(w), a demand that makes the circle smaller. So it has one edge of each
+//! kind, and they are pattern 3. Any order of the elements that meets the demands will do: enqueues
+//! in this order and dequeues in this order merge into one. A circle in the merge would need some
+//! d(v) before e(w), so that v → w stands, and either w not behind v, or e(x) before d(y) with w
+//! not behind x and y not behind v; but then e(x).ret < d(y).call ≤ d(v).ret < e(w).call ≤ e(x).ret.
 //!
 //! **Empty dequeues.** The time in which an element certainly is there goes from the return of its
 //! enqueue to the call of its dequeue, if that is later. Where such times overlap, they make up a
