@@ -19,8 +19,9 @@ fn judge_queue(operations: &[Operation<FifoQueue>]) -> Result<Judgement, Misfit>
 fn check_family<M: Model>(family: &Family<M>) {
     let (mut good, mut bad) = (0, 0);
     for seed in 0..1_500 {
-        // In a recording that is out of order, lines have another order than operations here.
-        let shape = Shape { shuffled: 0, ties: 0, ..Shape::of(seed) };
+        // In a recording that is out of order, lines have another order than operations here; and
+        // plain operations name no positions.
+        let shape = Shape { shuffled: 0, ties: 0, has_positions: false, ..Shape::of(seed) };
         let recording = history(family, seed, &shape);
         let options = Options {
             model: Some(family.model),
