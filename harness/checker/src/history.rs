@@ -18,7 +18,7 @@ pub use error::{ReadError, StructureError};
 pub use event::{Event, EventType, Nemesis, Process};
 pub use jsonl::write_event;
 pub use operation::{Moment, Operation, Operations, Order, Outcome, operations};
-pub use recording::{Format, Recorded, Recording, Warning, read, read_bytes};
+pub use recording::{Format, Recorded, Recording, Warning, detect, read, read_bytes};
 pub use text::Text;
 pub use value::{Array, Object, Value};
 pub use writing::write;

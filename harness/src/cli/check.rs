@@ -6,7 +6,7 @@ use std::io::{Write, stdout};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -26,21 +26,25 @@ use crate::plan::Plan;
 use crate::run::RunFolder;
 use crate::workload;
 
-/// The history's name in the folder of a run.
-const HISTORY_FILE: &str = "history.jsonl";
+mod files;
+mod junit;
+mod session;
+
+pub(super) use files::history_of;
+use session::Session;
 
 /// How long a file may take before a line says that it is being judged.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 
 /// Judge recorded histories: linearizable, or not and here is why.
 ///
-/// A history is JSON Lines (our own), EDN (Jepsen, Knossos) or a Jepsen log; a folder stands for
-/// the history.jsonl of the run in it. Format and model are told from the content; what was
+/// A history is JSON Lines (our own), EDN (Jepsen, Knossos) or a Jepsen log. The folder of a run
+/// stands for the history in it; any other folder is searched for histories and folders of runs. Format and model are told from the content; what was
 /// assumed is printed with the verdict.
 #[derive(Debug, Args)]
 #[command(after_long_help = long_help())]
 pub struct CheckArgs {
-    /// Histories, or folders of runs
+    /// Histories, folders of runs, or folders to search
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// What the system ought to do; told from the functions in the history if left out
@@ -73,6 +77,9 @@ pub struct CheckArgs {
     /// Write a proof of the verdict that `stormproof verify` checks; of several files into a folder of this name
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+    /// Write the verdicts as JUnit XML, one test case a history; only linearizable ones are green
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     /// Print one JSON object a line and file instead of text
     #[arg(long)]
     json: bool,
@@ -95,6 +102,7 @@ const EXAMPLES: &str = "\
 Examples:
   stormproof check runs/2026-11-20T03-00-00        the history of a run, in its folder
   stormproof check history.jsonl other.edn         several files; the worst verdict is the exit code
+  stormproof check --junit verdicts.xml runs       all histories in a folder, for a build server
   stormproof check --model cas-register --initial 0 --nil-read unknown mongodb.edn
   stormproof check --engine search history.jsonl   by the search, whatever the history is like
   stormproof check --explain history.jsonl         which operations contradict one another
@@ -107,6 +115,7 @@ Exit codes, of several files the first that applies:
   2  a file could not be read or makes no sense, or the arguments are wrong
   3  a search ended at its time or memory limit, or the engine that --engine names does
      not know such histories, or there was nothing to judge: no events, or no answer
+  130  it was interrupted; what was judged by then was printed
   0  every history is linearizable";
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -176,19 +185,27 @@ impl CheckArgs {
 #[must_use]
 pub fn run(args: CheckArgs) -> ExitCode {
     let options = args.options();
-    let mut worst = Outcome::Linearizable;
-    for file in &args.files {
-        let path = history_of(file);
-        let options =
-            Options { model: args.model.or_else(|| model_of_run(file)), ..options.clone() };
+    let files = files::find(&args.files);
+    let session = Session::new(files.len(), args.junit.clone(), args.json);
+    let session = Arc::new(Mutex::new(session));
+    session::end_on_interrupt(&session);
+    for (index, file) in files.iter().enumerate() {
+        let path = &file.path;
+        let model = args.model.or_else(|| model_of_run(file.run.as_deref()?));
+        let options = Options { model, ..options.clone() };
         // Of several files the others are still worth a verdict.
-        let judged = with_progress(&path, || {
-            contain_crash(|| judge(&path, &args, &options).map_err(CheckFailure::from))
+        let judged = with_progress(path, (index + 1, files.len()), || {
+            contain_crash(|| {
+                judge(path, &args, files.len() == 1, &options).map_err(CheckFailure::from)
+            })
         });
-        worst = worst.max(Outcome::of(&judged));
-        print(&path, &judged, args.json);
+        // What is printed is also counted: an interrupt comes before both or after.
+        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        session.add(path, &judged);
+        print(path, &judged, args.json);
     }
-    ExitCode::from(worst.exit_code())
+    let session = session.lock().unwrap_or_else(PoisonError::into_inner);
+    ExitCode::from(session.finish())
 }
 
 /// Why there is no report on a file.
@@ -221,6 +238,21 @@ enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, the worst last.
+    const ALL: [Self; 5] =
+        [Self::Linearizable, Self::Unknown, Self::Unreadable, Self::Crashed, Self::Violation];
+
+    /// What it is called.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Linearizable => "linearizable",
+            Self::Unknown => "unknown",
+            Self::Unreadable => "unreadable",
+            Self::Crashed => "crashed",
+            Self::Violation => "not linearizable",
+        }
+    }
+
     fn of(judged: &Result<Judged, CheckFailure>) -> Self {
         match judged.as_ref().map(|judged| judged.report.verdict.exit_code()) {
             Ok(0) => Self::Linearizable,
@@ -242,11 +274,6 @@ impl Outcome {
     }
 }
 
-/// A folder stands for the history of the run in it.
-pub(super) fn history_of(file: &Path) -> PathBuf {
-    if file.is_dir() { file.join(HISTORY_FILE) } else { file.to_owned() }
-}
-
 /// Returns the model that a run's history is meant for, by the plan in its folder.
 fn model_of_run(folder: &Path) -> Option<ModelName> {
     let plan = Plan::read(&RunFolder::plan_in(folder)).ok()?;
@@ -262,7 +289,12 @@ struct Judged {
     explanation: Option<Explanation>,
 }
 
-fn judge(path: &Path, args: &CheckArgs, options: &Options) -> Result<Judged, CheckError> {
+fn judge(
+    path: &Path,
+    args: &CheckArgs,
+    is_only: bool,
+    options: &Options,
+) -> Result<Judged, CheckError> {
     let read_failed = |source| ReadError::Io { path: path.to_owned(), source };
     let content = fs::read(path).map_err(read_failed)?;
     let recording = read_bytes(&path.display().to_string(), &content, args.format())?;
@@ -275,9 +307,9 @@ fn judge(path: &Path, args: &CheckArgs, options: &Options) -> Result<Judged, Che
     }
     let explanation = explained.and_then(Result::ok);
     if let Some(target) = &args.certificate {
-        let target = match args.files.len() {
-            1 => target.clone(),
-            _ => certificate::path_within(target, path),
+        let target = match is_only {
+            true => target.clone(),
+            false => certificate::path_within(target, path),
         };
         let explanation = explanation.as_ref();
         certificate::write(&target, &recording, &content, options, &report, explanation);
@@ -325,9 +357,10 @@ fn say(text: &str) {
 }
 
 /// Shows on a terminal that a file is being judged, once it takes long.
-fn with_progress<T>(path: &Path, work: impl FnOnce() -> T) -> T {
+fn with_progress<T>(path: &Path, (place, total): (usize, usize), work: impl FnOnce() -> T) -> T {
     let (done, is_done) = mpsc::channel::<()>();
     let name = path.file_name().unwrap_or(OsStr::new("history")).to_string_lossy().into_owned();
+    let name = if total > 1 { format!("{place} of {total}: {name}") } else { name };
     thread::scope(|scope| {
         scope.spawn(move || {
             if is_done.recv_timeout(PROGRESS_AFTER) != Err(mpsc::RecvTimeoutError::Timeout) {
@@ -395,15 +428,8 @@ mod tests {
 
     #[test]
     fn the_worst_file_decides() {
-        let order = [
-            Outcome::Linearizable,
-            Outcome::Unknown,
-            Outcome::Unreadable,
-            Outcome::Crashed,
-            Outcome::Violation,
-        ];
-        assert!(order.is_sorted());
-        assert_eq!(order.map(Outcome::exit_code), [0, 3, 2, 4, 1]);
+        assert!(Outcome::ALL.is_sorted());
+        assert_eq!(Outcome::ALL.map(Outcome::exit_code), [0, 3, 2, 4, 1]);
     }
 
     #[test]

@@ -102,8 +102,8 @@ pub fn read_bytes(
     Ok(recording)
 }
 
-/// Tells the format from the first line that has something on it.
-fn detect(name: &str, content: &[u8]) -> Result<(Format, &'static str), ReadError> {
+/// Tells the format from the first line that has something on it, and says why; the name is for errors.
+pub fn detect(name: &str, content: &[u8]) -> Result<(Format, &'static str), ReadError> {
     let mut lines = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let Some(first) = lines.find(|line| !line.is_empty() && !line.starts_with(b";")) else {
         return Ok(match content.contains(&b';') {
