@@ -1,6 +1,6 @@
 //! The command line: one module for each command of `stormproof`.
 
-mod certificate;
+mod beside;
 pub mod check;
 pub mod client;
 pub mod convert;

@@ -26,6 +26,7 @@ pub mod judgement;
 pub mod load;
 pub mod nemesis;
 pub mod network;
+pub mod page;
 pub mod plan;
 pub mod process;
 pub mod proxy;

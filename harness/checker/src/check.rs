@@ -2,6 +2,7 @@
 
 pub(crate) mod dispatch;
 mod judge;
+mod keys;
 mod options;
 pub mod own;
 mod report;
@@ -12,6 +13,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
+pub use keys::PartitionKeys;
 pub use options::{FailedCas, NilRead, Options, initial_from};
 pub use report::{Counts, PartitionReport, Report};
 

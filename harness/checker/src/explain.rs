@@ -55,6 +55,9 @@ pub struct Explanation {
 pub struct Named {
     /// The place of its invocation.
     pub at: Place,
+    /// Its place among the recording's operations.
+    #[serde(skip)]
+    pub index: usize,
     /// What of it matters.
     pub role: Role,
     /// The operation.
@@ -65,6 +68,9 @@ pub struct Named {
 /// Operations of one kind that may have taken effect.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Background {
+    /// Their places among the recording's operations.
+    #[serde(skip)]
+    pub indices: Vec<usize>,
     /// The function.
     pub f: Text,
     /// What they were asked to do.
@@ -141,6 +147,7 @@ impl Visitor for Explaining<'_> {
         let named = pieces.iter().filter_map(|piece| {
             Some(Named {
                 at: places.of_operation(operation(piece)),
+                index: members[piece.members[0]].source,
                 role: piece.role?,
                 sighting: sighting(recording, operation(piece), cut),
             })
@@ -148,6 +155,7 @@ impl Visitor for Explaining<'_> {
         let background = pieces.iter().filter(|piece| piece.role.is_none()).map(|piece| {
             let Operation { f, input, .. } = operation(piece);
             Background {
+                indices: piece.members.iter().map(|index| members[*index].source).collect(),
                 f: f.clone(),
                 input: input.clone(),
                 count: piece.members.len(),
@@ -219,12 +227,7 @@ impl fmt::Display for Explanation {
         };
         writeln!(out, "  the core: {}; {minimal}:", count(self.operations.len(), "operation"))?;
         for Named { role, sighting, .. } in &self.operations {
-            let role = match role {
-                Role::Answered => "answered",
-                Role::Happened => "happened",
-                Role::Optional => "optional",
-            };
-            writeln!(out, "    {role}  {sighting}")?;
+            writeln!(out, "    {}  {sighting}", role.name())?;
         }
         if !self.background.is_empty() {
             writeln!(out, "  and whether or not these took effect:")?;

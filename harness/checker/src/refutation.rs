@@ -50,3 +50,15 @@ pub enum Role {
     /// That it did, with the answer that was seen.
     Answered,
 }
+
+impl Role {
+    /// Returns the word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Optional => "optional",
+            Self::Happened => "happened",
+            Self::Answered => "answered",
+        }
+    }
+}

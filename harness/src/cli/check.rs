@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use checker::certificate::certify;
 use checker::check::{CheckError, FailedCas, NilRead, Options, Report, check, initial_from};
 use checker::engine::EngineName;
 use checker::explain::{Explanation, explain};
@@ -21,7 +22,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::certificate;
+use super::beside;
+use crate::page::page;
 use crate::plan::Plan;
 use crate::run::RunFolder;
 use crate::workload;
@@ -74,6 +76,9 @@ pub struct CheckArgs {
     /// Say of a violation which few operations contradict one another, in words and as a timeline
     #[arg(long)]
     explain: bool,
+    /// Write a page to look at in a browser: what every process did when; of several files into a folder of this name
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Write a proof of the verdict that `stormproof verify` checks; of several files into a folder of this name
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -106,6 +111,7 @@ Examples:
   stormproof check --model cas-register --initial 0 --nil-read unknown mongodb.edn
   stormproof check --engine search history.jsonl   by the search, whatever the history is like
   stormproof check --explain history.jsonl         which operations contradict one another
+  stormproof check --report page.html history.jsonl
   stormproof check --certificate proof.json history.jsonl && stormproof verify proof.json history.jsonl
   stormproof check --json night/*.jsonl | jq -r 'select(.verdict == \"violation\") | .name'
 
@@ -300,19 +306,22 @@ fn judge(
     let recording = read_bytes(&path.display().to_string(), &content, args.format())?;
     let report = check(&recording, options)?;
     let is_violation = matches!(report.verdict, Verdict::Violation { .. });
-    let is_wanted = is_violation && (args.explain || args.certificate.is_some());
+    let is_wanted =
+        is_violation && (args.explain || args.certificate.is_some() || args.report.is_some());
     let explained = is_wanted.then(|| explain(&recording, options, &report));
     if let Some(Err(none)) = &explained {
         eprintln!("warning: {}: no explanation: {none}", report.name);
     }
     let explanation = explained.and_then(Result::ok);
+    let explained = explanation.as_ref();
     if let Some(target) = &args.certificate {
-        let target = match is_only {
-            true => target.clone(),
-            false => certificate::path_within(target, path),
-        };
-        let explanation = explanation.as_ref();
-        certificate::write(&target, &recording, &content, options, &report, explanation);
+        let target = beside::path(target, path, is_only, "certificate.json");
+        let written = certify(&recording, &content, options, &report, explained);
+        beside::write(&target, written.map(|certificate| certificate.to_json() + "\n"));
+    }
+    if let Some(target) = &args.report {
+        let target = beside::path(target, path, is_only, "html");
+        beside::write(&target, page(&recording, options, &report, explained));
     }
     Ok(Judged { report, explanation: explanation.filter(|_| args.explain) })
 }
