@@ -192,12 +192,13 @@ pub(crate) fn decide<M: Model>(
                 continue;
             }
         };
-        let searched = Searched { found, configurations: 0 };
+        let searched = Searched { found, configurations: 0, is_furthest: false };
         return Decided { searched, engine: engine.name, reason, is_furthest: false };
     }
     if let Some(engine) = choice.filter(|choice| *choice != EngineName::Search) {
         let why = reasons.first().map_or(NOT_OF_THE_MODEL, |(_, why)| why);
-        let searched = Searched { found: Found::Unfit { engine, why }, configurations: 0 };
+        let searched =
+            Searched { found: Found::Unfit { engine, why }, configurations: 0, is_furthest: false };
         return Decided { searched, engine, reason: ASKED_FOR.to_owned(), is_furthest: false };
     }
     let (searched, is_furthest) = search_and_refute(initial, entries, budget);
@@ -224,15 +225,24 @@ fn search_and_refute<M: Model>(
     budget: Budget,
 ) -> (Searched, bool) {
     if !M::HAS_REFUTATION {
-        return (search(initial, entries, budget), true);
+        let searched = search(initial, entries, budget);
+        let is_furthest = searched.is_furthest;
+        return (searched, is_furthest);
     }
     let searched = search(initial, entries.clone(), budget.part_of(8));
     match searched.found {
         Found::Stopped { why: Stop::Time, .. } => {}
-        _ => return (searched, true),
+        _ => {
+            let is_furthest = searched.is_furthest;
+            return (searched, is_furthest);
+        }
     }
     match M::refute(&entries, budget.part_of(2)) {
         Some(found) => (Searched { found, ..searched }, false),
-        None => (search(initial, entries, budget), true),
+        None => {
+            let searched = search(initial, entries, budget);
+            let is_furthest = searched.is_furthest;
+            (searched, is_furthest)
+        }
     }
 }

@@ -223,6 +223,14 @@ pub trait Model:
         false
     }
 
+    /// Whether the operation, with the answer that was seen, is legal in every state, and the state
+    /// after it is the same whatever was before: the write of a register. Such operations are put
+    /// off as long as nothing is gained by them, which makes searches much shorter where many
+    /// operations are open at once. A wrong claim makes wrong verdicts.
+    fn is_overwrite(_op: &Self::Op, _seen: Option<&Self::Ret>) -> bool {
+        false
+    }
+
     /// Returns the state after the operation, or none if its answer would not be the one seen.
     ///
     /// Worth overriding only where the system has a choice, such as which of two equal elements it

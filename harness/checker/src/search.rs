@@ -26,13 +26,20 @@
 //! A found order is replayed from scratch before it is believed ([`proof`]).
 
 mod budget;
-mod engine;
+mod chain;
+mod depth_first;
+mod levels;
 mod mask;
 mod proof;
+mod race;
 mod states;
 mod unknowns;
 mod visited;
+mod watch;
 mod window;
+
+#[cfg(test)]
+mod tests;
 
 use crate::engine::EngineName;
 use crate::model::{Model, Step};
@@ -40,9 +47,11 @@ use crate::model::{Model, Step};
 pub(crate) use budget::{Budget, shares};
 pub(crate) use proof::is_proof;
 
-use engine::Engine;
-use mask::{Mask, WideMask};
+use mask::WideMask;
+use race::race;
 use window::Timeline;
+
+pub(crate) use race::Strategy;
 
 /// One operation of a partition, as the search takes it.
 #[derive(Clone, Debug)]
@@ -118,19 +127,33 @@ pub enum Found {
     Unproven,
 }
 
+/// How many of the furthest configurations a witness shows.
+const DEAD_SHOWN: usize = 4;
+
+/// How many of the operations that led to a dead end a witness shows.
+const LAST_SHOWN: usize = 8;
+
 /// What a search found and what it cost.
 #[derive(Clone, Debug)]
 pub(crate) struct Searched {
     pub(crate) found: Found,
     /// Configurations that were visited.
     pub(crate) configurations: u64,
+    /// Whether every beginning that ends before the entry of [`Found::NoOrder`] has an order.
+    pub(crate) is_furthest: bool,
 }
 
 /// Searches for an order of the entries that is legal from the initial state.
-pub(crate) fn search<M: Model>(
+pub(crate) fn search<M: Model>(initial: &M, entries: Vec<Entry<M>>, budget: Budget) -> Searched {
+    search_with(initial, entries, budget, Strategy::Race)
+}
+
+/// Searches in one way.
+pub(crate) fn search_with<M: Model>(
     initial: &M,
     mut entries: Vec<Entry<M>>,
     budget: Budget,
+    strategy: Strategy,
 ) -> Searched {
     // The steps are sharpened together; what they are worth depends on the others.
     let mut steps: Vec<Step<M>> = entries.iter().map(|entry| entry.step.clone()).collect();
@@ -139,25 +162,15 @@ pub(crate) fn search<M: Model>(
         entry.step = step;
     }
     let timeline = Timeline::new(&entries);
-    match timeline.slots {
-        0..=64 => search_with::<M, u64>(initial, &entries, timeline, budget),
-        65..=128 => search_with::<M, u128>(initial, &entries, timeline, budget),
-        _ => search_with::<M, WideMask>(initial, &entries, timeline, budget),
-    }
-}
-
-fn search_with<M: Model, K: Mask>(
-    initial: &M,
-    entries: &[Entry<M>],
-    timeline: Timeline,
-    budget: Budget,
-) -> Searched {
-    let mut engine = Engine::<M, K>::new(initial, entries, timeline, budget);
-    let mut found = engine.run();
-    if let Found::Order(order) = &found
-        && !is_proof(initial, entries, order)
+    let mut searched = match timeline.slots {
+        0..=64 => race::<M, u64>(initial, &entries, &timeline, budget, strategy),
+        65..=128 => race::<M, u128>(initial, &entries, &timeline, budget, strategy),
+        _ => race::<M, WideMask>(initial, &entries, &timeline, budget, strategy),
+    };
+    if let Found::Order(order) = &searched.found
+        && !is_proof(initial, &entries, order)
     {
-        found = Found::Unproven;
+        searched.found = Found::Unproven;
     }
-    Searched { found, configurations: engine.configurations() }
+    searched
 }

@@ -260,7 +260,7 @@ fn judge_partition<M: Model>(
     let items = &partition.items;
     let (entries, sources) = entries_at(items, None);
     let completions_total = entries.iter().filter(|entry| entry.step.is_certain).count();
-    let Decided { searched: Searched { found, configurations }, engine, reason, is_furthest } =
+    let Decided { searched: Searched { found, configurations, .. }, engine, reason, is_furthest } =
         decide(initial, entries, budget, engine);
     let mut order = None;
     let finding = match found {

@@ -138,6 +138,10 @@ impl Model for Key {
         }
     }
 
+    fn is_overwrite(op: &KvOp, seen: Option<&KvAnswer>) -> bool {
+        matches!((op, seen), (KvOp::Put(_), None | Some(KvAnswer::Stored)) | (KvOp::Delete, None))
+    }
+
     fn describe(&self) -> String {
         match &self.0 {
             Scalar::Nil => "the key has no value".to_owned(),

@@ -101,6 +101,10 @@ impl Model for Register {
         }
     }
 
+    fn is_overwrite(op: &RegisterOp, seen: Option<&RegisterAnswer>) -> bool {
+        matches!((op, seen), (RegisterOp::Write(_), None | Some(RegisterAnswer::Written)))
+    }
+
     fn describe(&self) -> String {
         format!("the register holds {}", self.0)
     }

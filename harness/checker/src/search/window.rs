@@ -2,7 +2,8 @@
 
 use crate::model::Model;
 
-use super::Entry;
+use super::states::{KindId, States};
+use super::{Entry, Found, Stop};
 
 /// A point that is passed: an operation is called, or returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(super) enum Passage {
 pub(super) const VACANT: u32 = u32::MAX;
 
 /// What happens when, computed once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Timeline {
     pub(super) passages: Vec<Passage>,
     /// The slot of each certain entry while it is open.
@@ -59,6 +60,40 @@ impl Timeline {
             }
         }
         Self { passages, slot, returns_at, after, has_successor, slots: slots as usize, unknowns }
+    }
+
+    /// For every position the earliest return, among the passages, of an operation that overwrites
+    /// everything and is called there or later.
+    pub(super) fn forced<M: Model>(&self, states: &States<M>, kind_of: &[KindId]) -> Vec<u32> {
+        let mut forced = vec![u32::MAX; self.passages.len() + 1];
+        for (position, passage) in self.passages.iter().enumerate().rev() {
+            let earliest = match *passage {
+                Passage::Call(entry) if states.overwrite(kind_of[entry as usize]).is_some() => {
+                    self.returns_at[entry as usize]
+                }
+                _ => u32::MAX,
+            };
+            forced[position] = earliest.min(forced[position + 1]);
+        }
+        forced
+    }
+
+    /// The certain entry whose return is the next at or after a position.
+    pub(super) fn return_after(&self, position: u32) -> usize {
+        let ahead = &self.passages[position as usize..];
+        let next = ahead.iter().find_map(|passage| match passage {
+            Passage::Return(entry) => Some(*entry as usize),
+            _ => None,
+        });
+        next.unwrap_or(0)
+    }
+
+    /// What to say when a search was stopped that came to a position.
+    pub(super) fn stopped(&self, why: Stop, position: u32) -> Found {
+        let passed = &self.passages[..position as usize];
+        let completions =
+            passed.iter().filter(|passage| matches!(passage, Passage::Return(_))).count();
+        Found::Stopped { why, entry: self.return_after(position), completions }
     }
 }
 

@@ -1,15 +1,15 @@
-//! The search proper: configurations on a ladder of stacks.
-
-use std::time::Instant;
+//! The search in depth: configurations on a ladder of stacks.
 
 use crate::model::Model;
 
+use super::chain::{Chains, LinkId, NO_LINK};
 use super::mask::Mask;
 use super::states::{KindId, StateId, States};
 use super::unknowns::{NONE_USED, UsedId, UsedSets};
 use super::visited::{Place, Visited};
+use super::watch::Watch;
 use super::window::{Passage, Timeline, VACANT, Window};
-use super::{Budget, DeadConfiguration, Entry, Found, Stop};
+use super::{DEAD_SHOWN, DeadConfiguration, Found, LAST_SHOWN, Stop};
 
 /// Tasks between two looks at the clock and the memory, if they compute no steps of the model.
 const TASKS_PER_LOOK: u64 = 16;
@@ -18,12 +18,6 @@ const TASKS_PER_LOOK: u64 = 16;
 /// book of thousands of accounts does, and one task may compute thousands.
 const STEPS_PER_LOOK: u64 = 4;
 
-/// How many of the furthest configurations a witness shows.
-const DEAD_SHOWN: usize = 4;
-
-/// How many of the operations that led to a dead end a witness shows.
-const LAST_SHOWN: usize = 8;
-
 /// Where a search stands: all that matters of what was linearized so far.
 #[derive(Clone, Debug)]
 struct Configuration<K: Mask> {
@@ -31,7 +25,7 @@ struct Configuration<K: Mask> {
     state: StateId,
     used: UsedId,
     /// The last link of the chain of linearized entries.
-    last: u32,
+    last: LinkId,
     mask: K,
 }
 
@@ -44,27 +38,21 @@ enum Task<K: Mask> {
     Resort(Configuration<K>),
 }
 
-/// A link of the chain of linearized entries.
-#[derive(Clone, Copy, Debug)]
-struct Link {
-    before: u32,
-    entry: u32,
-}
-
-/// The end of the chain.
-const NO_LINK: u32 = u32::MAX;
-
-pub(super) struct Engine<M: Model, K: Mask> {
-    timeline: Timeline,
-    budget: Budget,
+pub(super) struct DepthFirst<'a, M: Model, K: Mask> {
+    timeline: &'a Timeline,
+    watch: Watch<'a>,
     window: Window,
     states: States<M>,
-    kind_of: Vec<KindId>,
+    kind_of: &'a [KindId],
     /// For every unknown, by rank, the rank of the one of equal kind called before.
     twin_before: Vec<Option<usize>>,
+    /// See [`Timeline::forced`].
+    forced: Vec<u32>,
+    /// Whether there are unknowns that read as well as write.
+    has_dependent_unknowns: bool,
     used_sets: UsedSets,
     visited: Visited<K>,
-    links: Vec<Link>,
+    chains: Chains,
     /// Rung `n` holds what used `n` unknowns more than the fewest that came as far.
     ladder: Vec<Vec<Task<K>>>,
     /// The fewest unknowns with which anybody stopped at a position.
@@ -82,15 +70,14 @@ pub(super) struct Engine<M: Model, K: Mask> {
     tries: u64,
 }
 
-impl<M: Model, K: Mask> Engine<M, K> {
+impl<'a, M: Model, K: Mask> DepthFirst<'a, M, K> {
     pub(super) fn new(
-        initial: &M,
-        entries: &[Entry<M>],
-        timeline: Timeline,
-        budget: Budget,
+        states: States<M>,
+        kind_of: &'a [KindId],
+        timeline: &'a Timeline,
+        watch: Watch<'a>,
     ) -> Self {
-        let (states, kind_of) = States::new(initial, entries);
-        let twin_before = twins(&timeline, &kind_of);
+        let twin_before = twins(timeline, kind_of);
         let start = Configuration {
             position: 0,
             state: 0,
@@ -99,13 +86,18 @@ impl<M: Model, K: Mask> Engine<M, K> {
             mask: K::empty(timeline.slots),
         };
         Self {
-            budget,
-            window: Window::new(&timeline),
+            watch,
+            window: Window::new(timeline),
             kind_of,
             twin_before,
-            used_sets: UsedSets::new(timeline.unknowns.len()),
+            forced: timeline.forced(&states, kind_of),
+            has_dependent_unknowns: timeline
+                .unknowns
+                .iter()
+                .any(|entry| states.overwrite(kind_of[*entry as usize]).is_none()),
+            used_sets: UsedSets::new(),
             visited: Visited::new(),
-            links: Vec::new(),
+            chains: Chains::default(),
             ladder: vec![vec![Task::Enter(start)]],
             fewest_used: vec![u32::MAX; timeline.passages.len() + 1],
             furthest: 0,
@@ -125,8 +117,27 @@ impl<M: Model, K: Mask> Engine<M, K> {
         self.configurations
     }
 
-    pub(super) fn run(&mut self) -> Found {
-        while let Some(task) = self.next_task() {
+    /// In a race from now on.
+    pub(super) fn set_watch(&mut self, watch: Watch<'a>) {
+        self.watch = watch;
+    }
+
+    /// How many completions were explained.
+    pub(super) fn furthest(&self) -> u64 {
+        u64::from(self.furthest)
+    }
+
+    /// Searches on until so many configurations were visited in all; none if that was not enough.
+    pub(super) fn run(&mut self, configurations_max: u64) -> Option<Found> {
+        while self.configurations < configurations_max {
+            let Some(task) = self.next_task() else {
+                let dead = self.dead.clone();
+                let dead = dead.iter().map(|configuration| self.describe(configuration)).collect();
+                return Some(Found::NoOrder {
+                    entry: self.timeline.return_after(self.furthest),
+                    dead,
+                });
+            };
             self.tasks += 1;
             if self.tasks.is_multiple_of(TASKS_PER_LOOK) {
                 self.look_at_budget();
@@ -134,19 +145,17 @@ impl<M: Model, K: Mask> Engine<M, K> {
             match task {
                 Task::Enter(configuration) => {
                     if let Some(order) = self.enter(configuration) {
-                        return Found::Order(order);
+                        return Some(Found::Order(order));
                     }
                 }
                 Task::Resort(configuration) => self.resort(&configuration),
             }
             // What the task did not try for want of time proves nothing.
             if let Some(why) = self.stop {
-                return self.stopped(why);
+                return Some(self.timeline.stopped(why, self.furthest));
             }
         }
-        let dead =
-            self.dead.clone().iter().map(|configuration| self.describe(configuration)).collect();
-        Found::NoOrder { entry: self.entry_at(self.furthest), dead }
+        None
     }
 
     /// Takes the latest task of the lowest rung.
@@ -164,11 +173,11 @@ impl<M: Model, K: Mask> Engine<M, K> {
     /// Goes on from a configuration as far as there is nothing to choose, and puts the choices
     /// there on the ladder. Returns the order if the end is reached.
     fn enter(&mut self, mut configuration: Configuration<K>) -> Option<Vec<usize>> {
-        self.window.seek(&self.timeline, configuration.position as usize);
+        self.window.seek(self.timeline, configuration.position as usize);
         self.linearize_pure(&mut configuration);
         let is_at_end = self.advance(&mut configuration);
         if is_at_end {
-            return Some(self.last(&configuration, usize::MAX));
+            return Some(self.chains.last(configuration.last, usize::MAX));
         }
         let place = Place {
             position: configuration.position,
@@ -202,7 +211,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
 
     /// Lets each unknown that changes something take effect.
     fn resort(&mut self, configuration: &Configuration<K>) {
-        self.window.seek(&self.timeline, configuration.position as usize);
+        self.window.seek(self.timeline, configuration.position as usize);
         let used = self.used_sets.count(configuration.used);
         let fewest = self.fewest_used[configuration.position as usize];
         // The latest invoked is pushed last and so tried first: most take effect soon or never.
@@ -225,7 +234,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
             let mut child = configuration.clone();
             child.state = next;
             child.used = self.used_sets.with(configuration.used, rank);
-            child.last = self.link(configuration.last, entry);
+            child.last = self.chains.link(configuration.last, entry);
             self.push((used + 1 - fewest) as usize, Task::Enter(child));
         }
     }
@@ -236,7 +245,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
             match passage {
                 Passage::Unknown(_) => {}
                 Passage::Call(entry) => {
-                    self.window.advance(&self.timeline);
+                    self.window.advance(self.timeline);
                     configuration.position += 1;
                     if self.is_free(configuration, entry) {
                         self.linearize(configuration, entry);
@@ -251,7 +260,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
                     configuration.mask.clear(slot);
                 }
             }
-            self.window.advance(&self.timeline);
+            self.window.advance(self.timeline);
             configuration.position += 1;
         }
         true
@@ -303,6 +312,9 @@ impl<M: Model, K: Mask> Engine<M, K> {
             .map(|(_, entry)| *entry)
             .collect();
         entries.sort_unstable_by_key(|entry| self.timeline.returns_at[*entry as usize]);
+        if self.is_stuck(&entries) {
+            return Vec::new();
+        }
         self.tries += 1;
         let mut choices = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -316,12 +328,68 @@ impl<M: Model, K: Mask> Engine<M, K> {
             {
                 continue;
             }
-            if let Some(next) = self.step(configuration.state, kind) {
+            if let Some(next) = self.step(configuration.state, kind)
+                && !self.is_better_put_off(configuration, entry, next)
+            {
                 choices.push((entry, next));
             }
         }
         choices.reverse();
         choices
+    }
+
+    /// Whether the first of these reads what none of the others writes: where all of them overwrite
+    /// everything, their states are all there are.
+    fn is_stuck(&mut self, entries: &[u32]) -> bool {
+        let Some((first, others)) = entries.split_first() else { return false };
+        let read = self.kind_of[*first as usize];
+        // What is unknown may write it, and one that waits for its own process is not stopped by
+        // what it reads.
+        self.window.unknowns_called == 0
+            && self.timeline.after[*first as usize] == VACANT
+            && self.states.is_pure(read)
+            && others.iter().all(|other| {
+                let kind = self.kind_of[*other as usize];
+                match self.states.overwrite(kind) {
+                    Some(after) => self.step(after, read).is_none(),
+                    None => self.states.is_pure(kind),
+                }
+            })
+    }
+
+    /// Whether an operation that overwrites everything would only be overwritten itself, and could
+    /// as well be linearized just before another such one that is called later.
+    fn is_better_put_off(
+        &mut self,
+        configuration: &Configuration<K>,
+        entry: u32,
+        next: StateId,
+    ) -> bool {
+        let returns_at = self.timeline.returns_at[entry as usize];
+        let position = configuration.position as usize;
+        // At this position only what returns here must be linearized now.
+        if returns_at as usize == position
+            || self.forced[position] >= returns_at
+            || self.timeline.has_successor[entry as usize]
+            || self.states.overwrite(self.kind_of[entry as usize]).is_none()
+        {
+            return false;
+        }
+        if next == configuration.state {
+            return true;
+        }
+        if self.has_dependent_unknowns {
+            return false;
+        }
+        let is_served = |search: &mut Self, other: u32| {
+            other != entry
+                && search.states.overwrite(search.kind_of[other as usize]).is_none()
+                && search.step(next, search.kind_of[other as usize]).is_some()
+        };
+        (0..self.window.open.len()).all(|slot| {
+            let other = self.window.open[slot];
+            other == VACANT || configuration.mask.has(slot) || !is_served(self, other)
+        })
     }
 
     fn is_hopeless(&self, configuration: &Configuration<K>) -> bool {
@@ -335,13 +403,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
 
     fn linearize(&mut self, configuration: &mut Configuration<K>, entry: u32) {
         configuration.mask.set(self.timeline.slot[entry as usize] as usize);
-        configuration.last = self.link(configuration.last, entry);
-    }
-
-    fn link(&mut self, before: u32, entry: u32) -> u32 {
-        self.links.push(Link { before, entry });
-        u32::try_from(self.links.len() - 1)
-            .expect("the memory limit is reached before four billion links")
+        configuration.last = self.chains.link(configuration.last, entry);
     }
 
     /// Keeps the furthest configurations for the witness.
@@ -368,59 +430,25 @@ impl<M: Model, K: Mask> Engine<M, K> {
 
     fn look_at_budget(&mut self) {
         self.steps_at_look = self.states.computed();
-        if Instant::now() >= self.budget.deadline {
-            self.stop = Some(Stop::Time);
-        } else if self.bytes() > self.budget.memory {
-            self.stop = Some(Stop::Memory);
-        }
+        self.stop = self.watch.look(self.bytes());
     }
 
     /// About how many bytes the search takes.
     fn bytes(&self) -> u64 {
-        let links = self.links.capacity() * size_of::<Link>();
         let ladder: usize =
             self.ladder.iter().map(Vec::capacity).sum::<usize>() * size_of::<Task<K>>();
         let waiting: usize = self.ladder.iter().map(Vec::len).sum();
         let masks = waiting * K::empty(self.timeline.slots).heap_bytes();
         let timeline = self.timeline.passages.len() * 48;
-        (links + ladder + masks + timeline) as u64
+        (ladder + masks + timeline) as u64
+            + self.chains.bytes()
             + self.states.bytes()
             + self.used_sets.bytes()
             + self.visited.bytes()
     }
 
-    fn stopped(&self, why: Stop) -> Found {
-        let passed = &self.timeline.passages[..self.furthest as usize];
-        let completions =
-            passed.iter().filter(|passage| matches!(passage, Passage::Return(_))).count();
-        Found::Stopped { why, entry: self.entry_at(self.furthest), completions }
-    }
-
-    /// The certain entry whose return is the next at or after a position.
-    fn entry_at(&self, position: u32) -> usize {
-        let ahead = &self.timeline.passages[position as usize..];
-        let next = ahead.iter().find_map(|passage| match passage {
-            Passage::Return(entry) => Some(*entry as usize),
-            _ => None,
-        });
-        next.unwrap_or(0)
-    }
-
-    /// The entries linearized last, the latest last.
-    fn last(&self, configuration: &Configuration<K>, count: usize) -> Vec<usize> {
-        let mut order = Vec::new();
-        let mut link = configuration.last;
-        while link != NO_LINK && order.len() < count {
-            let Link { before, entry } = self.links[link as usize];
-            order.push(entry as usize);
-            link = before;
-        }
-        order.reverse();
-        order
-    }
-
     fn describe(&mut self, configuration: &Configuration<K>) -> DeadConfiguration {
-        self.window.seek(&self.timeline, configuration.position as usize);
+        self.window.seek(self.timeline, configuration.position as usize);
         let open = self.window.open.iter().enumerate();
         let mut unordered: Vec<usize> = open
             .filter(|(slot, entry)| **entry != VACANT && !configuration.mask.has(*slot))
@@ -431,7 +459,7 @@ impl<M: Model, K: Mask> Engine<M, K> {
             .filter(|rank| !self.used_sets.has(configuration.used, *rank));
         DeadConfiguration {
             state: self.states.get(configuration.state).describe(),
-            last: self.last(configuration, LAST_SHOWN),
+            last: self.chains.last(configuration.last, LAST_SHOWN),
             unordered,
             maybe: unknowns.map(|rank| self.timeline.unknowns[rank] as usize).collect(),
         }
