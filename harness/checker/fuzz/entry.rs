@@ -10,7 +10,7 @@ use checker::history::{Event, Format, Recording, read_bytes, write};
 use checker::model::ModelName;
 
 /// Reads, and writes what was read in every format: it must read back as the same events.
-pub fn read_anything(content: &[u8], format: Option<Format>) {
+pub(crate) fn read_anything(content: &[u8], format: Option<Format>) {
     let Ok(recording) = read_bytes("fuzz", content, format) else {
         return;
     };
@@ -36,7 +36,7 @@ fn events(recording: &Recording) -> impl Iterator<Item = &Event> {
 }
 
 /// Judges, with whatever model fits, within 50 milliseconds and 64 MiB.
-pub fn check_anything(content: &[u8]) {
+pub(crate) fn check_anything(content: &[u8]) {
     let Ok(recording) = read_bytes("fuzz", content, None) else {
         return;
     };
