@@ -15,7 +15,7 @@ use super::family::{self, Family};
 use super::random::{Random, Shape, history};
 
 /// Histories of each family.
-const CASES: u64 = 1_500;
+const CASES: u64 = 1_000;
 
 /// More than the search of any core here takes.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -83,6 +83,15 @@ fn every_verdict_on_a_random_history_has_a_proof() {
     check_family(&family::key("keys"));
     check_family(&family::mutex("locks"));
     check_family(&family::multi_register("several registers"));
+    check_family(&family::lock("locks with owners"));
+    check_family(&family::lock_with_tokens("locks with tokens"));
+    check_family(&family::set("sets"));
+    check_family(&family::fifo_queue("queues"));
+    check_family(&family::stack("stacks"));
+    check_family(&family::priority_queue("priority queues"));
+    check_family(&family::priority_queue_with_ties("priority queues with ties"));
+    check_family(&family::counter("counters"));
+    check_family(&family::append_list("lists"));
     check_family(&family::ledger("books"));
 }
 

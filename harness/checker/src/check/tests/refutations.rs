@@ -13,7 +13,7 @@ use super::random::{Random, Shape, history};
 use super::{describe, nil_read_of, oracle_of};
 
 /// Histories of each family.
-const CASES: u64 = 3_000;
+const CASES: u64 = 2_000;
 
 /// Weakened histories of each history that has an order.
 const WEAKENED: u64 = 6;
@@ -101,5 +101,14 @@ fn weakening_takes_no_order_away_and_cores_are_minimal() {
     check_family(&family::key("keys"));
     check_family(&family::mutex("locks"));
     check_family(&family::multi_register("several registers"));
+    check_family(&family::lock("locks with owners"));
+    check_family(&family::lock_with_tokens("locks with tokens"));
+    check_family(&family::set("sets"));
+    check_family(&family::fifo_queue("queues"));
+    check_family(&family::stack("stacks"));
+    check_family(&family::priority_queue("priority queues"));
+    check_family(&family::priority_queue_with_ties("priority queues with ties"));
+    check_family(&family::counter("counters"));
+    check_family(&family::append_list("lists"));
     check_family(&family::ledger("books"));
 }
