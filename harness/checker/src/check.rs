@@ -5,6 +5,7 @@ mod judge;
 mod keys;
 mod options;
 pub mod own;
+mod pool;
 mod report;
 mod witness;
 

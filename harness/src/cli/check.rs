@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Write, stdout};
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -73,6 +74,9 @@ pub struct CheckArgs {
     /// How much memory the search may take, such as 512MiB or 2GiB
     #[arg(long, value_parser = parse_bytes, default_value = "2GiB", value_name = "SIZE")]
     memory_limit: u64,
+    /// How many partitions to judge at once [default: as many as there are processors]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
     /// Say of a violation which few operations contradict one another, in words and as a timeline
     #[arg(long)]
     explain: bool,
@@ -179,6 +183,7 @@ impl CheckArgs {
             engine: self.engine,
             time_limit: self.time_limit,
             memory_limit: self.memory_limit,
+            jobs: self.jobs,
         }
     }
 

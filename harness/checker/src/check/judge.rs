@@ -11,6 +11,7 @@ use crate::search::{Budget, DeadConfiguration, Entry, Found, Searched, Stop, sha
 use crate::verdict::{Reached, Unknown, Verdict};
 
 use super::dispatch::Subject;
+use super::pool::{side_by_side, workers};
 use super::report::PartitionReport;
 use super::{Options, TIME_LIMIT_MAX, witness};
 
@@ -71,29 +72,28 @@ pub(super) fn judge<M: Model>(
 ) -> Result<Vec<PartitionReport>, StructureError> {
     let partitions = split(case, subject)?;
     let initial = subject.initial;
-    let judge_one = |partition: &Partition<M>, deadline| {
+    let initials: Vec<M> =
+        partitions.iter().map(|partition| initial(partition.key.as_deref())).collect();
+    let judge_one = |index: usize, budget: Budget| {
         let started = Instant::now();
-        let budget = Budget { deadline, memory: case.options.memory_limit };
-        let judged = judge_partition(
-            &initial(partition.key.as_deref()),
-            partition,
-            budget,
-            case.options.engine,
-        );
+        let judged =
+            judge_partition(&initials[index], &partitions[index], budget, case.options.engine);
         (judged, started.elapsed())
     };
-    let mut searched: Vec<(Judged, Duration)> = partitions
-        .iter()
-        .zip(shares(case.deadline, partitions.len()))
-        .map(|(partition, share)| judge_one(partition, share(Instant::now())))
-        .collect();
+    let operations = partitions.iter().map(|partition| partition.items.len()).sum();
+    let workers = workers(case.options.jobs, partitions.len(), operations);
+    let budget = Budget { deadline: case.deadline, memory: case.options.memory_limit };
+    let mut searched = side_by_side(partitions.len(), workers, budget, judge_one);
     // What the easy ones left over goes to those for which their share was not enough.
+    let is_hard =
+        |judged: &Judged| judged.is_out_of_time() || (workers > 1 && judged.is_out_of_memory());
     let hard: Vec<usize> =
-        (0..searched.len()).filter(|index| searched[*index].0.is_out_of_time()).collect();
+        (0..searched.len()).filter(|index| is_hard(&searched[*index].0)).collect();
     for (index, share) in hard.iter().zip(shares(case.deadline, hard.len())) {
-        let (judged, elapsed) = judge_one(&partitions[*index], share(Instant::now()));
+        let budget = Budget { deadline: share(Instant::now()), ..budget };
+        let (judged, elapsed) = judge_one(*index, budget);
         let (before, elapsed_before) = &searched[*index];
-        if !judged.is_out_of_time() || judged.configurations > before.configurations {
+        if !is_hard(&judged) || judged.configurations > before.configurations {
             searched[*index] = (judged, elapsed + *elapsed_before);
         }
     }
@@ -240,6 +240,10 @@ struct Judged {
 }
 
 impl Judged {
+    fn is_out_of_memory(&self) -> bool {
+        matches!(self.finding, Finding::Verdict(Verdict::Unknown { why: Unknown::Memory { .. } }))
+    }
+
     fn is_out_of_time(&self) -> bool {
         matches!(self.finding, Finding::Verdict(Verdict::Unknown { why: Unknown::Time { .. } }))
     }

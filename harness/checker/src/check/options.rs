@@ -1,5 +1,6 @@
 //! How to judge, and what is thereby taken for granted.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,8 @@ pub struct Options {
     pub time_limit: Duration,
     /// How much memory the search may take, in bytes.
     pub memory_limit: u64,
+    /// How many partitions are judged at once; none for as many as there are processors.
+    pub jobs: Option<NonZeroUsize>,
 }
 
 impl Default for Options {
@@ -65,6 +68,7 @@ impl Default for Options {
             engine: None,
             time_limit: Duration::from_secs(60),
             memory_limit: 2 << 30,
+            jobs: None,
         }
     }
 }
