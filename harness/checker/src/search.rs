@@ -49,6 +49,7 @@ pub(crate) use proof::is_proof;
 
 use mask::WideMask;
 use race::race;
+use states::States;
 use window::Timeline;
 
 pub(crate) use race::Strategy;
@@ -162,10 +163,11 @@ pub(crate) fn search_with<M: Model>(
         entry.step = step;
     }
     let timeline = Timeline::new(&entries);
+    let begin = || States::new(initial, &entries);
     let mut searched = match timeline.slots {
-        0..=64 => race::<M, u64>(initial, &entries, &timeline, budget, strategy),
-        65..=128 => race::<M, u128>(initial, &entries, &timeline, budget, strategy),
-        _ => race::<M, WideMask>(initial, &entries, &timeline, budget, strategy),
+        0..=64 => race::<u64>(&begin, &timeline, budget, strategy),
+        65..=128 => race::<u128>(&begin, &timeline, budget, strategy),
+        _ => race::<WideMask>(&begin, &timeline, budget, strategy),
     };
     if let Found::Order(order) = &searched.found
         && !is_proof(initial, &entries, order)

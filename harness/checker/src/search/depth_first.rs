@@ -1,7 +1,5 @@
 //! The search in depth: configurations on a ladder of stacks.
 
-use crate::model::Model;
-
 use super::chain::{Chains, LinkId, NO_LINK};
 use super::mask::Mask;
 use super::states::{KindId, StateId, States};
@@ -38,11 +36,11 @@ enum Task<K: Mask> {
     Resort(Configuration<K>),
 }
 
-pub(super) struct DepthFirst<'a, M: Model, K: Mask> {
+pub(super) struct DepthFirst<'a, K: Mask> {
     timeline: &'a Timeline,
     watch: Watch<'a>,
     window: Window,
-    states: States<M>,
+    states: States,
     kind_of: &'a [KindId],
     /// For every unknown, by rank, the rank of the one of equal kind called before.
     twin_before: Vec<Option<usize>>,
@@ -70,9 +68,9 @@ pub(super) struct DepthFirst<'a, M: Model, K: Mask> {
     tries: u64,
 }
 
-impl<'a, M: Model, K: Mask> DepthFirst<'a, M, K> {
+impl<'a, K: Mask> DepthFirst<'a, K> {
     pub(super) fn new(
-        states: States<M>,
+        states: States,
         kind_of: &'a [KindId],
         timeline: &'a Timeline,
         watch: Watch<'a>,
@@ -393,7 +391,7 @@ impl<'a, M: Model, K: Mask> DepthFirst<'a, M, K> {
     }
 
     fn is_hopeless(&self, configuration: &Configuration<K>) -> bool {
-        M::HAS_HOPELESS
+        self.states.has_hopeless()
             && self.window.open.iter().enumerate().any(|(slot, entry)| {
                 *entry != VACANT
                     && !configuration.mask.has(slot)
@@ -458,7 +456,7 @@ impl<'a, M: Model, K: Mask> DepthFirst<'a, M, K> {
         let unknowns = (0..self.window.unknowns_called)
             .filter(|rank| !self.used_sets.has(configuration.used, *rank));
         DeadConfiguration {
-            state: self.states.get(configuration.state).describe(),
+            state: self.states.describe(configuration.state),
             last: self.chains.last(configuration.last, LAST_SHOWN),
             unordered,
             maybe: unknowns.map(|rank| self.timeline.unknowns[rank] as usize).collect(),

@@ -10,8 +10,6 @@
 mod antichain;
 mod frame;
 
-use crate::model::Model;
-
 use super::chain::{Chains, LinkId, NO_LINK};
 use super::mask::{Mask, members};
 use super::states::{KindId, StateId, States};
@@ -83,10 +81,10 @@ pub(super) enum Passed {
     Stopped(Stop),
 }
 
-pub(super) struct Levels<'a, M: Model, K: Mask> {
+pub(super) struct Levels<'a, K: Mask> {
     supply: Supply,
     watch: Watch<'a>,
-    states: States<M>,
+    states: States,
     frame: Frame<K>,
     used_sets: UsedSets,
     unknowns: Vec<UnknownKind>,
@@ -111,9 +109,9 @@ pub(super) struct Levels<'a, M: Model, K: Mask> {
     tries: u64,
 }
 
-impl<'a, M: Model, K: Mask> Levels<'a, M, K> {
+impl<'a, K: Mask> Levels<'a, K> {
     /// Begins with the initial state, which has number 0.
-    pub(super) fn new(states: States<M>, slots: usize, supply: Supply, watch: Watch<'a>) -> Self {
+    pub(super) fn new(states: States, slots: usize, supply: Supply, watch: Watch<'a>) -> Self {
         let start =
             Configuration { state: 0, used: NONE_USED, last: NO_LINK, mask: K::empty(slots) };
         Self {
@@ -268,7 +266,7 @@ impl<'a, M: Model, K: Mask> Levels<'a, M, K> {
     /// Linearizes one more operation, in every way that may be of use.
     fn expand(&mut self, configuration: &Configuration<K>, slot: usize) {
         if self.is_stuck(configuration, slot)
-            || (M::HAS_HOPELESS && self.is_hopeless(configuration))
+            || (self.states.has_hopeless() && self.is_hopeless(configuration))
         {
             return;
         }
@@ -437,7 +435,7 @@ impl<'a, M: Model, K: Mask> Levels<'a, M, K> {
                 .collect();
             maybe.sort_unstable();
             DeadConfiguration {
-                state: self.states.get(*state).describe(),
+                state: self.states.describe(*state),
                 last: self.chains.last(*last, LAST_SHOWN),
                 unordered: open
                     .map(|slot| self.frame.open(*slot as usize).entry as usize)

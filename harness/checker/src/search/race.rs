@@ -7,15 +7,13 @@
 
 use std::thread;
 
-use crate::model::Model;
-
 use super::depth_first::DepthFirst;
 use super::levels::{Levels, Open, Passed, Supply};
 use super::mask::Mask;
 use super::states::{KindId, States};
 use super::watch::{Race, Watch};
 use super::window::{Passage, Timeline, VACANT};
-use super::{Budget, Entry, Found, Searched};
+use super::{Budget, Found, Searched};
 
 /// Which engines search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,19 +33,21 @@ const START: u64 = 2_000;
 /// And so many for every place that was reached: whoever needs more turns back a lot.
 const START_PER_PLACE: u64 = 2;
 
-pub(super) fn race<M: Model, K: Mask>(
-    initial: &M,
-    entries: &[Entry<M>],
+/// What every engine begins with: the initial state alone, and the kind of each entry.
+pub(super) type Beginning<'a> = dyn Fn() -> (States, Vec<KindId>) + Sync + 'a;
+
+pub(super) fn race<K: Mask>(
+    begin: &Beginning<'_>,
     timeline: &Timeline,
     budget: Budget,
     strategy: Strategy,
 ) -> Searched {
-    let (states, kind_of) = States::new(initial, entries);
+    let (states, kind_of) = begin();
     if strategy == Strategy::Levels {
-        return by_levels::<M, K>(states, &kind_of, timeline, Watch::new(budget));
+        return by_levels::<K>(states, &kind_of, timeline, Watch::new(budget));
     }
     let race = Race::default();
-    let mut in_depth = DepthFirst::<M, K>::new(states, &kind_of, timeline, Watch::new(budget));
+    let mut in_depth = DepthFirst::<K>::new(states, &kind_of, timeline, Watch::new(budget));
     if strategy == Strategy::DepthFirst {
         let found = in_depth.run(u64::MAX).expect("the search ends before so many configurations");
         return searched_in_depth(found, &in_depth);
@@ -62,9 +62,9 @@ pub(super) fn race<M: Model, K: Mask>(
     in_depth.set_watch(Watch::in_race(budget, &race, 0));
     thread::scope(|scope| {
         let other = scope.spawn(|| {
-            let (states, kind_of) = States::new(initial, entries);
+            let (states, kind_of) = begin();
             let watch = Watch::in_race(budget, &race, 1);
-            let searched = by_levels::<M, K>(states, &kind_of, timeline, watch);
+            let searched = by_levels::<K>(states, &kind_of, timeline, watch);
             leave(&race, 1, &searched);
             searched
         });
@@ -105,13 +105,13 @@ fn better(mine: Searched, other: Searched) -> Searched {
     Searched { configurations, ..best }
 }
 
-fn searched_in_depth<M: Model, K: Mask>(found: Found, engine: &DepthFirst<'_, M, K>) -> Searched {
+fn searched_in_depth<K: Mask>(found: Found, engine: &DepthFirst<'_, K>) -> Searched {
     Searched { found, configurations: engine.configurations(), is_furthest: true }
 }
 
 /// Searches level by level; with unknown operations first in the ways that are cheap.
-fn by_levels<M: Model, K: Mask>(
-    states: States<M>,
+fn by_levels<K: Mask>(
+    states: States,
     kind_of: &[KindId],
     timeline: &Timeline,
     watch: Watch<'_>,
@@ -123,7 +123,7 @@ fn by_levels<M: Model, K: Mask>(
     };
     let mut configurations = 0;
     for supply in supplies {
-        let mut levels = Levels::<M, K>::new(states.clone(), timeline.slots, *supply, watch);
+        let mut levels = Levels::<K>::new(states.clone(), timeline.slots, *supply, watch);
         let found = run_levels(&mut levels, timeline, kind_of, &forced);
         configurations += levels.configurations();
         match found {
@@ -138,8 +138,8 @@ fn by_levels<M: Model, K: Mask>(
     unreachable!("with each unknown once, level by level, the search is exact")
 }
 
-fn run_levels<M: Model, K: Mask>(
-    levels: &mut Levels<'_, M, K>,
+fn run_levels<K: Mask>(
+    levels: &mut Levels<'_, K>,
     timeline: &Timeline,
     kind_of: &[KindId],
     forced: &[u32],

@@ -64,7 +64,7 @@ impl Timeline {
 
     /// For every position the earliest return, among the passages, of an operation that overwrites
     /// everything and is called there or later.
-    pub(super) fn forced<M: Model>(&self, states: &States<M>, kind_of: &[KindId]) -> Vec<u32> {
+    pub(super) fn forced(&self, states: &States, kind_of: &[KindId]) -> Vec<u32> {
         let mut forced = vec![u32::MAX; self.passages.len() + 1];
         for (position, passage) in self.passages.iter().enumerate().rev() {
             let earliest = match *passage {

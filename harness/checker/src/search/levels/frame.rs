@@ -2,7 +2,6 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::model::Model;
 use crate::search::mask::{Mask, members};
 use crate::search::states::{KindId, StateId, States};
 
@@ -140,7 +139,7 @@ impl<K: Mask> Frame<K> {
     }
 
     /// The open pure operations that are legal in a state, but for tied ones.
-    pub(super) fn legal<M: Model>(&mut self, state: StateId, states: &mut States<M>) -> K {
+    pub(super) fn legal(&mut self, state: StateId, states: &mut States) -> K {
         if let Some(legal) = self.legal.get(&state) {
             return legal.clone();
         }
@@ -158,12 +157,7 @@ impl<K: Mask> Frame<K> {
     }
 
     /// Prepares for the configurations at the return of a slot.
-    pub(super) fn refresh<M: Model>(
-        &mut self,
-        forced: u32,
-        returning: usize,
-        states: &mut States<M>,
-    ) {
+    pub(super) fn refresh(&mut self, forced: u32, returning: usize, states: &mut States) {
         self.forced = forced;
         self.returning = returning;
         let mut later = K::empty(self.slots);
