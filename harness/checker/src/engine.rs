@@ -45,7 +45,7 @@ pub enum EngineName {
     Witnessed,
     /// It knows registers of which every value that was seen can come from one write only.
     UniqueRegister,
-    /// It knows queues in which every element is enqueued once, and of which no dequeue is unknown.
+    /// It knows queues in which every element is enqueued once, if unknown dequeues do not matter.
     UniqueQueue,
     /// It knows sets to which every element is added once, and which are only read whole.
     GrowOnlySet,
@@ -95,7 +95,7 @@ impl EngineName {
             Self::Search => "it knows every history",
             Self::Witnessed => "the answers name the system's own order, and that explains them",
             Self::UniqueRegister => "every value that was seen can come from one write only",
-            Self::UniqueQueue => "every element was enqueued once, and every dequeue is known",
+            Self::UniqueQueue => "every element was enqueued once, and no unknown dequeue matters",
             Self::GrowOnlySet => "every element was added once, and the set was only read whole",
             Self::AppendLog => "every element was appended once",
             Self::SteadyCounter => "equal amounts were added",
@@ -163,6 +163,10 @@ pub(crate) struct Decided {
 /// Why a model's histories are not for an engine.
 const NOT_OF_THE_MODEL: &str = "it does not know this model";
 
+/// Why an engine's order was not believed.
+const REFUSED_BY_REPLAY: &str =
+    "its order was refused by the replay, which is a defect of the engine";
+
 /// Decides whether the entries have an order, by the engine that was asked for or by the first
 /// that knows them.
 pub(crate) fn decide<M: Model>(
@@ -183,7 +187,14 @@ pub(crate) fn decide<M: Model>(
             {
                 (Found::Order(order), engine.name.shape().to_owned())
             }
-            Ruling::Order(_) => (Found::Unproven, engine.name.shape().to_owned()),
+            // A defect of the engine: whoever asked for it hears of it, others get a verdict.
+            Ruling::Order(_) if choice.is_some() => {
+                (Found::Unproven, engine.name.shape().to_owned())
+            }
+            Ruling::Order(_) => {
+                reasons.push((engine.name, REFUSED_BY_REPLAY));
+                continue;
+            }
             Ruling::NoOrder(entries) => {
                 (Found::Contradiction { entries }, engine.name.shape().to_owned())
             }

@@ -1,8 +1,9 @@
 //! Partitions: splitting a history by key, searching each part, and narrowing a violation down
 //! to its shortest bad prefix.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
+
+use rustc_hash::FxHashMap;
 
 use crate::engine::{Decided, EngineName, decide};
 use crate::history::{Moment, Operation, Operations, Recording, StructureError, Text};
@@ -149,10 +150,12 @@ pub(super) fn split<M: Model>(
     subject: &Subject<'_, M>,
 ) -> Result<Vec<Partition<M>>, StructureError> {
     let mut partitions: Vec<Partition<M>> = Vec::new();
-    let mut by_key: HashMap<Option<Text>, usize> = HashMap::new();
-    let readings = read_all(case.recording, case.operations, subject)?;
+    let mut by_key: FxHashMap<Option<Text>, usize> = FxHashMap::default();
     let operations = case.operations.list.iter().enumerate();
-    for ((source, operation), Reading { key, op, end }) in operations.zip(readings) {
+    // Read one by one: a list of all readings would be as large as the partitions.
+    let readings = readings(case.recording, case.operations, subject);
+    for ((source, operation), reading) in operations.zip(readings) {
+        let Reading { key, op, end } = reading?;
         let index = *by_key.entry(key.clone()).or_insert_with(|| {
             partitions.push(Partition { key, items: Vec::new() });
             partitions.len() - 1
@@ -178,7 +181,16 @@ pub(crate) fn read_all<M: Model>(
     operations: &Operations,
     subject: &Subject<'_, M>,
 ) -> Result<Vec<Reading<M>>, StructureError> {
-    let read = |operation: &Operation| {
+    readings(recording, operations, subject).collect()
+}
+
+/// Reads the operations of a recording for a model, one after the other.
+fn readings<M: Model>(
+    recording: &Recording,
+    operations: &Operations,
+    subject: &Subject<'_, M>,
+) -> impl Iterator<Item = Result<Reading<M>, StructureError>> {
+    let read = move |operation: &Operation| {
         (subject.read)(operation).map_err(|unreadable| {
             let completed = operation.completed.filter(|_| unreadable.is_completion);
             let moment = completed.unwrap_or(operation.invoked);
@@ -191,7 +203,7 @@ pub(crate) fn read_all<M: Model>(
             }
         })
     };
-    operations.list.iter().map(read).collect()
+    operations.list.iter().map(read)
 }
 
 /// Returns what the search has to place: what is known at a cut, or at the end.
@@ -202,7 +214,8 @@ pub(super) fn entries_at<M: Model>(
     items: &[Item<M>],
     cut: Option<Cut>,
 ) -> (Vec<Entry<M>>, Vec<usize>) {
-    let (mut entries, mut sources) = (Vec::new(), Vec::new());
+    let mut entries = Vec::with_capacity(items.len());
+    let mut sources = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         if cut.is_some_and(|cut| item.invoked.instant > cut.instant) {
             continue;

@@ -32,6 +32,10 @@
 //! that need not be there at any certain time, and empty dequeues are clusters as in the register
 //! (module `register`), with forward zones and backward ones, and can be put one after the other.
 //! An element within a stretch is counted to it. Each stretch by itself has no empty dequeue.
+//!
+//! **Unknown dequeues** may have taken nothing. So an order without them is an order, and where a
+//! pattern shows that rests on no element that they may have taken in time, there is none. Anything
+//! else is left to the search.
 
 use rustc_hash::FxHashMap;
 
@@ -97,14 +101,27 @@ pub(super) fn rule(events: &[Event]) -> Ruling {
         Ok(passages) => passages,
         Err(ruling) => return ruling,
     };
+    let lost = events.iter().filter(|event| event.action == Action::Lost);
+    let lost_first = lost.map(|event| event.span.call).min();
+    let refuse = |contradiction: Vec<usize>| match lost_first {
+        Some(lost_first) if may_be_taken(events, &contradiction, lost_first) => Ruling::Unfit(LOST),
+        _ => Ruling::NoOrder(contradiction),
+    };
+    if lost_first.is_some() {
+        let known: Vec<Passage> =
+            passages.iter().filter(|passage| passage.dequeue.is_some()).copied().collect();
+        if let Some(contradiction) = out_of_turn(&known) {
+            return Ruling::NoOrder(contradiction);
+        }
+    }
     if let Some(contradiction) = out_of_turn(&passages) {
-        return Ruling::NoOrder(contradiction);
+        return refuse(contradiction);
     }
     let is_empty = |index: &u32| events[*index as usize].action == Action::Empty;
     let empties: Vec<u32> = (0..events.len() as u32).filter(is_empty).collect();
     let batches = match batches::split(events, passages, &empties) {
         Ok(batches) => batches,
-        Err(contradiction) => return Ruling::NoOrder(contradiction),
+        Err(contradiction) => return refuse(contradiction),
     };
     let mut order = Vec::with_capacity(events.len());
     for batch in batches {
@@ -114,6 +131,21 @@ pub(super) fn rule(events: &[Event]) -> Ruling {
         }
     }
     Ruling::Order(order)
+}
+
+/// Whether one of the elements that show a pattern may have been taken by an unknown dequeue, the
+/// first of which was called then, so early that it would be none.
+fn may_be_taken(events: &[Event], contradiction: &[usize], lost_first: u64) -> bool {
+    let named = || contradiction.iter().map(|index| events[*index]);
+    let stays = |event: Event| match event.action {
+        Action::Enqueue(element) => named().all(|other| other.action != Action::Dequeue(element)),
+        _ => false,
+    };
+    let left = |event: Event| match event.action {
+        Action::Dequeue(_) | Action::Empty => Some(event.span.ret),
+        _ => None,
+    };
+    named().any(stays) && named().filter_map(left).max().is_none_or(|latest| lost_first <= latest)
 }
 
 /// Pairs what entered with what left.
@@ -131,8 +163,8 @@ fn passages(events: &[Event]) -> Result<Vec<Passage>, Ruling> {
             Action::Dequeue(_) | Action::Empty if !event.is_certain => {
                 return Err(Ruling::Unfit(LOST));
             }
-            Action::Lost => return Err(Ruling::Unfit(LOST)),
-            Action::Dequeue(_) | Action::Empty => {}
+            Action::Lost if event.is_certain => return Err(Ruling::Unfit(LOST)),
+            Action::Dequeue(_) | Action::Empty | Action::Lost => {}
         }
     }
     for (index, event) in events.iter().enumerate() {

@@ -3,8 +3,11 @@
 
 use std::collections::HashSet;
 use std::hash::Hash;
+use std::time::{Duration, Instant};
 
-use super::{Ruling, Span};
+use super::{EngineName, PolynomialEngine, Ruling, Span, decide};
+use crate::model::{Model, SequentialSpec, Step};
+use crate::search::{Budget, Entry, Found};
 
 /// How many random cases each engine is tried on; `STORMPROOF_CASES` for more.
 pub(super) fn cases() -> u64 {
@@ -137,4 +140,38 @@ impl Tally {
             "{name}: too few contradictions: {self:?}"
         );
     }
+}
+
+/// A counter of calls, with an engine that leaves them all out of its orders.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Calls(u64);
+
+impl SequentialSpec for Calls {
+    type Op = ();
+    type Ret = u64;
+
+    fn invoke(&mut self, (): &()) -> u64 {
+        self.0 += 1;
+        self.0
+    }
+}
+
+impl Model for Calls {
+    fn engines() -> &'static [PolynomialEngine<Self>] {
+        &[PolynomialEngine { name: EngineName::Turns, rule: |_, _| Ruling::Order(Vec::new()) }]
+    }
+}
+
+/// An order that the replay refuses is nobody's verdict, and no reason to give none.
+#[test]
+fn the_search_judges_what_an_engine_got_wrong() {
+    let step = Step { op: (), seen: Some(1), is_certain: true };
+    let entry = Entry { step, process: 0, invoked: 1, completed: Some(2), tie: 0, position: None };
+    let budget = || Budget { deadline: Instant::now() + Duration::from_secs(60), memory: 1 << 30 };
+    let decided = decide(&Calls(0), vec![entry.clone()], budget(), None);
+    assert_eq!(decided.engine, EngineName::Search);
+    assert!(matches!(&decided.searched.found, Found::Order(order) if *order == [0]), "{decided:?}");
+    assert!(decided.reason.contains("refused by the replay"), "{decided:?}");
+    let decided = decide(&Calls(0), vec![entry], budget(), Some(EngineName::Turns));
+    assert!(matches!(decided.searched.found, Found::Unproven), "{decided:?}");
 }

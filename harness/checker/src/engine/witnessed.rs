@@ -24,6 +24,9 @@ pub(super) fn rule<M: Model>(_initial: &M, entries: &[Entry<M>]) -> Ruling {
         let is_pure = M::is_pure(&entry.step.op, entry.step.seen.as_ref());
         order.push((position, is_pure, entry.invoked, index));
     }
+    if order.is_empty() {
+        return Ruling::Unfit("no answer names its position");
+    }
     order.sort_unstable();
     let order: Vec<usize> = order.into_iter().map(|(_, _, _, index)| index).collect();
     Ruling::Candidate {

@@ -7,7 +7,7 @@
 //! this exception is lost, as an order of each key need not fit together with those of the others
 //! where instants tie; such a history is warned of.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::{EventType, Process, Recording, StructureError, Text, Value, Warning};
 
@@ -79,7 +79,7 @@ pub struct Operations {
 pub fn operations(recording: &Recording) -> Result<Operations, StructureError> {
     let (order, mut warnings) = order_of(recording);
     let mut list: Vec<Operation> = Vec::with_capacity(recording.events.len() / 2);
-    let mut clients: HashMap<u64, Client> = HashMap::new();
+    let mut clients: FxHashMap<u64, Client> = FxHashMap::default();
     for (index, recorded) in recording.events.iter().enumerate() {
         let event = &recorded.event;
         let Process::Client(process) = event.process else {

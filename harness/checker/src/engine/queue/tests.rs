@@ -31,6 +31,30 @@ fn patterns_are_found() {
     check(&and(&by_two), Ruling::NoOrder(vec![4, 0, 2, 1, 3]));
 }
 
+#[test]
+fn unknown_dequeues_matter_where_they_may_have_taken_what_stayed() {
+    use Action::{Dequeue, Empty, Enqueue};
+    let lost = |call| Event {
+        action: Action::Lost,
+        span: Span { call, ret: Span::NEVER },
+        is_certain: false,
+    };
+    let entered = [event(Enqueue(1), 1, 2), event(Enqueue(2), 3, 4)];
+    let and = |more: &[Event]| [&entered[..], more].concat();
+    check(&and(&[lost(5)]), Ruling::Order(vec![0, 1]));
+    // Whoever took 1 did so before 2 was taken, or nobody did.
+    check(&and(&[event(Dequeue(2), 5, 6), lost(6)]), Ruling::Unfit(LOST));
+    check(&and(&[event(Dequeue(2), 5, 6), lost(7)]), Ruling::NoOrder(vec![0, 1, 2]));
+    check(&and(&[event(Empty, 5, 6), lost(6)]), Ruling::Unfit(LOST));
+    check(&and(&[event(Empty, 5, 6), lost(7)]), Ruling::NoOrder(vec![2, 1]));
+    // Both are known to have been taken.
+    let turned = [event(Dequeue(2), 5, 6), event(Dequeue(1), 7, 8), lost(1)];
+    check(&and(&turned), Ruling::NoOrder(vec![0, 3, 1, 2]));
+    // That 3 stayed could be the unknown one's doing, but not that 2 left before 1.
+    let more = [turned[0], turned[1], lost(1), event(Enqueue(3), 1, 2)];
+    check(&and(&more), Ruling::NoOrder(vec![0, 3, 1, 2]));
+}
+
 /// Actions of clients on a queue, then some of them distorted.
 fn random(random: &mut Random) -> Vec<Event> {
     let count = 2 + random.below(7);
@@ -48,7 +72,11 @@ fn random(random: &mut Random) -> Vec<Event> {
             }
             _ => Action::Dequeue(1 + random.below(u64::from(entered)) as u32),
         };
-        let is_certain = is_certain || !matches!(action, Action::Enqueue(_)) && !random.is(5);
+        let action = match action {
+            Action::Dequeue(_) | Action::Empty if !is_certain => Action::Lost,
+            action => action,
+        };
+        let is_certain = is_certain || action == Action::Lost && random.is(5);
         let ret = if is_certain { span.ret } else { Span::NEVER };
         events.push(Event { action, span: Span { ret, ..span }, is_certain });
     }

@@ -43,6 +43,8 @@ fn positions_are_believed_if_they_explain_everything() {
     check(&and(written.clone(), read(2, (1, 9), Some(1))), true);
     check(&and(written.clone(), read(2, (1, 9), Some(3))), false);
     check(&and(written, read(1, (1, 9), None)), false);
+    // Where nothing was answered no order was named either.
+    check(&[], false);
     // True to the values, not to the times.
     let early =
         vec![write(1, (1, 2), Some(2)), write(1, (5, 6), Some(1)), read(1, (7, 8), Some(2))];
