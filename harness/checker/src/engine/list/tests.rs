@@ -1,6 +1,34 @@
 use super::super::tests::{Brute, Placed, Random, Tally, cases};
 use super::*;
 
+/// An append that answered with the length afterwards, or did not.
+fn append(element: Element, length: Option<usize>, call: u64, ret: u64) -> Event {
+    let (action, is_certain) = (Action::Append { element, length }, ret != Span::NEVER);
+    Event { action, span: Span { call, ret }, is_certain }
+}
+
+fn read(list: &[Element], call: u64, ret: u64) -> Event {
+    Event { action: Action::Read(list.to_vec()), span: Span { call, ret }, is_certain: true }
+}
+
+#[test]
+fn places_are_told_by_reads_and_lengths() {
+    let check = |events: &[Event], expected| assert_eq!(rule(8, events), expected, "{events:?}");
+    // Nothing stands twice in a list to which it was appended once.
+    check(&[append(1, None, 1, 2), read(&[1, 1], 3, 4)], Ruling::NoOrder(vec![1]));
+    // The place that 2 was given is that of 1, or that of nobody.
+    let taken = |length| [append(1, None, 1, 2), read(&[1], 1, 9), append(2, Some(length), 3, 9)];
+    check(&taken(1), Ruling::NoOrder(vec![2, 1]));
+    check(&taken(0), Ruling::NoOrder(vec![2, 1]));
+    check(&taken(2), Ruling::Order(vec![0, 1, 2]));
+    // Of those that nobody saw the one called first comes first, whatever is listed first.
+    let unseen = [append(2, None, 3, 4), append(1, None, 1, 2)];
+    check(&unseen, Ruling::Order(vec![1, 0]));
+    // An unknown one need not have happened: it leaves no doubt where the others stand.
+    let lost = [append(1, Some(1), 1, 2), append(2, None, 1, Span::NEVER)];
+    check(&lost, Ruling::Order(vec![0]));
+}
+
 /// Appends in the order of their calls, mostly, and reads of what may have been there.
 fn random(random: &mut Random) -> Vec<Event> {
     let count = 2 + random.below(7);
