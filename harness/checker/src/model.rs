@@ -209,6 +209,14 @@ pub trait Model:
         None
     }
 
+    /// Returns the parts of the state that the operation reads or changes, or none if that may be
+    /// any: whether it is legal depends on nothing else, and it changes nothing else. Unlike
+    /// [`Model::partition`] there may be several, of which each begins as in the initial state of
+    /// all; operations that no part connects are searched apart.
+    fn parts(_op: &Self::Op) -> Option<Vec<&str>> {
+        None
+    }
+
     /// Whether doing it twice in a row is the same as doing it once, in every state, and such
     /// operations alone lead to finitely many states.
     fn is_idempotent(_op: &Self::Op) -> bool {

@@ -22,6 +22,7 @@
 //!   the other can.
 //! - **Hopelessness.** A state from which an open operation's answer cannot come about any more,
 //!   whatever happens, leads nowhere.
+//! - **Locality.** What has nothing to do with each other is searched apart ([`parts`]).
 //!
 //! A found order is replayed from scratch before it is believed ([`proof`]).
 
@@ -30,6 +31,7 @@ mod chain;
 mod depth_first;
 mod levels;
 mod mask;
+mod parts;
 mod proof;
 mod race;
 mod states;
@@ -146,7 +148,18 @@ pub(crate) struct Searched {
 
 /// Searches for an order of the entries that is legal from the initial state.
 pub(crate) fn search<M: Model>(initial: &M, entries: Vec<Entry<M>>, budget: Budget) -> Searched {
-    search_with(initial, entries, budget, Strategy::Race)
+    let Some(groups) = parts::split(&entries) else {
+        return search_with(initial, entries, budget, Strategy::Race);
+    };
+    let mut searched = parts::search_each(&entries, &groups, budget, |entries, budget| {
+        search_with(initial, entries, budget, Strategy::Race)
+    });
+    if let Found::Order(order) = &searched.found
+        && !is_proof(initial, &entries, order)
+    {
+        searched.found = Found::Unproven;
+    }
+    searched
 }
 
 /// Searches in one way.

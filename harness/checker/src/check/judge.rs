@@ -360,6 +360,9 @@ fn narrow<M: Model>(
         items.iter().filter_map(|item| item.completed.map(Cut::from)).collect();
     cuts.sort_unstable();
     if whole.known == Known::GoodBefore {
+        if whole.cut.is_some_and(|cut| is_all_known_at(items, cut)) {
+            return (whole, true);
+        }
         cuts.retain(|cut| Some(*cut) >= whole.cut);
     }
     // With the last completion everything is known, and that is bad.
@@ -399,6 +402,32 @@ fn narrow<M: Model>(
     }
     let (dead, contradiction) = at_bad.unwrap_or((whole.dead, whole.contradiction));
     (Bad { cut: cuts.get(bad_at).copied(), known: Known::GoodBefore, dead, contradiction }, true)
+}
+
+/// Whether the search could learn nothing from answers given after a cut that keeps a
+/// configuration from passing it, so that the beginning that ends there is bad if nobody passed.
+///
+/// What is open at the cut either says nothing until it is answered, or it is legal everywhere and
+/// does the same whatever its answer: the configurations are those of operations that may or may
+/// not have happened. What was refused later certainly did not happen, which is not known at the
+/// cut; and what is answered at its very instant holds up what its process did next.
+fn is_all_known_at<M: Model>(items: &[Item<M>], cut: Cut) -> bool {
+    let is_open = |item: &&Item<M>| {
+        item.invoked.instant <= cut.instant
+            && item.completed.is_some_and(|completed| Cut::from(completed) > cut)
+    };
+    let is_known = |item: &Item<M>| {
+        let ends_later = item.completed.is_some_and(|end| end.instant > cut.instant);
+        let is_silent = match &item.end {
+            End::Answered(seen) => {
+                M::is_overwrite(&item.op, None) && M::is_overwrite(&item.op, seen.as_ref())
+            }
+            End::Refused | End::Open => false,
+        };
+        ends_later && (is_silent || M::is_pure(&item.op, None))
+    };
+    // Where states may be hopeless, later answers stop configurations at any time.
+    !M::HAS_HOPELESS && items.iter().filter(is_open).all(is_known)
 }
 
 /// Names entries of a search by the items that they are.

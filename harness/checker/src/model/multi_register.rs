@@ -57,6 +57,13 @@ impl Model for Registers {
         op.iter().all(|micro| matches!(micro, Micro::Read(_)))
     }
 
+    fn parts(op: &Vec<Micro>) -> Option<Vec<&str>> {
+        let parts = op.iter().map(|micro| match micro {
+            Micro::Read(key) | Micro::Write(key, _) => key.as_ref(),
+        });
+        Some(parts.collect())
+    }
+
     fn is_idempotent(_op: &Vec<Micro>) -> bool {
         true
     }
