@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
+mod checking;
 mod corpus;
 mod faults;
 mod membership;

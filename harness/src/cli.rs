@@ -4,6 +4,6 @@ mod beside;
 pub mod check;
 pub mod client;
 pub mod convert;
-
 pub mod run;
+mod say;
 pub mod verify;

@@ -1,7 +1,7 @@
 //! Files beside a verdict: its certificate, its page.
 
-use std::fmt::Display;
 use std::fs;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 /// Where to write what belongs to a history: the target if it is the only one, or else a file in
@@ -12,26 +12,26 @@ pub(super) fn path(target: &Path, history: &Path, is_only: bool, extension: &str
     }
     let names = history.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+        // A name that began with two points would be hidden.
+        Component::ParentDir => Some("up".to_owned()),
         _ => None,
     });
     target.join(names.collect::<Vec<_>>().join("_") + "." + extension)
 }
 
-/// Writes a file. The verdict stands without it: what goes wrong here is said and no more.
-pub(super) fn write(target: &Path, content: Result<String, impl Display>) {
-    let target_name = target.display();
-    let content = match content {
-        Ok(content) => content,
-        Err(error) => {
-            eprintln!("warning: {target_name} is not written: {error}");
-            return;
-        }
-    };
+/// Writes a file, with the folders that it is to lie in.
+pub(super) fn write(target: &Path, content: &str) -> Result<(), WriteError> {
     let folder = target.parent().unwrap_or(Path::new(""));
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(target, content));
-    if let Err(error) = written {
-        eprintln!("warning: failed to write {target_name}: {error}");
-    }
+    written.map_err(|source| WriteError { path: target.to_owned(), source })
+}
+
+/// Why what was asked for is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to write {}: {source}", path.display())]
+pub(super) struct WriteError {
+    path: PathBuf,
+    source: io::Error,
 }
 
 #[cfg(test)]
@@ -43,6 +43,7 @@ mod tests {
         let path = |history: &str| path(Path::new("proofs"), Path::new(history), false, "html");
         assert_eq!(path("runs/a/history.jsonl"), Path::new("proofs/runs_a_history.jsonl.html"));
         assert_ne!(path("runs/a/history.jsonl"), path("runs/b/history.jsonl"));
+        assert_ne!(path("../a/history.jsonl"), path("a/history.jsonl"));
     }
 
     #[test]

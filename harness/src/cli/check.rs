@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Write, stdout};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -24,6 +23,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::beside;
+use super::say::{remark, say};
 use crate::page::page;
 use crate::plan::Plan;
 use crate::run::RunFolder;
@@ -41,13 +41,14 @@ const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 
 /// Judge recorded histories: linearizable, or not and here is why.
 ///
-/// A history is JSON Lines (our own), EDN (Jepsen, Knossos) or a Jepsen log. The folder of a run
-/// stands for the history in it; any other folder is searched for histories and folders of runs. Format and model are told from the content; what was
-/// assumed is printed with the verdict.
+/// A history is JSON Lines (our own), EDN (Jepsen, Knossos) or a Jepsen log; `-` is standard input.
+/// The folder of a run stands for the history in it; any other folder is searched for histories and
+/// folders of runs. Format and model are told from the content; what was assumed is printed with the
+/// verdict.
 #[derive(Debug, Args)]
 #[command(after_long_help = long_help())]
 pub struct CheckArgs {
-    /// Histories, folders of runs, or folders to search
+    /// Histories, folders of runs, or folders to search; - for standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// What the system ought to do; told from the functions in the history if left out
@@ -122,10 +123,11 @@ Examples:
 Exit codes, of several files the first that applies:
   1  a history is not linearizable
   4  the checker itself failed on a file: a defect, and no verdict
-  2  a file could not be read or makes no sense, or the arguments are wrong
+  2  a file could not be read or makes no sense, or what was asked for beside the verdict (proof,
+     page, JUnit) could not be written, or the arguments are wrong
   3  a search ended at its time or memory limit, or the engine that --engine names does
      not know such histories, or there was nothing to judge: no events, or no answer
-  130  it was interrupted; what was judged by then was printed
+  130, 143  it was interrupted or told to end; what was judged by then was printed
   0  every history is linearizable";
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -298,6 +300,9 @@ struct Judged {
     report: Report,
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<Explanation>,
+    /// Whether something that was asked for beside the verdict is not there.
+    #[serde(skip)]
+    is_lacking: bool,
 }
 
 fn judge(
@@ -315,20 +320,40 @@ fn judge(
         is_violation && (args.explain || args.certificate.is_some() || args.report.is_some());
     let explained = is_wanted.then(|| explain(&recording, options, &report));
     if let Some(Err(none)) = &explained {
-        eprintln!("warning: {}: no explanation: {none}", report.name);
+        remark(format_args!("warning: {}: no explanation: {none}", report.name));
     }
     let explanation = explained.and_then(Result::ok);
     let explained = explanation.as_ref();
+    let mut is_lacking = false;
     if let Some(target) = &args.certificate {
         let target = beside::path(target, path, is_only, "certificate.json");
-        let written = certify(&recording, &content, options, &report, explained);
-        beside::write(&target, written.map(|certificate| certificate.to_json() + "\n"));
+        match certify(&recording, &content, options, &report, explained) {
+            Ok(certificate) => is_lacking |= !keep(&target, &(certificate.to_json() + "\n")),
+            Err(none) => {
+                remark(format_args!("warning: {} is not written: {none}", target.display()));
+                // Of a verdict that is unknown nobody expects a proof.
+                is_lacking |= !matches!(report.verdict, Verdict::Unknown { .. });
+            }
+        }
     }
     if let Some(target) = &args.report {
         let target = beside::path(target, path, is_only, "html");
-        beside::write(&target, page(&recording, options, &report, explained));
+        match page(&recording, options, &report, explained) {
+            Ok(page) => is_lacking |= !keep(&target, &page),
+            Err(error) => {
+                remark(format_args!("error: {} is not written: {error}", target.display()));
+                is_lacking = true;
+            }
+        }
     }
-    Ok(Judged { report, explanation: explanation.filter(|_| args.explain) })
+    Ok(Judged { report, explanation: explanation.filter(|_| args.explain), is_lacking })
+}
+
+/// Writes a file beside the verdict, which stands without it; false if that failed, which was said.
+fn keep(target: &Path, content: &str) -> bool {
+    beside::write(target, content)
+        .inspect_err(|error| remark(format_args!("error: {error}")))
+        .is_ok()
 }
 
 fn print(path: &Path, judged: &Result<Judged, CheckFailure>, is_json: bool) {
@@ -336,7 +361,10 @@ fn print(path: &Path, judged: &Result<Judged, CheckFailure>, is_json: bool) {
         Ok(judged) => {
             let Judged { report, explanation } = judged;
             for warning in &report.warnings {
-                eprintln!("warning: {}:{}: {}", report.name, warning.line, warning.message);
+                remark(format_args!(
+                    "warning: {}:{}: {}",
+                    report.name, warning.line, warning.message
+                ));
             }
             if is_json {
                 let judged = serde_json::to_string(judged);
@@ -358,16 +386,11 @@ fn print(path: &Path, judged: &Result<Judged, CheckFailure>, is_json: bool) {
                 ));
             }
             match error {
-                CheckFailure::Check(error) => eprintln!("error: {error}"),
-                CheckFailure::Crashed => eprintln!("error: {}: {error}", path.display()),
+                CheckFailure::Check(error) => remark(format_args!("error: {error}")),
+                CheckFailure::Crashed => remark(format_args!("error: {}: {error}", path.display())),
             }
         }
     }
-}
-
-/// Prints on standard output. Whoever read it may be gone, such as `head`.
-fn say(text: &str) {
-    drop(stdout().write_all(text.as_bytes()));
 }
 
 /// Shows on a terminal that a file is being judged, once it takes long.

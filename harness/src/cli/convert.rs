@@ -1,7 +1,7 @@
 //! `stormproof convert`: writes a history in another format.
 
 use std::fs;
-use std::io::{self, Write, stdout};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use checker::history::{Format, Process, ReadError, Recording, read, read_bytes, 
 use clap::{Args, ValueEnum};
 
 use super::check::{FormatArg, history_of};
+use super::say::{print, remark};
 
 /// Write a history in another format.
 ///
@@ -17,10 +18,10 @@ use super::check::{FormatArg, history_of};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ConvertArgs {
-    /// The history, or the folder of a run
+    /// The history, or the folder of a run; - for standard input
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// Where to write it; standard output if left out
+    /// Where to write it; standard output if left out, or -
     #[arg(value_name = "OUT")]
     output: Option<PathBuf>,
     /// The format to write; told from the name of OUT if left out
@@ -87,8 +88,15 @@ enum ConvertError {
          say so: write --to edn, or add --lossy"
     )]
     Whole { name: String },
+    #[error(
+        "{}: this is the history itself, of which what says nothing to a checker would be lost; name another file",
+        .0.display()
+    )]
+    Onto(PathBuf),
     #[error("failed to write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("failed to write standard output: {0}")]
+    Print(#[source] io::Error),
     #[error(
         "what was written does not read back as the same events: this is a defect, please report it"
     )]
@@ -110,7 +118,7 @@ pub fn run(args: &ConvertArgs) -> ExitCode {
     match convert(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            remark(format_args!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
@@ -119,26 +127,32 @@ pub fn run(args: &ConvertArgs) -> ExitCode {
 fn convert(args: &ConvertArgs) -> Result<(), ConvertError> {
     let target = args.to.or_else(|| target_of(args.output.as_deref()?));
     let target = Format::from(target.ok_or(ConvertError::NoTarget)?);
-    let recording = read(&history_of(&args.input), args.format.map(Into::into))?;
+    let input = history_of(&args.input);
+    if let Some(output) = args.output.as_deref().filter(|output| is_same_file(&input, output)) {
+        return Err(ConvertError::Onto(output.to_owned()));
+    }
+    let recording = read(&input, args.format.map(Into::into))?;
     for warning in &recording.warnings {
-        eprintln!("warning: {}:{}: {}", recording.name, warning.line, warning.message);
+        remark(format_args!("warning: {}:{}: {}", recording.name, warning.line, warning.message));
     }
     if loses_verdict(&recording, target) {
         if !args.lossy {
             return Err(ConvertError::Whole { name: recording.name });
         }
-        eprintln!("warning: {}: that it is whole is lost", recording.name);
+        remark(format_args!("warning: {}: that it is whole is lost", recording.name));
     }
     let content = convert_to(&recording, target)?;
-    match &args.output {
+    match args.output.as_deref().filter(|output| *output != Path::new("-")) {
         Some(path) => fs::write(path, content)
-            .map_err(|source| ConvertError::Write { path: path.clone(), source }),
-        // Whoever read it may be gone, such as `head`.
-        None => {
-            drop(stdout().write_all(&content));
-            Ok(())
-        }
+            .map_err(|source| ConvertError::Write { path: path.to_owned(), source }),
+        None => print(&content).map_err(ConvertError::Print),
     }
+}
+
+/// Whether two paths, of which the second need not exist, lead to one file.
+fn is_same_file(input: &Path, output: &Path) -> bool {
+    let whole = |path: &Path| fs::canonicalize(path).ok();
+    whole(input).is_some_and(|input| Some(input) == whole(output))
 }
 
 /// Tells the format from a file's name.
@@ -194,6 +208,18 @@ mod tests {
         ] {
             assert_eq!(loses_verdict(&recording(&content), target), expected, "{content}");
         }
+    }
+
+    #[test]
+    fn a_history_is_not_written_over_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let [history, link, other] =
+            ["history.edn", "link.edn", "other.edn"].map(|name| folder.path().join(name));
+        fs::write(&history, "").unwrap();
+        std::os::unix::fs::symlink(&history, &link).unwrap();
+        assert!(is_same_file(&history, &link));
+        assert!(!is_same_file(&history, &other));
+        assert!(!is_same_file(&other, &other), "neither exists");
     }
 
     #[test]

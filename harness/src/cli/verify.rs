@@ -1,7 +1,7 @@
 //! `stormproof verify`: checks the proof of a verdict, without the engines that gave it.
 
 use std::fs;
-use std::io::{self, Write, stdout};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,6 +9,8 @@ use std::time::Duration;
 use checker::certificate::{Proven, VerifyError, verify};
 use clap::Args;
 use serde_json::{Value, json};
+
+use super::say::{remark, say};
 
 /// Verify that a certificate proves the verdict on a history.
 ///
@@ -21,7 +23,7 @@ pub struct VerifyArgs {
     /// The certificate
     #[arg(value_name = "CERTIFICATE")]
     certificate: PathBuf,
-    /// The history that it is about, or the folder of a run
+    /// The history that it is about, or the folder of a run; - for standard input
     #[arg(value_name = "HISTORY")]
     history: PathBuf,
     /// When to give up on the core of a violation, such as 500ms, 60s or 10m
@@ -79,15 +81,16 @@ pub fn run(args: &VerifyArgs) -> ExitCode {
                 true => json!({ "proven": true, "claim": proven }).to_string(),
                 false => describe(&args.history, &proven),
             };
-            say(&text);
+            say(&(text + "\n"));
             ExitCode::SUCCESS
         }
         Err(failure) => {
             if args.json {
                 let (error, reason) = (failure.to_string(), failure.reason());
-                say(&json!({ "proven": false, "error": error, "reason": reason }).to_string());
+                let line = json!({ "proven": false, "error": error, "reason": reason });
+                say(&format!("{line}\n"));
             }
-            eprintln!("error: {failure}");
+            remark(format_args!("error: {failure}"));
             ExitCode::from(failure.exit_code())
         }
     }
@@ -118,9 +121,4 @@ fn describe(history: &Path, proven: &Proven) -> String {
             )
         }
     }
-}
-
-/// Prints a line on standard output. Whoever read it may be gone, such as `head`.
-fn say(text: &str) {
-    drop(stdout().write_all(format!("{text}\n").as_bytes()));
 }

@@ -27,8 +27,14 @@ pub(super) struct HistoryFile {
     pub(super) run: Option<PathBuf>,
 }
 
-/// The folder of a run stands for the run's history; any other path for itself.
+/// What programs call standard input, and the file that it is.
+const STANDARD_INPUT: (&str, &str) = ("-", "/dev/stdin");
+
+/// The folder of a run stands for the run's history, `-` for standard input; any other path for itself.
 pub(in crate::cli) fn history_of(path: &Path) -> PathBuf {
+    if path == Path::new(STANDARD_INPUT.0) {
+        return STANDARD_INPUT.1.into();
+    }
     if !path.is_dir() {
         return path.to_owned();
     }
@@ -45,7 +51,7 @@ pub(super) fn find(paths: &[PathBuf]) -> Vec<HistoryFile> {
     for path in paths {
         let before = found.len();
         if !path.is_dir() {
-            found.push(HistoryFile { path: path.clone(), run: None });
+            found.push(HistoryFile { path: history_of(path), run: None });
         } else if search(path, &mut found).is_err() || found.len() == before {
             found.push(HistoryFile { path: history_of(path), run: Some(path.clone()) });
         }
@@ -121,5 +127,6 @@ mod tests {
         assert_eq!(find("chatter.log"), ["chatter.log"]);
         assert_eq!(find("none"), ["none/history.jsonl"]);
         assert_eq!(find("absent"), ["absent"]);
+        assert_eq!(history_of(Path::new("-")), Path::new("/dev/stdin"));
     }
 }

@@ -1,16 +1,22 @@
 //! What came of several histories so far, for whoever waits for all of them or interrupts.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::junit::Suite;
-use super::{CheckFailure, Judged, Outcome, say};
+use super::{CheckFailure, Judged, Outcome};
+use crate::cli::beside;
+use crate::cli::say::{remark, say};
 
 /// The exit code of a program that was interrupted from the keyboard.
 const INTERRUPTED: u8 = 130;
+
+/// The exit code of a program that was told to end, as a build server tells a job out of time.
+const TERMINATED: u8 = 143;
 
 /// Verdicts as they come.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ pub(super) struct Session {
     outcomes: Vec<(PathBuf, Outcome)>,
     junit: Option<(PathBuf, Suite)>,
     has_summary: bool,
+    /// Whether something that was asked for beside the verdicts is not there.
+    is_lacking: bool,
 }
 
 impl Session {
@@ -28,12 +36,14 @@ impl Session {
             outcomes: Vec::new(),
             junit: junit.map(|path| (path, Suite::new())),
             has_summary: total > 1 && !is_json,
+            is_lacking: false,
         }
     }
 
     /// Takes what came of the next history.
     pub(super) fn add(&mut self, path: &Path, judged: &Result<Judged, CheckFailure>) {
         let outcome = Outcome::of(judged);
+        self.is_lacking |= judged.as_ref().is_ok_and(|judged| judged.is_lacking);
         self.outcomes.push((path.to_owned(), outcome));
         if let Some((_, suite)) = &mut self.junit {
             match judged {
@@ -48,32 +58,26 @@ impl Session {
         if self.has_summary && !self.outcomes.is_empty() {
             say(&self.describe());
         }
-        let written =
-            self.junit.as_ref().map(|(path, suite)| (path, fs::write(path, suite.render())));
-        let worst = self.outcomes.iter().map(|(_, outcome)| *outcome).max();
-        let code = worst.map_or(0, Outcome::exit_code);
-        match written {
-            Some((path, Err(error))) => {
-                eprintln!("error: failed to write {}: {error}", path.display());
-                if code == Outcome::Violation.exit_code() {
-                    code
-                } else {
-                    Outcome::Unreadable.exit_code()
-                }
-            }
-            _ => code,
+        let written = self.junit.as_ref().map(|(path, suite)| beside::write(path, &suite.render()));
+        let mut worst = self.outcomes.iter().map(|(_, outcome)| *outcome).max();
+        if let Some(Err(error)) = &written {
+            remark(format_args!("error: {error}"));
         }
+        if self.is_lacking || matches!(written, Some(Err(_))) {
+            worst = worst.max(Some(Outcome::Unreadable));
+        }
+        worst.map_or(0, Outcome::exit_code)
     }
 
     /// Says what came of those that were judged, and returns the exit code: a violation stays one.
-    fn interrupt(&mut self) -> u8 {
+    fn interrupt(&mut self, otherwise: u8) -> u8 {
         let left = self.total - self.outcomes.len();
-        eprintln!("interrupted: {left} of {} histories have no verdict", self.total);
+        remark(format_args!("interrupted: {left} of {} histories have no verdict", self.total));
         if let Some((path, suite)) = &mut self.junit {
             suite.add_error(path, "interrupted", &format!("{left} histories have no verdict"));
         }
         let code = self.finish();
-        if code == Outcome::Violation.exit_code() { code } else { INTERRUPTED }
+        if code == Outcome::Violation.exit_code() { code } else { otherwise }
     }
 
     /// One line of counts, and one for each history that did not pass, the worst first.
@@ -94,18 +98,28 @@ impl Session {
     }
 }
 
-/// Ends the program when it is interrupted, with what is known by then.
+/// Ends the program when it is interrupted or told to end, with what is known by then.
 pub(super) fn end_on_interrupt(session: &Arc<Mutex<Session>>) {
     let session = Arc::clone(session);
     // Whoever cannot be told of interrupts ends by them, as programs do.
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return;
     };
+    let signals = {
+        // They count from here on, and not from when the thread gets to run.
+        let _context = runtime.enter();
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    };
+    let (Ok(mut interrupted), Ok(mut terminated)) = signals else { return };
     thread::spawn(move || {
-        if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
-            let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
-            process::exit(session.interrupt().into());
-        }
+        let code = runtime.block_on(async {
+            tokio::select! {
+                _ = interrupted.recv() => INTERRUPTED,
+                _ = terminated.recv() => TERMINATED,
+            }
+        });
+        let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        process::exit(session.interrupt(code).into());
     });
 }
 
@@ -139,7 +153,23 @@ mod tests {
             (&[Outcome::Violation, Outcome::Linearizable], 1, 1),
         ] {
             assert_eq!(session(outcomes, 3).finish(), finished);
-            assert_eq!(session(outcomes, 3).interrupt(), interrupted);
+            assert_eq!(session(outcomes, 3).interrupt(INTERRUPTED), interrupted);
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_written_weighs_as_what_could_not_be_read() {
+        for (outcome, expected) in [
+            (Outcome::Linearizable, 2),
+            (Outcome::Unknown, 2),
+            (Outcome::Crashed, 4),
+            (Outcome::Violation, 1),
+        ] {
+            let mut lacking = session(&[outcome], 1);
+            lacking.is_lacking = true;
+            let mut without_junit = session(&[outcome], 1);
+            without_junit.junit = Some(("/proc/nowhere/verdicts.xml".into(), Suite::new()));
+            assert_eq!((lacking.finish(), without_junit.finish()), (expected, expected));
         }
     }
 }
