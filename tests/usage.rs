@@ -29,9 +29,14 @@ fn usage_errors_say_what_to_do() {
 
 #[test]
 fn help_teaches() {
-    for command in
-        [&["--help"][..], &["run", "--help"], &["check", "--help"], &["client", "--help"]]
-    {
+    for command in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["check", "--help"],
+        &["verify", "--help"],
+        &["convert", "--help"],
+        &["client", "--help"],
+    ] {
         let output = stormproof(command);
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(0), "{}", describe(&output));

@@ -13,17 +13,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = PathBuf::from(args.next().ok_or("name a file")?);
     let times = args.next().map_or(Ok(3), |times| times.parse())?;
     let megabytes = fs::metadata(&path)?.len() as f64 / 1e6;
-    let mut processor_before = 0.0;
     for _ in 0..times {
-        let started = Instant::now();
+        let (started, before) = (Instant::now(), processor_seconds()?);
         let recording = read(&path, None)?;
-        let read = started.elapsed();
+        let (read, read_processor) = (started.elapsed(), processor_seconds()? - before);
         let operations = operations(&recording)?;
         let paired = started.elapsed() - read;
-        let processor = processor_seconds()? - processor_before;
-        processor_before += processor;
+        let paired_processor = processor_seconds()? - before - read_processor;
         println!(
-            "{} events, {} operations: read in {read:.1?} ({:.0} MB/s), paired in {paired:.1?}, {processor:.2} s of processor",
+            "{} events, {} operations: read in {read:.1?} ({:.0} MB/s), {read_processor:.2} s of processor; \
+             paired in {paired:.1?}, {paired_processor:.2} s of processor",
             recording.events.len(),
             operations.list.len(),
             megabytes / read.as_secs_f64()

@@ -314,6 +314,8 @@ fn judge(
     let read_failed = |source| ReadError::Io { path: path.to_owned(), source };
     let content = fs::read(path).map_err(read_failed)?;
     let recording = read_bytes(&path.display().to_string(), &content, args.format())?;
+    // Only a certificate asks for the bytes again, and they may be many.
+    let content = args.certificate.is_some().then_some(content);
     let report = check(&recording, options)?;
     let is_violation = matches!(report.verdict, Verdict::Violation { .. });
     let is_wanted =
@@ -325,9 +327,9 @@ fn judge(
     let explanation = explained.and_then(Result::ok);
     let explained = explanation.as_ref();
     let mut is_lacking = false;
-    if let Some(target) = &args.certificate {
+    if let (Some(target), Some(content)) = (&args.certificate, &content) {
         let target = beside::path(target, path, is_only, "certificate.json");
-        match certify(&recording, &content, options, &report, explained) {
+        match certify(&recording, content, options, &report, explained) {
             Ok(certificate) => is_lacking |= !keep(&target, &(certificate.to_json() + "\n")),
             Err(none) => {
                 remark(format_args!("warning: {} is not written: {none}", target.display()));
@@ -359,7 +361,7 @@ fn keep(target: &Path, content: &str) -> bool {
 fn print(path: &Path, judged: &Result<Judged, CheckFailure>, is_json: bool) {
     match judged {
         Ok(judged) => {
-            let Judged { report, explanation } = judged;
+            let Judged { report, explanation, .. } = judged;
             for warning in &report.warnings {
                 remark(format_args!(
                     "warning: {}:{}: {}",

@@ -1,11 +1,14 @@
 //! One line of a history: somebody invoked an operation, or learned how one ended.
 
+use std::fmt;
+
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{Text, Value};
 
 /// Who acts: a logical client, or the nemesis, whose events are remarks and never operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(untagged)]
 pub enum Process {
     /// A logical client, which does one operation at a time.
@@ -15,7 +18,7 @@ pub enum Process {
 }
 
 /// The name under which the nemesis appears in a history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Nemesis {
     /// Written as `"nemesis"`.
     #[serde(rename = "nemesis")]
@@ -25,6 +28,35 @@ pub enum Nemesis {
 impl Process {
     /// The nemesis.
     pub const NEMESIS: Self = Self::Nemesis(Nemesis::Nemesis);
+}
+
+/// A number or the nemesis' name, told apart as they come: what serde derives keeps a copy of every
+/// value to try one after the other, of millions of events.
+impl<'de> Deserialize<'de> for Process {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ProcessVisitor)
+    }
+}
+
+struct ProcessVisitor;
+
+impl Visitor<'_> for ProcessVisitor {
+    type Value = Process;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("the number of a client, or \"nemesis\"")
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Process, E> {
+        Ok(Process::Client(number))
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Process, E> {
+        match name {
+            "nemesis" => Ok(Process::NEMESIS),
+            _ => Err(E::invalid_value(Unexpected::Str(name), &self)),
+        }
+    }
 }
 
 /// What an event says about its operation.

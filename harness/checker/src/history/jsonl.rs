@@ -7,7 +7,7 @@ mod line;
 
 use std::io::{self, Write};
 use std::num::NonZero;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
 use self::line::{LineReader, Refused};
@@ -19,6 +19,9 @@ const PIECE_BYTES: usize = 1 << 18;
 
 /// About as long as a short line is.
 const LINE_BYTES: usize = 72;
+
+/// The shortest event, that of a function without a name: what has more lines has empty ones.
+const LINE_BYTES_MIN: usize = r#"{"process":0,"type":"ok","f":""}"#.len();
 
 /// How many pieces one reader may be ahead of whoever puts them together.
 const PIECES_AHEAD: usize = 4;
@@ -32,7 +35,9 @@ pub fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// What a piece of a file holds; its lines are counted from the piece's own first.
+/// What a piece of a file holds; its lines are counted from the piece's own first. Its room goes back
+/// to its reader: fresh memory would have to be cleared, which takes as long as the reading.
+#[derive(Default)]
 struct Piece {
     events: Vec<Recorded>,
     lines: usize,
@@ -41,15 +46,20 @@ struct Piece {
 }
 
 pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(), ReadError> {
+    // Growing step by step would copy the events, and have memory cleared for them, twice.
+    let lines = memchr::memchr_iter(b'\n', content).count() + 1;
+    recording.events.reserve(lines.min(content.len().div_ceil(LINE_BYTES_MIN)));
     let pieces = split(content);
     let count = thread::available_parallelism().map_or(1, NonZero::get);
     let count = count.min(READERS_MAX).min(pieces.len());
+    let mut line = 0;
     if count < 2 {
         let mut reader = LineReader::default();
-        let mut line = 0;
-        return pieces
-            .into_iter()
-            .try_for_each(|piece| append(recording, read_piece(&mut reader, piece), &mut line));
+        let mut piece = Piece::default();
+        return pieces.into_iter().try_for_each(|content| {
+            read_piece(&mut reader, content, &mut piece);
+            append(recording, &mut piece, &mut line)
+        });
     }
     thread::scope(|scope| {
         // The readers take turns, so that the next piece in order is always the next one of the
@@ -57,21 +67,29 @@ pub(super) fn read_into(recording: &mut Recording, content: &[u8]) -> Result<(),
         let readers: Vec<_> = (0..count)
             .map(|turn| {
                 let (ready, pieces_read) = sync_channel(PIECES_AHEAD);
+                let (emptied, pieces_emptied) = channel::<Piece>();
                 let pieces = pieces.iter().skip(turn).step_by(count);
                 scope.spawn(move || {
                     let mut reader = LineReader::default();
                     // Nobody takes pieces behind one that was refused.
                     pieces
-                        .map(|piece| read_piece(&mut reader, piece))
+                        .map(|content| {
+                            let mut piece = pieces_emptied.try_recv().unwrap_or_default();
+                            read_piece(&mut reader, content, &mut piece);
+                            piece
+                        })
                         .try_for_each(|piece| ready.send(piece))
                 });
-                pieces_read
+                (pieces_read, emptied)
             })
             .collect();
-        let mut line = 0;
         (0..pieces.len()).try_for_each(|index| {
-            let piece = readers[index % count].recv();
-            append(recording, piece.expect("a reader reads all its pieces"), &mut line)
+            let (pieces_read, emptied) = &readers[index % count];
+            let mut piece = pieces_read.recv().expect("a reader reads all its pieces");
+            append(recording, &mut piece, &mut line)?;
+            // A reader that has read its last piece wants no more room.
+            drop(emptied.send(piece));
+            Ok(())
         })
     })
 }
@@ -89,14 +107,9 @@ fn split(mut content: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-/// Reads lines up to the first that is refused.
-fn read_piece(reader: &mut LineReader, content: &[u8]) -> Piece {
-    let mut piece = Piece {
-        events: Vec::with_capacity(content.len() / LINE_BYTES),
-        lines: 0,
-        cut: None,
-        refused: None,
-    };
+/// Reads lines up to the first that is refused, into a piece that holds none yet.
+fn read_piece(reader: &mut LineReader, content: &[u8], piece: &mut Piece) {
+    piece.events.reserve(content.len() / LINE_BYTES);
     let ends = memchr::memchr_iter(b'\n', content).map(|at| at + 1);
     let mut start = 0;
     for end in ends.chain((!content.ends_with(b"\n")).then_some(content.len())) {
@@ -120,19 +133,18 @@ fn read_piece(reader: &mut LineReader, content: &[u8]) -> Piece {
             }
         }
     }
-    piece
 }
 
-/// Appends a piece to what was read before it, and counts its lines.
-fn append(recording: &mut Recording, piece: Piece, line: &mut usize) -> Result<(), ReadError> {
+/// Appends a piece to what was read before it, counts its lines, and leaves only its room.
+fn append(recording: &mut Recording, piece: &mut Piece, line: &mut usize) -> Result<(), ReadError> {
     let before = *line;
-    *line += piece.lines;
-    recording.events.extend(piece.events.into_iter().map(|mut recorded| {
+    *line += std::mem::take(&mut piece.lines);
+    recording.events.extend(piece.events.drain(..).map(|mut recorded| {
         recorded.line += before;
         recorded
     }));
-    recording.warnings.extend(piece.cut.map(|line| cut_off(before + line)));
-    match piece.refused {
+    recording.warnings.extend(piece.cut.take().map(|line| cut_off(before + line)));
+    match piece.refused.take() {
         Some((line, refused)) => Err(refused.at(&recording.name, before + line)),
         None => Ok(()),
     }
