@@ -172,6 +172,22 @@ fn what_was_asked_for_and_cannot_be_written_is_no_success() {
 }
 
 #[test]
+fn histories_are_not_written_over() {
+    let folder = Folder::new();
+    let (history, other) = (folder.path("history.json"), folder.path("other.jsonl"));
+    for path in [&history, &other] {
+        fs::copy(self::history(GOOD), path).unwrap();
+    }
+    let before = fs::read(&other).unwrap();
+    for flag in ["--certificate", "--report", "--junit"] {
+        for target in [&history, &other] {
+            call(&["check", flag, target, &history], 2, &[target, "written over"]);
+            assert_eq!(fs::read(target).unwrap(), before, "{flag}");
+        }
+    }
+}
+
+#[test]
 fn folders_and_files_without_histories_say_so() {
     let folder = Folder::new();
     let empty = folder.with_histories(&[]);

@@ -19,6 +19,12 @@ pub(super) fn path(target: &Path, history: &Path, is_only: bool, extension: &str
     target.join(names.collect::<Vec<_>>().join("_") + "." + extension)
 }
 
+/// Whether two paths, of which the second need not exist, lead to one file.
+pub(super) fn is_same_file(input: &Path, output: &Path) -> bool {
+    let whole = |path: &Path| fs::canonicalize(path).ok();
+    whole(input).is_some_and(|input| Some(input) == whole(output))
+}
+
 /// Writes a file, with the folders that it is to lie in.
 pub(super) fn write(target: &Path, content: &str) -> Result<(), WriteError> {
     let folder = target.parent().unwrap_or(Path::new(""));
@@ -49,5 +55,17 @@ mod tests {
     #[test]
     fn what_belongs_to_one_history_is_written_where_asked() {
         assert_eq!(path(Path::new("p.html"), Path::new("h"), true, "html"), Path::new("p.html"));
+    }
+
+    #[test]
+    fn a_file_is_known_by_all_its_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let [history, link, other] =
+            ["history.edn", "link.edn", "other.edn"].map(|name| folder.path().join(name));
+        fs::write(&history, "").unwrap();
+        std::os::unix::fs::symlink(&history, &link).unwrap();
+        assert!(is_same_file(&history, &link));
+        assert!(!is_same_file(&history, &other));
+        assert!(!is_same_file(&other, &other), "neither exists");
     }
 }

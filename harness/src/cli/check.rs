@@ -189,6 +189,12 @@ impl CheckArgs {
         }
     }
 
+    /// What is to be written beside the verdicts.
+    fn targets(&self) -> impl Iterator<Item = &Path> {
+        let targets = [&self.certificate, &self.report, &self.junit];
+        targets.into_iter().filter_map(Option::as_deref)
+    }
+
     fn format(&self) -> Option<Format> {
         self.format.map(Into::into)
     }
@@ -199,6 +205,13 @@ impl CheckArgs {
 pub fn run(args: CheckArgs) -> ExitCode {
     let options = args.options();
     let files = files::find(&args.files);
+    if let Some(target) = args.targets().find(|target| files::is_history_among(target, &files)) {
+        remark(format_args!(
+            "error: {}: this is a history and not to be written over; name another file",
+            target.display()
+        ));
+        return ExitCode::from(Outcome::Unreadable.exit_code());
+    }
     let session = Session::new(files.len(), args.junit.clone(), args.json);
     let session = Arc::new(Mutex::new(session));
     session::end_on_interrupt(&session);

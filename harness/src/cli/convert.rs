@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use checker::history::{Format, Process, ReadError, Recording, read, read_bytes, write};
 use clap::{Args, ValueEnum};
 
+use super::beside::is_same_file;
 use super::check::{FormatArg, history_of};
 use super::say::{print, remark};
 
@@ -149,12 +150,6 @@ fn convert(args: &ConvertArgs) -> Result<(), ConvertError> {
     }
 }
 
-/// Whether two paths, of which the second need not exist, lead to one file.
-fn is_same_file(input: &Path, output: &Path) -> bool {
-    let whole = |path: &Path| fs::canonicalize(path).ok();
-    whole(input).is_some_and(|input| Some(input) == whole(output))
-}
-
 /// Tells the format from a file's name.
 fn target_of(path: &Path) -> Option<Target> {
     match path.extension()?.to_str()? {
@@ -208,18 +203,6 @@ mod tests {
         ] {
             assert_eq!(loses_verdict(&recording(&content), target), expected, "{content}");
         }
-    }
-
-    #[test]
-    fn a_history_is_not_written_over_itself() {
-        let folder = tempfile::tempdir().unwrap();
-        let [history, link, other] =
-            ["history.edn", "link.edn", "other.edn"].map(|name| folder.path().join(name));
-        fs::write(&history, "").unwrap();
-        std::os::unix::fs::symlink(&history, &link).unwrap();
-        assert!(is_same_file(&history, &link));
-        assert!(!is_same_file(&history, &other));
-        assert!(!is_same_file(&other, &other), "neither exists");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use checker::history::detect;
 
+use crate::cli::beside::is_same_file;
+
 /// What histories are called in the folder of a run, the most telling first: ours, and Jepsen's.
 const HISTORY_FILES: [&str; 3] = ["history.jsonl", "history.edn", "history.txt"];
 
@@ -77,6 +79,12 @@ fn search(folder: &Path, found: &mut Vec<HistoryFile>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a path leads to one of these histories, or to another by its name and content: a flag that
+/// wants a file's name easily takes that of a history.
+pub(super) fn is_history_among(path: &Path, files: &[HistoryFile]) -> bool {
+    path.is_file() && (is_history(path) || files.iter().any(|file| is_same_file(&file.path, path)))
 }
 
 fn is_history(path: &Path) -> bool {
