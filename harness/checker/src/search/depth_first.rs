@@ -76,6 +76,9 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         watch: Watch<'a>,
     ) -> Self {
         let twin_before = twins(timeline, kind_of);
+        let unknowns = timeline.unknowns.iter();
+        // One that waits for something may be overtaken by others of its kind.
+        let is_any_tied = unknowns.clone().any(|entry| timeline.after[*entry as usize] != VACANT);
         let start = Configuration {
             position: 0,
             state: 0,
@@ -93,7 +96,10 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
                 .unknowns
                 .iter()
                 .any(|entry| states.overwrite(kind_of[*entry as usize]).is_none()),
-            used_sets: UsedSets::new(),
+            used_sets: match is_any_tied {
+                true => UsedSets::new(),
+                false => UsedSets::in_order(unknowns.map(|entry| kind_of[*entry as usize])),
+            },
             visited: Visited::new(),
             chains: Chains::default(),
             ladder: vec![vec![Task::Enter(start)]],
@@ -213,7 +219,10 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         let used = self.used_sets.count(configuration.used);
         let fewest = self.fewest_used[configuration.position as usize];
         // The latest invoked is pushed last and so tried first: most take effect soon or never.
-        for rank in 0..self.window.unknowns_called {
+        let called = self.window.unknowns_called;
+        let ranks = self.used_sets.next_of_each(configuration.used);
+        let ranks = ranks.unwrap_or_else(|| (0..called).collect());
+        for rank in ranks.into_iter().take_while(|rank| *rank < called) {
             let entry = self.timeline.unknowns[rank];
             let is_twin_spent = self.twin_before[rank]
                 .is_none_or(|twin| self.used_sets.has(configuration.used, twin));
