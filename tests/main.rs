@@ -5,6 +5,7 @@
 mod checking;
 mod corpus;
 mod faults;
+mod follow;
 mod membership;
 mod orphans;
 mod run;

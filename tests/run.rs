@@ -63,6 +63,19 @@ fn a_node_that_reads_without_a_round_is_caught() {
 }
 
 #[test]
+fn a_run_that_fails_fast_ends_at_the_violation() {
+    let arguments: Vec<&str> =
+        PLAN.iter().map(|it| if *it == "20s" { "10m" } else { it }).collect();
+    let run = run(&[&arguments[..], &["--flaw", "local-reads", "--fail-fast"]].concat());
+    assert_eq!(run.output.status.code(), Some(1), "{}", describe(&run.output));
+    let checks = run.verdict["checks"].as_array().unwrap();
+    let of = |name: &str| checks.iter().find(|check| check["name"] == name).unwrap();
+    assert_eq!(of("linearizability")["verdict"], "violation", "{}", run.verdict);
+    assert!(of("coverage")["summary"].as_str().unwrap().contains("ended early"), "{}", run.verdict);
+    assert!(run.verdict["recovered_after"].is_null(), "nobody waits for the cluster then: {}", run.verdict);
+}
+
+#[test]
 fn the_ledger_survives_a_storm_of_every_fault() {
     let run = run(&["--time-limit", "15s", "--seed", "3"]);
     let text = String::from_utf8_lossy(&run.output.stdout);

@@ -97,6 +97,9 @@ pub struct Observed {
     /// Why the cluster did not serve though nothing hindered it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_recovered: Option<String>,
+    /// Why the run was ended before its plan was carried out, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_early: Option<String>,
     /// Nodes that ended without our doing.
     pub unexpected_exits: Vec<UnexpectedExit>,
     /// Terms that had more than one leader.
@@ -298,6 +301,8 @@ fn check_coverage(plan: &Plan, workload: &dyn Workload, observed: &Observed) -> 
             gaps.push(format!("nobody knows whether {count} of the {family}s took effect"));
         }
     }
+    // What ended early for a violation is none the less no pass, should nobody else find one.
+    gaps.extend(observed.ended_early.iter().map(|why| format!("the run was ended early: {why}")));
     gaps.extend(observed.fault_troubles.iter().map(|why| format!("a fault was not undone: {why}")));
     for f in workload.functions() {
         let tally = observed.storm_operations.get(f).copied().unwrap_or_default();

@@ -22,6 +22,7 @@ pub mod cluster;
 pub mod conservation;
 mod describe;
 pub mod fault;
+pub mod follow;
 pub mod judgement;
 pub mod load;
 pub mod nemesis;

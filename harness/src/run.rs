@@ -14,6 +14,7 @@
 //! Once clients have begun, whatever they saw is judged, even if the run fails or is interrupted: a
 //! violation that was recorded outweighs every other end.
 
+mod alarm;
 mod folder;
 mod progress;
 
@@ -24,6 +25,7 @@ use tokio::task::JoinError;
 use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use alarm::watch_history;
 pub use folder::{FolderError, RunFolder};
 pub use progress::Progress;
 
@@ -87,6 +89,16 @@ pub enum RunError {
     },
 }
 
+/// When a run's storm ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StormEnd {
+    /// When the plan says so.
+    #[default]
+    Planned,
+    /// Then, or as soon as what was recorded by then has no order.
+    FailFast,
+}
+
 /// Carries out a settled plan and judges it. Whatever happens, the cluster is gone when this returns.
 ///
 /// # Errors
@@ -97,6 +109,7 @@ pub async fn run(
     folder: &RunFolder,
     progress: &Progress,
     cancel: &CancellationToken,
+    storm_end: StormEnd,
 ) -> Result<Judgement, RunError> {
     let workload: Arc<dyn Workload> = workload::by_name(&plan.workload)
         .ok_or_else(|| RunError::Workload { name: plan.workload.name.clone() })?
@@ -109,8 +122,30 @@ pub async fn run(
         .run_until_cancelled(Cluster::start(plan, folder.path()))
         .await
         .ok_or_else(interrupted)??;
-    let storm = Storm { plan, cluster: &cluster, workload: &workload, recorder, progress, cancel };
+    let alarm = CancellationToken::new();
+    let watching = CancellationToken::new();
+    let watcher = (storm_end == StormEnd::FailFast).then(|| {
+        let (history, model) = (folder.history(), workload.model());
+        let (alarm, watching) = (alarm.clone(), watching.clone());
+        tokio::task::spawn_blocking(move || watch_history(history, model, &alarm, &watching))
+    });
+    let storm = Storm {
+        plan,
+        cluster: &cluster,
+        workload: &workload,
+        recorder,
+        progress,
+        cancel,
+        alarm: &alarm,
+    };
     let mut observed = storm.run().await;
+    watching.cancel();
+    if let Some(watcher) = watcher {
+        match watcher.await {
+            Ok(found) => observed.ended_early = found,
+            Err(error) => observed.harness_failures.push(describe_error(&error)),
+        }
+    }
     observed.unexpected_exits = cluster.shutdown().await;
     let events = match recording.finish().await {
         Ok(events) => Some(events),
@@ -150,6 +185,8 @@ struct Storm<'a> {
     recorder: Recorder,
     progress: &'a Progress,
     cancel: &'a CancellationToken,
+    /// Tells that what was recorded so far has no order, and nothing more need be done.
+    alarm: &'a CancellationToken,
 }
 
 /// Why a phase, and with it the storm, ended early.
@@ -210,6 +247,9 @@ impl Storm<'_> {
         observed.operations = load.tallies().snapshot();
         observed.note_storm(&before);
         stormed?;
+        if self.alarm.is_cancelled() {
+            return Ok(());
+        }
 
         self.progress.phase("healing");
         let healed = Instant::now();
@@ -239,6 +279,7 @@ impl Storm<'_> {
             tokio::select! {
                 () = sleep(self.plan.time_limit) => {}
                 () = end.cancelled() => {}
+                () = self.alarm.cancelled() => {}
                 // `drive` and `finish` tell it, too; here it only ends the storm.
                 error = self.recorder.failed() => tracing::error!(%error, "recording failed"),
             }

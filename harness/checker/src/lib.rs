@@ -13,4 +13,5 @@ pub mod history;
 pub mod model;
 mod refutation;
 mod search;
+pub mod stream;
 pub mod verdict;

@@ -32,6 +32,7 @@ mod depth_first;
 mod levels;
 mod mask;
 mod parts;
+pub(crate) mod piece;
 mod proof;
 mod race;
 mod states;

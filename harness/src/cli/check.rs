@@ -30,11 +30,15 @@ use crate::run::RunFolder;
 use crate::workload;
 
 mod files;
+mod follow;
 mod junit;
 mod session;
 
 pub(super) use files::history_of;
 use session::Session;
+
+/// The exit code for arguments that make no sense.
+const EXIT_USAGE: u8 = 2;
 
 /// How long a file may take before a line says that it is being judged.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
@@ -90,6 +94,12 @@ pub struct CheckArgs {
     /// Write the verdicts as JUnit XML, one test case a history; only linearizable ones are green
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Judge a history while it is being written (JSON Lines), and end at the first violation
+    #[arg(long)]
+    follow: bool,
+    /// With --follow: end once nothing was written for so long, such as 30s [default: at Ctrl-C]
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME", requires = "follow")]
+    idle: Option<Duration>,
     /// Print one JSON object a line and file instead of text
     #[arg(long)]
     json: bool,
@@ -117,6 +127,7 @@ Examples:
   stormproof check --engine search history.jsonl   by the search, whatever the history is like
   stormproof check --explain history.jsonl         which operations contradict one another
   stormproof check --report page.html history.jsonl
+  stormproof check --follow --idle 1m history.jsonl
   stormproof check --certificate proof.json history.jsonl && stormproof verify proof.json history.jsonl
   stormproof check --json night/*.jsonl | jq -r 'select(.verdict == \"violation\") | .name'
 
@@ -203,6 +214,9 @@ impl CheckArgs {
 /// Judges every file and prints what came of it; the exit code is that of the worst.
 #[must_use]
 pub fn run(args: CheckArgs) -> ExitCode {
+    if args.follow {
+        return follow::run(&args);
+    }
     let options = args.options();
     let files = files::find(&args.files);
     if let Some(target) = args.targets().find(|target| files::is_history_among(target, &files)) {
@@ -326,6 +340,16 @@ fn judge(
 ) -> Result<Judged, CheckError> {
     let read_failed = |source| ReadError::Io { path: path.to_owned(), source };
     let content = fs::read(path).map_err(read_failed)?;
+    judge_content(path, content, args, is_only, options)
+}
+
+fn judge_content(
+    path: &Path,
+    content: Vec<u8>,
+    args: &CheckArgs,
+    is_only: bool,
+    options: &Options,
+) -> Result<Judged, CheckError> {
     let recording = read_bytes(&path.display().to_string(), &content, args.format())?;
     // Only a certificate asks for the bytes again, and they may be many.
     let content = args.certificate.is_some().then_some(content);
@@ -342,6 +366,7 @@ fn judge(
     let mut is_lacking = false;
     if let (Some(target), Some(content)) = (&args.certificate, &content) {
         let target = beside::path(target, path, is_only, "certificate.json");
+<<<<<<< HEAD
         match certify(&recording, content, options, &report, explained) {
             Ok(certificate) => is_lacking |= !keep(&target, &(certificate.to_json() + "\n")),
             Err(none) => {
@@ -350,6 +375,10 @@ fn judge(
                 is_lacking |= !matches!(report.verdict, Verdict::Unknown { .. });
             }
         }
+=======
+        let written = certify(&recording, content, options, &report, explained);
+        beside::write(&target, written.map(|certificate| certificate.to_json() + "\n"));
+>>>>>>> c8466e1 (Judge a history while it is being recorded: the checker is fed events, check --follow and run --fail-fast end at a violation)
     }
     if let Some(target) = &args.report {
         let target = beside::path(target, path, is_only, "html");

@@ -16,7 +16,7 @@ use crate::describe_error;
 use crate::fault::Family;
 use crate::judgement::{Judgement, RunVerdict};
 use crate::plan::{Plan, PlanError};
-use crate::run::{Progress, RunError, RunFolder, run as carry_out};
+use crate::run::{Progress, RunError, RunFolder, StormEnd, run as carry_out};
 use crate::seed::Seed;
 use crate::system::{self, SystemError};
 use crate::workload;
@@ -65,6 +65,9 @@ pub struct RunArgs {
     /// The seed of every random choice [default: the plan's; without a plan a fresh one]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<Seed>,
+    /// End the run as soon as what the clients saw cannot be explained
+    #[arg(long)]
+    fail_fast: bool,
     /// Where run folders are made
     #[arg(long, value_name = "FOLDER", default_value = "stormproof-runs")]
     store: PathBuf,
@@ -85,6 +88,7 @@ Examples:
   stormproof run --workload register --faults partition --time-limit 2m
   stormproof run --sessions --faults kill,pause       is a request that is sent again done once?
   stormproof run --seed 42                            the same storm again
+  stormproof run --time-limit 8h --fail-fast          until morning, or until it is broken
   stormproof run --plan stormproof-runs/…/plan.toml   a recorded run again
   stormproof run --node-bin ./target/release/stormproof-node
 
@@ -176,12 +180,13 @@ pub fn run(args: &RunArgs) -> ExitCode {
         println!("seed {}", plan.seed);
     }
     say(&format!("run folder {}", folder.path().display()));
+    let end = if args.fail_fast { StormEnd::FailFast } else { StormEnd::Planned };
     let progress = Progress::new();
     let result = match Runtime::new() {
         Ok(runtime) => runtime.block_on(async {
             let cancel = CancellationToken::new();
             let signals = tokio::spawn(cancel_on_signal(cancel.clone()));
-            let result = carry_out(&plan, &folder, &progress, &cancel).await;
+            let result = carry_out(&plan, &folder, &progress, &cancel, end).await;
             signals.abort();
             result.map_err(|error| (exit_code(&error), describe_error(&error)))
         }),

@@ -8,6 +8,7 @@ mod oracle;
 mod own;
 mod random;
 mod refutations;
+mod stream;
 mod verdicts;
 
 use std::collections::BTreeMap;

@@ -137,6 +137,30 @@ impl<'a, K: Mask> Levels<'a, K> {
         }
     }
 
+    /// Goes on from where an earlier piece of the same history ended, once all that was open there
+    /// was called. With each configuration come the ranks of the unknowns that it has used.
+    pub(super) fn resume(&mut self, from: impl IntoIterator<Item = (StateId, K, Vec<usize>)>) {
+        self.level.clear();
+        for (state, mask, used) in from {
+            let used =
+                used.into_iter().fold(NONE_USED, |used, rank| self.used_sets.with(used, rank));
+            self.level.push(Configuration { state, used, last: NO_LINK, mask });
+        }
+    }
+
+    /// The configurations that are left: state, what is linearized of what is open, and the ranks
+    /// of the unknowns that were used, of so many that were called.
+    pub(super) fn left(&self, called: usize) -> impl Iterator<Item = (StateId, &K, Vec<usize>)> {
+        self.level.iter().map(move |Configuration { state, used, mask, .. }| {
+            let is_used = |rank: &usize| self.used_sets.has(*used, *rank);
+            (*state, mask, (0..called).filter(is_used).collect())
+        })
+    }
+
+    pub(super) fn states(&self) -> &States {
+        &self.states
+    }
+
     /// How many configurations were kept in all.
     pub(super) fn configurations(&self) -> u64 {
         self.configurations

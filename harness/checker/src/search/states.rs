@@ -4,6 +4,7 @@
 //! The engines see numbers alone, so that they are compiled once and not for every model; what the
 //! numbers mean is known behind [`Semantics`].
 
+use std::any::Any;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -48,6 +49,9 @@ trait Semantics: Send {
     fn bytes(&self) -> u64;
 
     fn copy(&self) -> Box<dyn Semantics>;
+
+    /// For whoever knows the model, and wants the states themselves.
+    fn as_any(&self) -> &dyn Any;
 }
 
 /// All states that the search came across, and the steps between them.
@@ -81,14 +85,26 @@ impl Clone for States {
 impl States {
     /// Begins with the initial state, and returns the kind of each entry.
     pub(super) fn new<M: Model>(initial: &M, entries: &[Entry<M>]) -> (Self, Vec<KindId>) {
+        let (states, kind_of, _) = Self::beginning_with([initial], entries);
+        (states, kind_of)
+    }
+
+    /// Begins with several states, of which there is at least one, and returns the kind of each
+    /// entry and the number of each state.
+    pub(super) fn beginning_with<'a, M: Model>(
+        first: impl IntoIterator<Item = &'a M>,
+        entries: &[Entry<M>],
+    ) -> (Self, Vec<KindId>, Vec<StateId>) {
         let (kinds, kind_of) = number_kinds(entries);
         let is_pure: Vec<bool> =
             kinds.iter().map(|step| M::is_pure(&step.op, step.seen.as_ref())).collect();
         let is_named: Vec<bool> =
             kinds.iter().map(|step| M::is_overwrite(&step.op, step.seen.as_ref())).collect();
+        let mut meanings = Meanings::new(kinds, &is_pure);
+        let numbers = first.into_iter().map(|state| meanings.number(state.clone())).collect();
         let mut states = Self {
-            is_dense: kinds.len() <= DENSE_KINDS_MAX,
-            semantics: Box::new(Meanings::new(initial, kinds, &is_pure)),
+            is_dense: is_pure.len() <= DENSE_KINDS_MAX,
+            semantics: Box::new(meanings),
             is_pure,
             has_hopeless: M::HAS_HOPELESS,
             overwrites: Vec::new(),
@@ -98,7 +114,13 @@ impl States {
         };
         states.add_rows();
         states.find_overwrites(&is_named);
-        (states, kind_of)
+        (states, kind_of, numbers)
+    }
+
+    /// Returns the state of a number, as the model that the numbers were made for knows it.
+    pub(super) fn meaning<M: Model>(&self, state: StateId) -> &M {
+        let meanings = self.semantics.as_any().downcast_ref::<Meanings<M>>();
+        &meanings.expect("whoever made the numbers asks for their meaning").states[state as usize]
     }
 
     /// Finds the kinds that overwrite everything: the model names them, and where there are few
@@ -235,16 +257,14 @@ struct Meanings<M: Model> {
 }
 
 impl<M: Model> Meanings<M> {
-    fn new(initial: &M, kinds: Vec<Step<M>>, is_pure: &[bool]) -> Self {
-        let mut meanings = Self {
+    fn new(kinds: Vec<Step<M>>, is_pure: &[bool]) -> Self {
+        Self {
             states: Vec::new(),
             ids: FxHashMap::default(),
             kinds,
             is_pure: is_pure.to_vec(),
             bytes: 0,
-        };
-        meanings.number(initial.clone());
-        meanings
+        }
     }
 
     fn number(&mut self, state: M) -> StateId {
@@ -299,5 +319,9 @@ impl<M: Model> Semantics for Meanings<M> {
             is_pure: self.is_pure.clone(),
             bytes: self.bytes,
         })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 }

@@ -13,7 +13,7 @@ use crate::cli::beside;
 use crate::cli::say::{remark, say};
 
 /// The exit code of a program that was interrupted from the keyboard.
-const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// The exit code of a program that was told to end, as a build server tells a job out of time.
 const TERMINATED: u8 = 143;

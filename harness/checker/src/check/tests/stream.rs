@@ -1,0 +1,241 @@
+//! Streams: what is said of a history while it comes is what is said of it in the end.
+
+use crate::check::{Options, check};
+use crate::history::{Process, Recorded, Recording};
+use crate::model::{Model, ModelName};
+use crate::stream::{Alarm, Conclusion, Held, Limits, Stream, Undecided};
+use crate::verdict::Verdict;
+
+use super::family::{self, Family};
+use super::random::{Random, Shape, history};
+use super::{describe, nil_read_of};
+
+/// Histories of each family.
+const CASES: u64 = 2_000;
+
+/// Feeds a recording event by event, settles now and then, and says when it was first alarmed.
+fn feed(recording: &Recording, mut stream: Stream, seed: u64) -> (Option<Alarm>, Conclusion) {
+    let mut random = Random::new(seed);
+    for recorded in &recording.events {
+        let alarm = stream.push(recorded);
+        let alarm = if alarm.is_none() && random.is(30) { stream.settle() } else { alarm };
+        if alarm.is_some() {
+            return (alarm, stream.finish());
+        }
+    }
+    (None, stream.finish())
+}
+
+fn beginning(recording: &Recording, events: usize) -> Recording {
+    Recording { events: recording.events[..events].to_vec(), ..recording.clone() }
+}
+
+/// How often a stream said what.
+#[derive(Debug, Default)]
+struct Tally {
+    good: u32,
+    bad: u32,
+    early: u32,
+    undecided: u32,
+}
+
+fn check_stream(recording: &Recording, options: &Options, limits: Limits, seed: u64) -> Tally {
+    let repeat = || format!("seed {seed}:\n{}", describe(recording));
+    let Ok(report) = check(recording, options) else { return Tally::default() };
+    let model = options.model.expect("a family knows its model");
+    let stream = Stream::new(model, options.clone(), limits).expect("the batch could begin, too");
+    let (alarm, conclusion) = feed(recording, stream, seed);
+    let mut tally = Tally::default();
+    match (&conclusion, &report.verdict) {
+        (Conclusion::Violation(said), Verdict::Violation { witness }) => {
+            tally.bad += 1;
+            tally.early += u32::from(said.events < recording.events.len());
+            assert!(alarm.is_none_or(|alarm| alarm == *said), "{}", repeat());
+            // The shortest bad beginning is that of the first partition that has one.
+            assert!(
+                report.partitions.len() > 1 || Some(said.events) >= witness.end.completed_line,
+                "{said:?} before the shortest bad beginning: {}",
+                repeat()
+            );
+            let so_far = check(&beginning(recording, said.events), options);
+            let so_far = so_far.expect("a beginning reads like the whole").verdict;
+            assert!(
+                matches!(so_far, Verdict::Violation { .. }),
+                "{said:?}, but so far it is {so_far:?}: {}",
+                repeat()
+            );
+        }
+        (Conclusion::Linearizable, Verdict::Linearizable) => tally.good += 1,
+        (Conclusion::Unknown(Undecided::NothingAnswered), Verdict::Unknown { .. }) => {}
+        (Conclusion::Unknown(why), _) if *why != Undecided::NothingAnswered => tally.undecided += 1,
+        (said, verdict) => panic!("{said:?}, but it is {verdict:?}: {}", repeat()),
+    }
+    tally
+}
+
+fn check_family<M: Model>(family: &Family<M>) {
+    let mut tally = Tally::default();
+    for seed in 0..CASES {
+        let mut shape = Shape::of(seed);
+        shape.operations += seed % 12;
+        let recording = history(family, seed, &shape);
+        let options = Options {
+            model: Some(family.model),
+            initial: Some(family.initial_value.clone().into()),
+            nil_read: nil_read_of(seed),
+            failed_cas: family.failed_cas,
+            ..Options::default()
+        };
+        let exact = Limits { piece: 1 + seed as usize % 5, ..Limits::default() };
+        let of = check_stream(&recording, &options, exact, seed);
+        assert!(of.undecided == 0 || shape.shuffled > 0, "seed {seed}: {}", describe(&recording));
+        tally.good += of.good;
+        tally.bad += of.bad;
+        tally.early += of.early;
+        let tight =
+            Limits { piece: 1, waiting: 1, unknowns: 1, configurations: 2, ..Limits::default() };
+        tally.undecided += check_stream(&recording, &options, tight, seed).undecided;
+    }
+    println!("{}: {tally:?}", family.name);
+    let least = CASES as u32 / 20;
+    let Tally { good, bad, early, undecided } = tally;
+    assert!(good.min(bad).min(early).min(undecided) > least, "one-sided: {tally:?}");
+}
+
+macro_rules! streams {
+    ($($name:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                check_family(&family::$name(stringify!($name)));
+            }
+        )*
+    };
+}
+
+streams! {
+    register,
+    register_with_observed_cas,
+    key,
+    multi_register,
+    lock_with_tokens,
+    fifo_queue,
+    priority_queue_with_ties,
+    counter,
+    append_list,
+    ledger,
+}
+
+/// Histories of several keys, as one.
+fn merged(seed: u64, keys: u64) -> Recording {
+    let family = family::register("register");
+    let of_key = |key: u64| {
+        let mut shape = Shape { operations: 6, shuffled: 0, ..Shape::of(seed) };
+        shape.distorted = if key == 1 { 60 } else { 0 };
+        let mut recording = history(&family, seed * keys + key, &shape);
+        for Recorded { event, .. } in &mut recording.events {
+            event.key = Some(format!("k{key}").as_str().into());
+            if let Process::Client(process) = &mut event.process {
+                *process += 1000 * key;
+            }
+        }
+        recording
+    };
+    let mut whole = of_key(0);
+    whole.events.extend((1..keys).flat_map(|key| of_key(key).events));
+    whole.events.sort_by_key(|recorded| recorded.event.time);
+    for (index, recorded) in whole.events.iter_mut().enumerate() {
+        recorded.line = index + 1;
+    }
+    whole
+}
+
+#[test]
+fn keys_do_not_hold_each_other_up() {
+    let mut tally = Tally::default();
+    for seed in 0..1_000 {
+        let initial = Some(family::register("register").initial_value.into());
+        let options = Options { model: Some(ModelName::Register), initial, ..Options::default() };
+        let limits = Limits { piece: 2, ..Limits::default() };
+        let of = check_stream(&merged(seed, 3), &options, limits, seed);
+        tally.good += of.good;
+        tally.bad += of.bad;
+        assert_eq!(of.undecided, 0);
+    }
+    assert!(tally.good > 100 && tally.bad > 100, "{tally:?}");
+}
+
+/// Feeds a long history, and returns the most that was held at any time.
+fn most_held(info: u64, limits: &Limits) -> (Held, Conclusion) {
+    let shape = Shape {
+        clients: 8,
+        operations: 60_000,
+        info,
+        fail: 0,
+        ties: 0,
+        distorted: 0,
+        reuses: false,
+        shuffled: 0,
+        has_positions: false,
+    };
+    let family = family::register("register");
+    let recording = history(&family, 1, &shape);
+    let initial = Some(family.initial_value.into());
+    let options = Options { model: Some(ModelName::Register), initial, ..Options::default() };
+    let mut stream = Stream::new(ModelName::Register, options, limits.clone()).unwrap();
+    let mut most = Held::default();
+    for (index, recorded) in recording.events.iter().enumerate() {
+        assert_eq!(stream.push(recorded), None);
+        if index % 16 == 0 {
+            let Held { operations, configurations } = stream.held();
+            most.operations = most.operations.max(operations);
+            most.configurations = most.configurations.max(configurations);
+        }
+    }
+    (most, stream.finish())
+}
+
+#[test]
+fn what_is_held_does_not_grow_with_the_history() {
+    let limits = Limits::default();
+    let (most, conclusion) = most_held(0, &limits);
+    assert_eq!(conclusion, Conclusion::Linearizable);
+    assert!(most.operations < 2 * limits.piece && most.configurations < 200, "{most:?}");
+
+    // Hundreds of writes of which nobody knows whether they took effect.
+    let limits = Limits { unknowns: 50, ..Limits::default() };
+    let (most, conclusion) = most_held(2, &limits);
+    assert_eq!(conclusion, Conclusion::Unknown(Undecided::Unknowns));
+    assert!(most.operations < 2 * limits.piece + 50 && most.configurations < 500, "{most:?}");
+}
+
+#[test]
+fn what_never_ends_is_taken_for_unknown_and_holds_up_nothing_for_ever() {
+    let line = |text: &str| text.to_owned() + "\n";
+    let event = |time: u64, process: u64, kind: &str, f: &str, value: &str| {
+        line(&format!(
+            r#"{{"time":{time},"process":{process},"type":"{kind}","f":"{f}","value":{value}}}"#
+        ))
+    };
+    let mut text = event(0, 0, "invoke", "write", "1");
+    for turn in 0..100 {
+        text += &event(10 * turn + 1, 1, "invoke", "write", "2");
+        text += &event(10 * turn + 2, 1, "ok", "write", "2");
+        text += &event(10 * turn + 3, 1, "invoke", "read", "null");
+        // Nobody ever wrote 3.
+        let value = if turn == 90 { "3" } else { "2" };
+        text += &event(10 * turn + 4, 1, "ok", "read", value);
+    }
+    let recording = crate::history::read_bytes("it", text.as_bytes(), None).unwrap();
+    for (waiting, alarmed_by) in [(20, 91 * 4 + 1 + 8), (10_000, usize::MAX)] {
+        let limits = Limits { waiting, piece: 1, ..Limits::default() };
+        let mut stream = Stream::new(ModelName::Register, Options::default(), limits).unwrap();
+        let alarm = recording.events.iter().find_map(|recorded| stream.push(recorded));
+        match alarm {
+            Some(alarm) => assert!(alarm.events <= alarmed_by + 2 * waiting, "{alarm:?}"),
+            None => assert_eq!(alarmed_by, usize::MAX),
+        }
+        let Conclusion::Violation(alarm) = stream.finish() else { panic!("nobody wrote 3") };
+        assert_eq!(alarm.completion, 90 * 4 + 4, "the read of 3");
+    }
+}

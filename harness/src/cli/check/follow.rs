@@ -1,0 +1,130 @@
+//! `stormproof check --follow`: judges a history while it is being written.
+//!
+//! It ends at the first violation, when nothing was written for `--idle`, or when it is interrupted;
+//! then what was read is judged once more as a whole, for the witness.
+
+use std::fs;
+use std::path::Path;
+use std::process::{self, ExitCode};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use checker::check::Options;
+use checker::history::{Format, ReadError};
+use checker::stream::Alarm;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::session::{INTERRUPTED, Session};
+use super::{CheckArgs, CheckFailure, EXIT_USAGE, contain_crash, files, judge_content};
+use super::{model_of_run, print, with_progress};
+use crate::follow::{Follower, Step};
+
+/// How long to wait for more: a human takes it for at once.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Follows a history and prints what came of it; the exit code is that of the verdict.
+pub(super) fn run(args: &CheckArgs) -> ExitCode {
+    let [file] = args.files.as_slice() else {
+        eprintln!("error: --follow follows one history");
+        return ExitCode::from(EXIT_USAGE);
+    };
+    if args.format().is_some_and(|format| format != Format::Jsonl) {
+        eprintln!("error: --follow reads JSON Lines only");
+        return ExitCode::from(EXIT_USAGE);
+    }
+    let path = files::history_of(file);
+    let of_run = || file.is_dir().then(|| model_of_run(file)).flatten();
+    let options = Options { model: args.model.or_else(of_run), ..args.options() };
+    let judged = contain_crash(|| {
+        let read_failed =
+            |source| CheckFailure::Check(ReadError::Io { path: path.clone(), source }.into());
+        let mut follower = Follower::new(path.clone(), options.clone());
+        let interrupted = on_interrupt();
+        let alarm = follow(&path, &mut follower, args.idle, &interrupted).map_err(read_failed)?;
+        let mut content = fs::read(&path).map_err(read_failed)?;
+        if let Some(Alarm { completion, .. }) = &alarm {
+            let events = follower.events();
+            eprintln!("violation: no order explains event {completion} (of {events} so far)");
+            // What was written since may be more than anybody can judge in time.
+            content.truncate(usize::try_from(follower.bytes()).unwrap_or(usize::MAX));
+        }
+        with_progress(&path, (1, 1), || {
+            judge_content(&path, &content, args, true, &options).map_err(CheckFailure::from)
+        })
+    });
+    let mut session = Session::new(1, args.junit.clone(), args.json);
+    session.add(&path, &judged);
+    print(&path, &judged, args.json);
+    ExitCode::from(session.finish())
+}
+
+/// Reads until there is a violation, or there is no more to come.
+fn follow(
+    path: &Path,
+    follower: &mut Follower,
+    idle: Option<Duration>,
+    interrupted: &Receiver<()>,
+) -> std::io::Result<Option<Alarm>> {
+    let bar = ProgressBar::new_spinner();
+    let style = ProgressStyle::with_template("{spinner} following {msg} ({elapsed})");
+    bar.set_style(style.expect("the template is a constant"));
+    let mut warned = false;
+    let (mut length, mut changed) = (0, Instant::now());
+    loop {
+        let step = follower.step()?;
+        let (events, held) = (follower.events(), follower.operations_held());
+        bar.set_message(format!("{}: {events} events, {held} operations held", path.display()));
+        bar.tick();
+        let wait = match step {
+            Step::Alarm(alarm) => {
+                bar.finish_and_clear();
+                return Ok(Some(alarm));
+            }
+            Step::More => Duration::ZERO,
+            Step::Nothing => LOOK_AGAIN,
+            Step::Blind(why) => {
+                if !std::mem::replace(&mut warned, true) {
+                    let name = path.display();
+                    eprintln!("warning: {name}: it will be judged in the end only: {why}");
+                }
+                LOOK_AGAIN
+            }
+        };
+        let now = fs::metadata(path).map_or(0, |file| file.len());
+        if now != length || wait.is_zero() {
+            (length, changed) = (now, Instant::now());
+        }
+        let is_idle = idle.is_some_and(|idle| changed.elapsed() >= idle);
+        let is_interrupted = interrupted.recv_timeout(wait) != Err(RecvTimeoutError::Timeout);
+        if is_idle || is_interrupted {
+            bar.finish_and_clear();
+            return Ok(None);
+        }
+    }
+}
+
+/// Tells of the first interrupt; the second ends the program.
+fn on_interrupt() -> Receiver<()> {
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let interrupted = |runtime: &tokio::runtime::Runtime| {
+            runtime.block_on(async { tokio::signal::ctrl_c().await }).is_ok()
+        };
+        if let Ok(runtime) = runtime
+            && interrupted(&runtime)
+        {
+            // Whoever follows may have come to an end by itself.
+            drop(tell.send(()));
+            if interrupted(&runtime) {
+                process::exit(INTERRUPTED.into());
+            }
+        }
+        // Without a sender there would be an interrupt that nobody made.
+        loop {
+            thread::park();
+        }
+    });
+    told
+}
