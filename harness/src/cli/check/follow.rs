@@ -116,7 +116,7 @@ fn on_interrupt() -> Receiver<()> {
             && interrupted(&runtime)
         {
             // Whoever follows may have come to an end by itself.
-            drop(tell.send(()));
+            let _ = tell.send(());
             if interrupted(&runtime) {
                 process::exit(INTERRUPTED.into());
             }
