@@ -10,6 +10,7 @@
 //!
 //! - An [`Alarm`] is certain: no order explains the events so far, and none will explain more of
 //!   them, for whatever is open then is taken for unknown, and nothing that comes later forbids less.
+//!   Only an event on a later line with an earlier time could; a stream that meets one gives up.
 //! - Until the end of the stream every violation is found, unless the stream says that it had to
 //!   take an operation for freer than it is ([`Undecided`]). It does so to keep its memory bounded:
 //!   if too much waits behind an operation that does not end, if there are too many of unknown
@@ -86,7 +87,7 @@ pub struct Alarm {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "why", rename_all = "kebab-case")]
 pub enum Undecided {
-    /// An operation was open for so long that it was taken for unknown.
+    /// An operation was open for so long that it was taken for unknown, and has ended since.
     Waited,
     /// There were so many operations of unknown outcome that they were taken for freer than they are.
     Unknowns,
@@ -405,14 +406,15 @@ impl<M: Model> Core<M> {
         if let End::Answered(seen) = &end {
             state.is_answered |= seen.is_some() || !M::is_pure(&op, None);
         }
-        if let Some(pending) = part.end(operation.invoked.event) {
+        match (part.end(operation.invoked.event), end) {
             // What was asked may become clear by the answer only.
-            let pending = Pending { op, ..pending };
-            match end {
-                End::Answered(seen) => part.add(pending.answered(seen, moment, event.position)),
-                End::Open => part.add(pending.unknown()),
-                End::Refused => {}
+            (Some(pending), End::Answered(seen)) => {
+                let pending = Pending { op, ..pending };
+                part.add(pending.answered(seen, moment, event.position));
             }
+            (Some(pending), End::Open) => part.add(Pending { op, ..pending }.unknown()),
+            (Some(_), End::Refused) | (None, End::Open) => {}
+            (None, End::Answered(_) | End::Refused) => part.end_late(),
         }
         Ok(Some(partition))
     }

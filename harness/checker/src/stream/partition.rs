@@ -99,6 +99,11 @@ impl<M: Model> Partition<M> {
         self.open.remove(&event)
     }
 
+    /// Notes that an operation which was taken for unknown has ended after all.
+    pub(super) fn end_late(&mut self) {
+        self.undecided.get_or_insert(Undecided::Waited);
+    }
+
     /// Takes an operation that has ended. What is pure and says nothing can stand anywhere.
     pub(super) fn add(&mut self, entry: Entry<M>) {
         let says_nothing = entry.step.seen.is_none() && M::is_pure(&entry.step.op, None);
@@ -123,7 +128,6 @@ impl<M: Model> Partition<M> {
     fn give_up_waiting(&mut self, limits: &Limits) {
         while self.ended.len() > limits.waiting {
             let Some((_, oldest)) = self.open.pop_first() else { return };
-            self.undecided.get_or_insert(Undecided::Waited);
             self.add(oldest.unknown());
             // Behind it there may be enough to go on with; if not, the next one waits no longer.
             let blocked = self.open.first_key_value().map(|(_, open)| open.invoked.instant);

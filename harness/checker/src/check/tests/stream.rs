@@ -30,6 +30,10 @@ fn beginning(recording: &Recording, events: usize) -> Recording {
     Recording { events: recording.events[..events].to_vec(), ..recording.clone() }
 }
 
+fn is_in_order(recording: &Recording) -> bool {
+    recording.events.is_sorted_by_key(|recorded| recorded.event.time)
+}
+
 /// How often a stream said what.
 #[derive(Debug, Default)]
 struct Tally {
@@ -47,6 +51,12 @@ fn check_stream(recording: &Recording, options: &Options, limits: Limits, seed: 
     let (alarm, conclusion) = feed(recording, stream, seed);
     let mut tally = Tally::default();
     match (&conclusion, &report.verdict) {
+        // An event on a later line with an earlier time may explain what could not be explained.
+        (Conclusion::Violation(said), _) if !is_in_order(recording) => {
+            let so_far = check(&beginning(recording, said.events), options);
+            let so_far = so_far.expect("a beginning reads like the whole").verdict;
+            assert!(matches!(so_far, Verdict::Violation { .. }), "{said:?}: {}", repeat());
+        }
         (Conclusion::Violation(said), Verdict::Violation { witness }) => {
             tally.bad += 1;
             tally.early += u32::from(said.events < recording.events.len());
@@ -97,7 +107,7 @@ fn check_family<M: Model>(family: &Family<M>) {
         tally.undecided += check_stream(&recording, &options, tight, seed).undecided;
     }
     println!("{}: {tally:?}", family.name);
-    let least = CASES as u32 / 20;
+    let least = CASES as u32 / 100;
     let Tally { good, bad, early, undecided } = tally;
     assert!(good.min(bad).min(early).min(undecided) > least, "one-sided: {tally:?}");
 }
@@ -203,10 +213,10 @@ fn what_is_held_does_not_grow_with_the_history() {
     assert!(most.operations < 2 * limits.piece && most.configurations < 200, "{most:?}");
 
     // Hundreds of writes of which nobody knows whether they took effect.
-    let limits = Limits { unknowns: 50, ..Limits::default() };
+    let limits = Limits { unknowns: 50, waiting: 300, ..Limits::default() };
     let (most, conclusion) = most_held(2, &limits);
     assert_eq!(conclusion, Conclusion::Unknown(Undecided::Unknowns));
-    assert!(most.operations < 2 * limits.piece + 50 && most.configurations < 500, "{most:?}");
+    assert!(most.operations < 1000 && most.configurations < 500, "{most:?}");
 }
 
 #[test]
