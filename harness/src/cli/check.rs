@@ -366,7 +366,6 @@ fn judge_content(
     let mut is_lacking = false;
     if let (Some(target), Some(content)) = (&args.certificate, &content) {
         let target = beside::path(target, path, is_only, "certificate.json");
-<<<<<<< HEAD
         match certify(&recording, content, options, &report, explained) {
             Ok(certificate) => is_lacking |= !keep(&target, &(certificate.to_json() + "\n")),
             Err(none) => {
@@ -375,10 +374,6 @@ fn judge_content(
                 is_lacking |= !matches!(report.verdict, Verdict::Unknown { .. });
             }
         }
-=======
-        let written = certify(&recording, content, options, &report, explained);
-        beside::write(&target, written.map(|certificate| certificate.to_json() + "\n"));
->>>>>>> c8466e1 (Judge a history while it is being recorded: the checker is fed events, check --follow and run --fail-fast end at a violation)
     }
     if let Some(target) = &args.report {
         let target = beside::path(target, path, is_only, "html");
