@@ -75,8 +75,7 @@ fn what_cannot_be_followed_is_said() {
     ] {
         let path = folder.path().join(name);
         append(&path, &text);
-        let mut options = Options::default();
-        options.model = Some(ModelName::Register);
+        let options = Options { model: Some(ModelName::Register), ..Options::default() };
         let mut follower = Follower::new(path, options);
         let step = steps(&mut follower);
         assert!(matches!(step, Step::Blind(_)), "{name}: {step:?}");
