@@ -72,7 +72,11 @@ fn a_run_that_fails_fast_ends_at_the_violation() {
     let of = |name: &str| checks.iter().find(|check| check["name"] == name).unwrap();
     assert_eq!(of("linearizability")["verdict"], "violation", "{}", run.verdict);
     assert!(of("coverage")["summary"].as_str().unwrap().contains("ended early"), "{}", run.verdict);
-    assert!(run.verdict["recovered_after"].is_null(), "nobody waits for the cluster then: {}", run.verdict);
+    assert!(
+        run.verdict["recovered_after"].is_null(),
+        "nobody waits for the cluster then: {}",
+        run.verdict
+    );
 }
 
 #[test]

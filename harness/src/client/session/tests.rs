@@ -255,7 +255,9 @@ async fn check(assurance: Assurance, deeds: &[Deed], expected: &str) {
     let tickets = stage.tickets();
     let is_reopened = deeds.first().is_some_and(|deed| matches!(deed, Refuse("expired")));
     assert!(is_reopened || tickets.iter().all(|ticket| *ticket == tickets[0]), "{tickets:?}");
-    assert_eq!(tickets.len() as u64, stage.client.effort().attempts, "{deeds:?}");
+    // The last attempt may meet the deadline on its way.
+    let (arrived, attempts) = (tickets.len() as u64, stage.client.effort().attempts);
+    assert!(arrived <= attempts && attempts <= arrived + 1, "{deeds:?}: {attempts} {arrived}");
 }
 
 #[tokio::test]
