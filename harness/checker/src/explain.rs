@@ -1,6 +1,6 @@
 //! Explanations: the core of a violation as a human wants it, in words and as a timeline.
 //!
-//! Everything is told from the core ([`crate::refutation`]): what it does not name plays no part
+//! Everything is told from the core (`refutation`): what it does not name plays no part
 //! in the violation, and what it names is needed for it.
 
 mod timeline;
