@@ -243,7 +243,9 @@ const GIVEN: Assurance = Assurance::Given(Ticket { session: 5, sequence: 9, firs
 /// Asks once; the operation must end so, every attempt under one number.
 async fn check(assurance: Assurance, deeds: &[Deed], expected: &str) {
     let mut stage = Stage::new(deeds, assurance).await;
+    let asked = Instant::now();
     let outcome = stage.swap().await;
+    let is_cut_off = asked.elapsed() >= TIMEOUT;
     let found = match &outcome {
         Outcome::Ok { .. } => "ok",
         Outcome::Fail { error: Cause::Trouble(_) } => "fail",
@@ -255,9 +257,10 @@ async fn check(assurance: Assurance, deeds: &[Deed], expected: &str) {
     let tickets = stage.tickets();
     let is_reopened = deeds.first().is_some_and(|deed| matches!(deed, Refuse("expired")));
     assert!(is_reopened || tickets.iter().all(|ticket| *ticket == tickets[0]), "{tickets:?}");
-    // The last attempt may meet the deadline on its way.
+    // The last attempt of an operation that met its deadline may not have arrived.
     let (arrived, attempts) = (tickets.len() as u64, stage.client.effort().attempts);
-    assert!(arrived <= attempts && attempts <= arrived + 1, "{deeds:?}: {attempts} {arrived}");
+    let is_last_lost = is_cut_off && attempts == arrived + 1;
+    assert!(arrived == attempts || is_last_lost, "{deeds:?}: {attempts} {arrived}");
 }
 
 #[tokio::test]
