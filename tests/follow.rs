@@ -82,19 +82,32 @@ fn it_ends_when_nothing_more_comes() {
 }
 
 #[test]
-fn an_interrupt_ends_it_with_the_verdict_so_far() {
+fn a_signal_ends_it_with_the_verdict_so_far() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.jsonl");
     append(&path, &write_and_read(1, 1));
-    let child = follow(&path, &[]);
-    let status = format!("/proc/{}/status", child.id());
-    wait_for("a handler of interrupts", || {
-        let status = fs::read_to_string(&status).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
-        (caught & (1 << (Signal::SIGINT as u64 - 1)) != 0).then_some(())
-    });
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
-    let output = end_of(child);
-    assert_eq!(output.status.code(), Some(0), "{}", describe(&output));
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let child = follow(&path, &[]);
+        let status = format!("/proc/{}/status", child.id());
+        wait_for("a handler of the signal", || {
+            let status = fs::read_to_string(&status).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+            (caught & (1 << (signal as u64 - 1)) != 0).then_some(())
+        });
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        let output = end_of(child);
+        assert_eq!(output.status.code(), Some(0), "{signal}: {}", describe(&output));
+    }
+}
+
+#[test]
+fn it_does_not_write_over_what_it_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    append(&path, &write_and_read(1, 1));
+    let written = fs::read(&path).unwrap();
+    let output = end_of(follow(&path, &["--idle", "1ms", "--junit", path.to_str().unwrap()]));
+    assert_eq!(output.status.code(), Some(2), "{}", describe(&output));
+    assert_eq!(fs::read(&path).unwrap(), written);
 }

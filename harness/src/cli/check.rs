@@ -214,9 +214,6 @@ impl CheckArgs {
 /// Judges every file and prints what came of it; the exit code is that of the worst.
 #[must_use]
 pub fn run(args: CheckArgs) -> ExitCode {
-    if args.follow {
-        return follow::run(&args);
-    }
     let options = args.options();
     let files = files::find(&args.files);
     if let Some(target) = args.targets().find(|target| files::is_history_among(target, &files)) {
@@ -225,6 +222,9 @@ pub fn run(args: CheckArgs) -> ExitCode {
             target.display()
         ));
         return ExitCode::from(Outcome::Unreadable.exit_code());
+    }
+    if args.follow {
+        return follow::run(&args);
     }
     let session = Session::new(files.len(), args.junit.clone(), args.json);
     let session = Arc::new(Mutex::new(session));

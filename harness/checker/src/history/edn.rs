@@ -2,7 +2,8 @@
 //! other at the top.
 //!
 //! Values become JSON: keywords and symbols their names, nil null, lists, vectors and sets
-//! arrays. Tags such as `#jepsen.history.Op` are dropped, their forms kept.
+//! arrays. A tag that is a class, such as `#jepsen.history.Op`, says how Clojure holds the form and is
+//! dropped; any other, such as `#inst`, is part of the value, which becomes `{"#inst": …}`.
 
 use serde_json::{Map, Number, Value};
 
@@ -299,7 +300,7 @@ impl Reader<'_> {
         }
     }
 
-    /// After `#`: a set, a discarded form was skipped before, anything else is a tag to drop.
+    /// After `#`: a set, a discarded form was skipped before, anything else is a tag.
     fn tagged(&mut self, depth: usize) -> Result<Value, FormError> {
         self.at += 1;
         match self.peek() {
@@ -311,7 +312,11 @@ impl Reader<'_> {
                 match tag.as_str() {
                     "" => Err(self.wrong("this is no tag")),
                     "#Inf" | "#-Inf" | "#NaN" => Ok(Value::String(tag)),
-                    _ => self.form(depth + 1),
+                    class if class.contains('.') => self.form(depth + 1),
+                    _ => {
+                        let tagged = self.form(depth + 1)?;
+                        Ok(Value::Object(Map::from_iter([(format!("#{tag}"), tagged)])))
+                    }
                 }
             }
         }

@@ -7,7 +7,6 @@ use std::fs;
 use std::path::Path;
 use std::process::{self, ExitCode};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use checker::check::Options;
@@ -15,9 +14,10 @@ use checker::history::{Format, ReadError};
 use checker::stream::Alarm;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::session::{INTERRUPTED, Session};
+use super::session::{Session, on_signals};
 use super::{CheckArgs, CheckFailure, EXIT_USAGE, contain_crash, files, judge_content};
 use super::{model_of_run, print, with_progress};
+use crate::cli::say::remark;
 use crate::follow::{Follower, Step};
 
 /// How long to wait for more: a human takes it for at once.
@@ -26,11 +26,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Follows a history and prints what came of it; the exit code is that of the verdict.
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
     let [file] = args.files.as_slice() else {
-        eprintln!("error: --follow follows one history");
+        remark("error: --follow follows one history");
         return ExitCode::from(EXIT_USAGE);
     };
     if args.format().is_some_and(|format| format != Format::Jsonl) {
-        eprintln!("error: --follow reads JSON Lines only");
+        remark("error: --follow reads JSON Lines only");
         return ExitCode::from(EXIT_USAGE);
     }
     let path = files::history_of(file);
@@ -45,7 +45,9 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
         let mut content = fs::read(&path).map_err(read_failed)?;
         if let Some(Alarm { completion, .. }) = &alarm {
             let events = follower.events();
-            eprintln!("violation: no order explains event {completion} (of {events} so far)");
+            remark(format_args!(
+                "violation: no order explains event {completion} (of {events} so far)"
+            ));
             // What was written since may be more than anybody can judge in time.
             content.truncate(usize::try_from(follower.bytes()).unwrap_or(usize::MAX));
         }
@@ -86,7 +88,9 @@ fn follow(
             Step::Blind(why) => {
                 if !std::mem::replace(&mut warned, true) {
                     let name = path.display();
-                    eprintln!("warning: {name}: it will be judged in the end only: {why}");
+                    remark(format_args!(
+                        "warning: {name}: it will be judged in the end only: {why}"
+                    ));
                 }
                 LOOK_AGAIN
             }
@@ -104,27 +108,16 @@ fn follow(
     }
 }
 
-/// Tells of the first interrupt; the second ends the program.
+/// Tells of the first interrupt or demand to end; the second ends the program.
 fn on_interrupt() -> Receiver<()> {
     let (tell, told) = channel();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let interrupted = |runtime: &tokio::runtime::Runtime| {
-            runtime.block_on(async { tokio::signal::ctrl_c().await }).is_ok()
-        };
-        if let Ok(runtime) = runtime
-            && interrupted(&runtime)
-        {
-            // Whoever follows may have come to an end by itself.
-            let _ = tell.send(());
-            if interrupted(&runtime) {
-                process::exit(INTERRUPTED.into());
-            }
+    let mut is_told = false;
+    on_signals(move |code| {
+        if std::mem::replace(&mut is_told, true) {
+            process::exit(code.into());
         }
-        // Without a sender there would be an interrupt that nobody made.
-        loop {
-            thread::park();
-        }
+        // Whoever follows may have come to an end by itself.
+        let _ = tell.send(());
     });
     told
 }

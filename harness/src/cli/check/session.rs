@@ -13,7 +13,7 @@ use crate::cli::beside;
 use crate::cli::say::{remark, say};
 
 /// The exit code of a program that was interrupted from the keyboard.
-pub(super) const INTERRUPTED: u8 = 130;
+const INTERRUPTED: u8 = 130;
 
 /// The exit code of a program that was told to end, as a build server tells a job out of time.
 const TERMINATED: u8 = 143;
@@ -101,25 +101,38 @@ impl Session {
 /// Ends the program when it is interrupted or told to end, with what is known by then.
 pub(super) fn end_on_interrupt(session: &Arc<Mutex<Session>>) {
     let session = Arc::clone(session);
-    // Whoever cannot be told of interrupts ends by them, as programs do.
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return;
-    };
-    let signals = {
-        // They count from here on, and not from when the thread gets to run.
-        let _context = runtime.enter();
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    };
-    let (Ok(mut interrupted), Ok(mut terminated)) = signals else { return };
-    thread::spawn(move || {
-        let code = runtime.block_on(async {
-            tokio::select! {
-                _ = interrupted.recv() => INTERRUPTED,
-                _ = terminated.recv() => TERMINATED,
-            }
-        });
+    on_signals(move |code| {
         let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
         process::exit(session.interrupt(code).into());
+    });
+}
+
+/// Calls the action, on a thread of its own, at every interrupt and every demand to end, with the exit
+/// code of a program that ends by it.
+pub(super) fn on_signals(mut act: impl FnMut(u8) + Send + 'static) {
+    // Whoever cannot be told of signals ends by them, as programs do; the action is kept all the same,
+    // because its end may mean something to others.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok();
+    let signals = runtime.as_ref().and_then(|runtime| {
+        // They count from here on, and not from when the thread gets to run.
+        let _context = runtime.enter();
+        Some((signal(SignalKind::interrupt()).ok()?, signal(SignalKind::terminate()).ok()?))
+    });
+    thread::spawn(move || {
+        let (Some(runtime), Some((mut interrupts, mut terminations))) = (runtime, signals) else {
+            let _kept = act;
+            loop {
+                thread::park();
+            }
+        };
+        runtime.block_on(async {
+            loop {
+                act(tokio::select! {
+                    _ = interrupts.recv() => INTERRUPTED,
+                    _ = terminations.recv() => TERMINATED,
+                });
+            }
+        });
     });
 }
 
