@@ -11,6 +11,7 @@
 //! every time that it was sent: once one of them has an unknown end, only an answer is a definite end.
 
 pub mod placement;
+pub mod store;
 
 mod connection;
 mod kv;
@@ -22,25 +23,34 @@ mod stormproof;
 use std::time::Instant;
 
 pub use connection::{ConnectError, Members, NodeReport, ask_status};
+pub use kv::KvStore;
 pub use outcome::{Cause, Outcome};
 pub use placement::Placement;
 pub use session::{Assurance, Effort};
+pub use store::{Object, Store, StoreClient};
 pub use stormproof::{Endpoint, StormproofClient};
 
 use crate::system::BoxFuture;
 use crate::workload::Invocation;
 
-/// Which operations a client is asked for: the same function may mean different things.
+/// Which service of our own nodes a client is asked for: the same function may mean different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Api {
     /// Books and accounts.
     Ledger,
-    /// Registers of integers.
-    Register,
     /// Keys and values that are strings.
     Kv,
     /// Client sessions: `open`, `keep-alive` and `close`.
     Session,
+}
+
+/// How a workload's invocations become requests. Every system's clients know [`Mapping::Store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mapping {
+    /// Operations of a stock-trade ledger, which a system has or has not.
+    Ledger,
+    /// Operations on objects in a [`Store`].
+    Store(Object),
 }
 
 impl Api {
@@ -48,7 +58,6 @@ impl Api {
     pub fn is_read(self, f: &str) -> bool {
         match self {
             Self::Ledger => matches!(f, "account" | "book" | "history"),
-            Self::Register => f == "read",
             Self::Kv => f == "get",
             Self::Session => false,
         }

@@ -29,7 +29,9 @@ use alarm::watch_history;
 pub use folder::{FolderError, RunFolder};
 pub use progress::Progress;
 
-use crate::client::{Assurance, Client, Endpoint, Placement, StormproofClient};
+use crate::client::{
+    Api, Assurance, Client, Endpoint, KvStore, Mapping, Placement, StoreClient, StormproofClient,
+};
 use crate::cluster::{Cluster, ClusterError, ClusterStatus};
 use crate::describe_error;
 use crate::judgement::{Evidence, Judgement, Observed, judge};
@@ -311,15 +313,23 @@ impl Storm<'_> {
             .into_iter()
             .map(|(node, address)| Endpoint { address: address.to_string(), node: Some(node) })
             .collect();
-        let api = self.workload.api();
+        let mapping = self.workload.mapping();
         let assurance = match self.plan.workload.sessions {
             true => Assurance::ExactlyOnce { ttl: SESSION_TTL },
             false => Assurance::AtMostOnce,
         };
         let make = |seed: Seed, placement: Placement| -> Box<dyn Client> {
-            let random = seed.generator();
-            let client = StormproofClient::new(api, endpoints.clone(), placement, random);
-            Box::new(client.with_assurance(assurance))
+            let client = |api| {
+                let random = seed.generator();
+                let client = StormproofClient::new(api, endpoints.clone(), placement, random);
+                client.with_assurance(assurance)
+            };
+            match mapping {
+                Mapping::Ledger => Box::new(client(Api::Ledger)),
+                Mapping::Store(object) => {
+                    Box::new(StoreClient::new(KvStore::new(client(Api::Kv)), object, 0))
+                }
+            }
         };
         let seed = self.plan.seed.derive("load");
         Load::new(Arc::clone(self.workload), &options, self.recorder.clone(), seed, make)

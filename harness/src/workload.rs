@@ -2,7 +2,7 @@
 //!
 //! A workload is three things. A *pure generator* turns a seeded stream of random numbers and what
 //! the clients have seen into the next invocation; it never touches a socket. A *client mapping*,
-//! named by [`Workload::api`] and carried out in [`crate::client`], runs an invocation against the
+//! named by [`Workload::mapping`] and carried out in [`crate::client`], runs an invocation against the
 //! system and says which error means `fail` and which `info`. And its *checkers*: the model by
 //! which the history must be linearizable, and judges of its own.
 
@@ -19,7 +19,7 @@ use serde_json::Value;
 pub use ledger::Ledger;
 pub use register::Register;
 
-use crate::client::{Api, Outcome};
+use crate::client::{Mapping, Outcome};
 use crate::conservation::Finding;
 use crate::plan::WorkloadPlan;
 
@@ -47,7 +47,7 @@ pub trait Workload: Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Returns the client mapping that its invocations are meant for.
-    fn api(&self) -> Api;
+    fn mapping(&self) -> Mapping;
 
     /// Returns what must have happened before the load begins; see [`Workload::is_set_up`].
     fn set_up(&self) -> Vec<Invocation>;

@@ -1,7 +1,6 @@
-//! The key-value store's operations on the wire, as keys and strings and as registers of integers.
-//!
-//! A register's value is kept as its decimal digits. An answer that is no integer came from nobody
-//! who writes registers.
+//! The key-value store's operations on the wire, and the store that workloads run on.
+
+use std::time::Instant;
 
 use proto::kv::kv_client::KvClient;
 use proto::kv::{AppendRequest, CompareAndSetRequest, DeleteRequest, GetRequest, PutRequest};
@@ -9,7 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::session::Line;
+use super::store::{Change, Store, Swap};
 use super::stormproof::{Answer, Failure};
+use super::{Api, Client, Outcome, StormproofClient};
+use crate::system::BoxFuture;
 use crate::workload::Invocation;
 
 #[derive(Deserialize)]
@@ -41,11 +43,15 @@ pub(super) async fn call(line: Line, invocation: &Invocation) -> Answer {
         }
         "cas" => {
             let Cas { expected, value } = Cas::deserialize(&invocation.value)?;
-            let request = CompareAndSetRequest { key, expected, value };
+            let request = CompareAndSetRequest { key, expected: expected.clone(), value };
             let answer = client.compare_and_set(request).await?.into_inner();
-            let value = match answer.swapped {
-                true => json!({"swapped": true}),
-                false => json!({"mismatch": answer.found}),
+            let value = match (answer.swapped, answer.found == expected) {
+                (true, true) => json!({"swapped": true}),
+                (false, false) => json!({"mismatch": answer.found}),
+                (true, false) => return Err(Failure::Nonsense("a swap of what was not there")),
+                (false, true) => {
+                    return Err(Failure::Nonsense("a mismatch with what was expected"));
+                }
             };
             Ok((value, answer.index))
         }
@@ -57,44 +63,72 @@ pub(super) async fn call(line: Line, invocation: &Invocation) -> Answer {
     }
 }
 
-/// Carries out `read`, `write` and `cas` of a register.
-pub(super) async fn call_register(line: Line, invocation: &Invocation) -> Answer {
-    let mut client = KvClient::new(line);
-    let key = invocation.key.clone();
-    match invocation.f {
-        "read" => {
-            let answer = client.get(GetRequest { key }).await?.into_inner();
-            Ok((integer(answer.value)?, answer.index))
+/// The key-value store of our own nodes, as a client of it sees it.
+pub struct KvStore {
+    client: StormproofClient,
+}
+
+impl KvStore {
+    /// Makes a store of this client's requests.
+    ///
+    /// # Panics
+    /// If it is a client of another service.
+    #[must_use]
+    pub fn new(client: StormproofClient) -> Self {
+        assert_eq!(client.api, Api::Kv, "a store needs a client of the key-value store");
+        Self { client }
+    }
+
+    async fn ask<T>(
+        &mut self,
+        invocation: Invocation,
+        deadline: Instant,
+        read: impl FnOnce(Value) -> T,
+    ) -> Outcome<T> {
+        match self.client.execute(&invocation, deadline).await {
+            Outcome::Ok { value, position } => Outcome::Ok { value: read(value), position },
+            Outcome::Fail { error } => Outcome::Fail { error },
+            Outcome::Info { error } => Outcome::Info { error },
         }
-        "write" => {
-            let value = i64::deserialize(&invocation.value)?.to_string();
-            let request = PutRequest { key, value };
-            let answer = client.put(request).await?.into_inner();
-            Ok((invocation.value.clone(), answer.index))
-        }
-        "cas" => {
-            let (old, new) = <(Option<i64>, i64)>::deserialize(&invocation.value)?;
-            let request = CompareAndSetRequest {
-                key,
-                expected: old.map(|old| old.to_string()),
-                value: new.to_string(),
-            };
-            let answer = client.compare_and_set(request).await?.into_inner();
-            let value = match answer.swapped {
-                true => invocation.value.clone(),
-                false => json!({"mismatch": integer(answer.found)?}),
-            };
-            Ok((value, answer.index))
-        }
-        f => Err(Failure::Unsendable(format!("a register has no operation {f}"))),
     }
 }
 
-fn integer(text: Option<String>) -> Result<Value, Failure> {
-    let Some(text) = text else {
-        return Ok(Value::Null);
-    };
-    let number: i64 =
-        text.parse().map_err(|_| Failure::Nonsense("a register that holds no integer"))?;
-    Ok(json!(number))
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+impl Store for KvStore {
+    fn get<'a>(
+        &'a mut self,
+        key: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Outcome<Option<String>>> {
+        Box::pin(self.ask(Invocation::new("get", key, Value::Null), deadline, text))
+    }
+
+    fn put<'a>(
+        &'a mut self,
+        key: &'a str,
+        value: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Outcome<()>> {
+        Box::pin(self.ask(Invocation::new("put", key, json!(value)), deadline, |_| ()))
+    }
+
+    fn compare_and_set<'a>(
+        &'a mut self,
+        key: &'a str,
+        change: Change<'a>,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Outcome<Swap>> {
+        let value = json!({"expected": change.expected, "value": change.value});
+        let swap = |mut answer: Value| match answer.get_mut("mismatch") {
+            None => Swap::Done,
+            Some(found) => Swap::Mismatch(text(found.take())),
+        };
+        Box::pin(self.ask(Invocation::new("cas", key, value), deadline, swap))
+    }
 }

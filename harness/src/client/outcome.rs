@@ -12,11 +12,11 @@ use super::connection::Spent;
 
 /// How an operation ended, as far as its client can know.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum Outcome<T = Value> {
     /// It happened.
     Ok {
         /// The answer.
-        value: Value,
+        value: T,
         /// The place that the system says it has in its own order.
         position: Option<u64>,
     },

@@ -261,7 +261,6 @@ async fn call(
 ) -> Answer {
     match api {
         Api::Ledger => ledger::call(session::line(channel, ticket), invocation).await,
-        Api::Register => kv::call_register(session::line(channel, ticket), invocation).await,
         Api::Kv => kv::call(session::line(channel, ticket), invocation).await,
         Api::Session => session::call(channel, invocation).await,
     }

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha12Rng;
 use serde_json::{Value, json};
 
 use super::{Generator, Invocation, Workload};
-use crate::client::{Api, Outcome};
+use crate::client::{Mapping, Outcome};
 use crate::conservation::{self, Finding};
 
 pub(super) const NAME: &str = "ledger";
@@ -66,8 +66,8 @@ impl Workload for Ledger {
         NAME
     }
 
-    fn api(&self) -> Api {
-        Api::Ledger
+    fn mapping(&self) -> Mapping {
+        Mapping::Ledger
     }
 
     fn set_up(&self) -> Vec<Invocation> {

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha12Rng;
 use serde_json::{Value, json};
 
 use super::{Generator, Invocation, Workload};
-use crate::client::{Api, Outcome};
+use crate::client::{Mapping, Object, Outcome};
 use crate::conservation::Finding;
 
 pub(super) const NAME: &str = "register";
@@ -47,8 +47,8 @@ impl Workload for Register {
         NAME
     }
 
-    fn api(&self) -> Api {
-        Api::Register
+    fn mapping(&self) -> Mapping {
+        Mapping::Store(Object::Register)
     }
 
     fn set_up(&self) -> Vec<Invocation> {

@@ -38,7 +38,7 @@ enum Deed {
     Lose,
     /// No answer, ever.
     Mute,
-    /// An answer that no register gives.
+    /// An answer that no store gives: a mismatch with what was expected.
     Garble,
     /// Certainly nothing: another node leads.
     NotLeader,
@@ -106,7 +106,7 @@ impl Kv for Node {
             next
         };
         let swapped = carry_out(deed).await?;
-        let found = (!swapped).then(|| "abc".into());
+        let found = request.into_inner().expected;
         Ok(Response::new(CompareAndSetResponse { index: 7, swapped, found }))
     }
 
@@ -197,7 +197,7 @@ struct Stage {
 
 impl Stage {
     async fn new(deeds: &[Deed], assurance: Assurance) -> Self {
-        Self::with(Api::Register, Placement::LeaderFollowing, deeds, assurance).await
+        Self::with(Api::Kv, Placement::LeaderFollowing, deeds, assurance).await
     }
 
     async fn with(api: Api, placement: Placement, deeds: &[Deed], assurance: Assurance) -> Self {
@@ -227,7 +227,7 @@ impl Stage {
     }
 
     async fn swap(&mut self) -> Outcome {
-        self.ask("cas", json!([1, 2])).await
+        self.ask("cas", json!({"expected": "1", "value": "2"})).await
     }
 
     fn tickets(&self) -> Vec<(u64, u64, u64)> {
@@ -329,7 +329,7 @@ async fn every_operation_has_a_number_of_its_own_and_acknowledges_those_before()
     assert!(matches!(stage.swap().await, Outcome::Ok { .. }));
     assert_eq!(stage.tickets().last(), Some(&(100, 5, 5)));
     // A read needs no session, and is none of its efforts.
-    assert!(matches!(stage.ask("read", Value::Null).await, Outcome::Ok { .. }));
+    assert!(matches!(stage.ask("get", Value::Null).await, Outcome::Ok { .. }));
     assert_eq!(stage.client.effort(), Effort::default());
 
     stage.client.close_session(Instant::now() + HANG).await;
@@ -383,7 +383,7 @@ async fn a_client_that_stays_with_its_node_is_turned_away_at_once_but_not_out_of
         (&[Lose, NotLeader, Answer], "ok"),
         (&[Lose, NotLeader], "info"),
     ] {
-        let mut stage = Stage::with(Api::Register, pinned, deeds, OWN).await;
+        let mut stage = Stage::with(Api::Kv, pinned, deeds, OWN).await;
         let kind = match stage.swap().await {
             Outcome::Ok { .. } => "ok",
             Outcome::Fail { .. } => "fail",

@@ -39,6 +39,8 @@ enum Manner {
     Mute,
     /// Refuses for good.
     Invalid,
+    /// Serves, but calls a match a mismatch.
+    Contradict,
 }
 
 #[derive(Clone)]
@@ -63,7 +65,7 @@ impl Node {
         self.puts.fetch_add(1, Ordering::SeqCst);
         let manner = *self.manner.lock().unwrap();
         match manner {
-            Manner::Serve => Ok(7),
+            Manner::Serve | Manner::Contradict => Ok(7),
             Manner::NotLeader(leader) => {
                 Err(Self::not_applied(Status::failed_precondition("not the leader"), leader))
             }
@@ -123,6 +125,10 @@ impl Kv for Node {
     ) -> Result<Response<CompareAndSetResponse>, Status> {
         let index = self.meet().await?;
         let CompareAndSetRequest { key, expected, value } = request.into_inner();
+        if let Manner::Contradict = *self.manner.lock().unwrap() {
+            let found = expected;
+            return Ok(Response::new(CompareAndSetResponse { index, swapped: false, found }));
+        }
         let mut values = self.values.lock().unwrap();
         let found = values.get(&key).cloned();
         let swapped = found == expected;
@@ -181,7 +187,7 @@ fn client(api: Api, endpoints: Vec<Endpoint>, placement: Placement) -> Stormproo
 }
 
 fn first(endpoints: Vec<Endpoint>) -> StormproofClient {
-    let mut client = client(Api::Register, endpoints, Placement::LeaderFollowing);
+    let mut client = client(Api::Kv, endpoints, Placement::LeaderFollowing);
     client.current = 0;
     client
 }
@@ -230,13 +236,14 @@ async fn relay_once(node: &Running) -> (Endpoint, JoinHandle<()>) {
 async fn answers_are_ok_with_value_and_position() {
     let node = start(1, Manner::Serve).await;
     let mut client = first(vec![node.endpoint()]);
+    let cas = |expected: Option<&str>| json!({"expected": expected, "value": "6"});
     let operations = [
-        ("read", Value::Null, Value::Null),
-        ("write", json!(5), json!(5)),
-        ("read", Value::Null, json!(5)),
-        ("cas", json!([4, 6]), json!({"mismatch": 5})),
-        ("cas", json!([5, 6]), json!([5, 6])),
-        ("cas", json!([null, 6]), json!({"mismatch": 6})),
+        ("get", Value::Null, Value::Null),
+        ("put", json!("5"), json!("5")),
+        ("get", Value::Null, json!("5")),
+        ("cas", cas(Some("4")), json!({"mismatch": "5"})),
+        ("cas", cas(Some("5")), json!({"swapped": true})),
+        ("cas", cas(None), json!({"mismatch": "6"})),
     ];
     for (f, input, value) in operations {
         let outcome = ask(&mut client, f, input).await;
@@ -246,18 +253,15 @@ async fn answers_are_ok_with_value_and_position() {
 
 #[tokio::test]
 async fn nonsense_proves_nothing_but_is_told() {
-    let node = start(1, Manner::Serve).await;
-    node.node.values.lock().unwrap().insert("k0".into(), "abc".into());
+    let node = start(1, Manner::Contradict).await;
     let mut client = first(vec![node.endpoint()]);
-    let error = Cause::Nonsense("a register that holds no integer");
-    assert_eq!(error.to_string(), "nonsense: a register that holds no integer");
-    let outcome = ask(&mut client, "cas", json!([1, 2])).await;
-    assert_eq!(outcome, Outcome::Info { error: error.clone() });
-    let outcome = ask(&mut client, "read", Value::Null).await;
-    assert_eq!(outcome, Outcome::Fail { error });
+    let error = Cause::Nonsense("a mismatch with what was expected");
+    assert_eq!(error.to_string(), "nonsense: a mismatch with what was expected");
+    let outcome = ask(&mut client, "cas", json!({"expected": "1", "value": "2"})).await;
+    assert_eq!(outcome, Outcome::Info { error });
     // A node that is merely silent says no nonsense.
     *node.node.manner.lock().unwrap() = Manner::Mute;
-    let outcome = ask(&mut client, "read", Value::Null).await;
+    let outcome = ask(&mut client, "get", Value::Null).await;
     assert!(matches!(outcome, Outcome::Fail { error: Cause::Trouble(_) }), "{outcome:?}");
 }
 
@@ -265,7 +269,7 @@ async fn nonsense_proves_nothing_but_is_told() {
 async fn what_cannot_be_sent_fails() {
     let node = start(1, Manner::Serve).await;
     let mut client = first(vec![node.endpoint()]);
-    assert_kind(&ask(&mut client, "write", json!("five")).await, "fail");
+    assert_kind(&ask(&mut client, "put", json!(5.5)).await, "fail");
     assert_kind(&ask(&mut client, "trade", json!(5)).await, "fail");
     assert_eq!(node.puts(), 0);
 }
@@ -273,14 +277,14 @@ async fn what_cannot_be_sent_fails() {
 #[tokio::test]
 async fn nobody_there_is_a_fail() {
     let mut client = first(vec![nobody().await]);
-    assert_kind(&ask(&mut client, "write", json!(5)).await, "fail");
+    assert_kind(&ask(&mut client, "put", json!("5")).await, "fail");
 }
 
 #[tokio::test]
 async fn a_mute_listener_is_a_fail_because_it_never_had_the_operation() {
     let (endpoint, _listener) = mute().await;
     let mut client = first(vec![endpoint]);
-    assert_kind(&ask(&mut client, "write", json!(5)).await, "fail");
+    assert_kind(&ask(&mut client, "put", json!("5")).await, "fail");
 }
 
 #[tokio::test]
@@ -292,13 +296,13 @@ async fn a_listener_that_hangs_up_is_a_fail() {
         }
     });
     let mut client = first(vec![endpoint]);
-    assert_kind(&ask(&mut client, "write", json!(5)).await, "fail");
+    assert_kind(&ask(&mut client, "put", json!("5")).await, "fail");
     task.abort();
 }
 
 #[tokio::test]
 async fn a_node_that_falls_silent_leaves_it_unknown_and_a_read_failed() {
-    for (f, input, kind) in [("write", json!(5), "info"), ("read", Value::Null, "fail")] {
+    for (f, input, kind) in [("put", json!("5"), "info"), ("get", Value::Null, "fail")] {
         let node = start(1, Manner::Mute).await;
         let mut client = first(vec![node.endpoint()]);
         assert_kind(&ask(&mut client, f, input).await, kind);
@@ -310,15 +314,15 @@ async fn a_node_that_falls_silent_leaves_it_unknown_and_a_read_failed() {
 async fn a_failure_without_the_marker_is_never_tried_again() {
     let nodes = [start(1, Manner::ApplyAndFail).await, start(2, Manner::Serve).await];
     let mut client = first(nodes.iter().map(Running::endpoint).collect());
-    assert_kind(&ask(&mut client, "write", json!(5)).await, "info");
+    assert_kind(&ask(&mut client, "put", json!("5")).await, "info");
     assert_eq!((nodes[0].puts(), nodes[1].puts()), (1, 0));
     // The next operation goes elsewhere.
-    assert_kind(&ask(&mut client, "write", json!(6)).await, "ok");
+    assert_kind(&ask(&mut client, "put", json!("6")).await, "ok");
     assert_eq!((nodes[0].puts(), nodes[1].puts()), (1, 1));
     // So it does behind a read.
     let mut client = first(nodes.iter().map(Running::endpoint).collect());
-    assert_kind(&ask(&mut client, "read", Value::Null).await, "fail");
-    assert_kind(&ask(&mut client, "read", Value::Null).await, "ok");
+    assert_kind(&ask(&mut client, "get", Value::Null).await, "fail");
+    assert_kind(&ask(&mut client, "get", Value::Null).await, "ok");
     assert_eq!((nodes[0].puts(), nodes[1].puts()), (2, 2));
 }
 
@@ -327,7 +331,7 @@ async fn a_server_that_dies_in_mid_call_leaves_it_unknown() {
     let node = start(1, Manner::Mute).await;
     let (front, relay) = relay_once(&node).await;
     let mut client = first(vec![front]);
-    let invocation = Invocation::new("write", "k0", json!(5));
+    let invocation = Invocation::new("put", "k0", json!("5"));
     let start = Instant::now();
     let execution = client.execute(&invocation, start + HANG);
     let kill = async {
@@ -362,8 +366,8 @@ async fn a_broken_idle_connection_is_noticed_before_anything_is_sent() {
         }
     });
     let mut client = first(vec![front]);
-    for value in 1..20 {
-        let outcome = ask(&mut client, "write", json!(value)).await;
+    for value in 1..20_u64 {
+        let outcome = ask(&mut client, "put", json!(value.to_string())).await;
         // Either the break is seen and a new connection made, or the request was under way.
         assert!(!matches!(outcome, Outcome::Fail { .. }), "{outcome:?}");
         cut.send_modify(|count| *count += 1);
@@ -380,10 +384,10 @@ async fn a_spent_connection_proves_that_nothing_was_sent() {
     let deadline = Instant::now() + HANG;
     let connection = connection::connect(&front.address, deadline).await.unwrap();
     relay.abort();
-    let invocation = Invocation::new("write", "k0", json!(1));
+    let invocation = Invocation::new("put", "k0", json!("1"));
     // Until the break is seen the request may be lost on the way; from then on it is never sent.
     loop {
-        let answer = call(Api::Register, connection.channel.clone(), None, &invocation).await;
+        let answer = call(Api::Kv, connection.channel.clone(), None, &invocation).await;
         let Err(Failure::Status(status)) = answer else { panic!("{answer:?}") };
         if let Refusal::Unsent(_) = Refusal::of(&status) {
             break;
@@ -391,7 +395,7 @@ async fn a_spent_connection_proves_that_nothing_was_sent() {
         assert!(Instant::now() < deadline, "{status:?}");
     }
     let before = node.puts();
-    let answer = call(Api::Register, connection.channel.clone(), None, &invocation).await;
+    let answer = call(Api::Kv, connection.channel.clone(), None, &invocation).await;
     let Err(Failure::Status(status)) = answer else { panic!("{answer:?}") };
     assert!(matches!(Refusal::of(&status), Refusal::Unsent(_)), "{status:?}");
     assert_eq!(node.puts(), before);
@@ -405,8 +409,8 @@ async fn the_hint_is_followed_within_the_operation() {
         start(3, Manner::Serve).await,
     ];
     let mut client = first(nodes.iter().map(Running::endpoint).collect());
-    assert_kind(&ask(&mut client, "write", json!(5)).await, "ok");
-    assert_kind(&ask(&mut client, "write", json!(6)).await, "ok");
+    assert_kind(&ask(&mut client, "put", json!("5")).await, "ok");
+    assert_kind(&ask(&mut client, "put", json!("6")).await, "ok");
     assert_eq!(nodes.each_ref().map(Running::puts), [1, 0, 2]);
 }
 
@@ -414,7 +418,7 @@ async fn the_hint_is_followed_within_the_operation() {
 async fn without_a_leader_the_operation_fails_in_bounded_attempts() {
     let nodes = [start(1, Manner::NotLeader(None)).await, start(2, Manner::NotLeader(None)).await];
     let mut client = first(nodes.iter().map(Running::endpoint).collect());
-    let invocation = Invocation::new("write", "k0", json!(5));
+    let invocation = Invocation::new("put", "k0", json!("5"));
     let outcome = client.execute(&invocation, Instant::now() + HANG).await;
     assert_kind(&outcome, "fail");
     let puts = nodes.each_ref().map(Running::puts);
@@ -426,7 +430,7 @@ async fn two_nodes_that_name_each_other_are_left_alone_in_the_end() {
     let nodes =
         [start(1, Manner::NotLeader(Some(2))).await, start(2, Manner::NotLeader(Some(1))).await];
     let mut client = first(nodes.iter().map(Running::endpoint).collect());
-    assert_kind(&ask(&mut client, "write", json!(5)).await, "fail");
+    assert_kind(&ask(&mut client, "put", json!("5")).await, "fail");
     assert!(nodes.iter().map(Running::puts).sum::<u64>() <= ATTEMPTS_MAX as u64);
 }
 
@@ -434,7 +438,7 @@ async fn two_nodes_that_name_each_other_are_left_alone_in_the_end() {
 async fn a_refusal_for_good_is_not_carried_elsewhere() {
     let nodes = [start(1, Manner::Invalid).await, start(2, Manner::Serve).await];
     let mut client = first(nodes.iter().map(Running::endpoint).collect());
-    assert_kind(&ask(&mut client, "write", json!(5)).await, "fail");
+    assert_kind(&ask(&mut client, "put", json!("5")).await, "fail");
     assert_eq!(nodes[1].puts(), 0);
 }
 
@@ -442,16 +446,16 @@ async fn a_refusal_for_good_is_not_carried_elsewhere() {
 async fn a_dead_node_is_passed_over() {
     let node = start(2, Manner::Serve).await;
     let mut client = first(vec![nobody().await, node.endpoint()]);
-    assert_kind(&ask(&mut client, "write", json!(5)).await, "ok");
+    assert_kind(&ask(&mut client, "put", json!("5")).await, "ok");
 }
 
 #[tokio::test]
 async fn a_pinned_client_stays() {
     let nodes = [start(1, Manner::NotLeader(Some(2))).await, start(2, Manner::Serve).await];
     let endpoints = nodes.iter().map(Running::endpoint).collect();
-    let mut client = client(Api::Register, endpoints, Placement::Pinned(NodeId::new(1)));
-    for value in 0..3 {
-        assert_kind(&ask(&mut client, "write", json!(value)).await, "fail");
+    let mut client = client(Api::Kv, endpoints, Placement::Pinned(NodeId::new(1)));
+    for value in 0..3_u64 {
+        assert_kind(&ask(&mut client, "put", json!(value.to_string())).await, "fail");
     }
     assert_eq!((nodes[0].puts(), nodes[1].puts()), (3, 0));
 }
@@ -460,9 +464,9 @@ async fn a_pinned_client_stays() {
 async fn a_random_client_goes_everywhere() {
     let nodes = [start(1, Manner::Serve).await, start(2, Manner::Serve).await];
     let endpoints = nodes.iter().map(Running::endpoint).collect();
-    let mut client = client(Api::Register, endpoints, Placement::Random);
-    for value in 0..40 {
-        assert_kind(&ask(&mut client, "write", json!(value)).await, "ok");
+    let mut client = client(Api::Kv, endpoints, Placement::Random);
+    for value in 0..40_u64 {
+        assert_kind(&ask(&mut client, "put", json!(value.to_string())).await, "ok");
     }
     assert!(nodes.iter().all(|node| node.puts() > 0));
 }
