@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::fault::Camp;
 use crate::network::{Listening, Network};
 use crate::plan::Plan;
 use crate::process::{
@@ -192,9 +193,9 @@ impl Cluster {
         &self.nodes
     }
 
-    /// Returns where clients find each node: through the links that faults act on.
+    /// Returns where clients of the first camp find each node: through the links that faults act on.
     pub fn client_addresses(&self) -> BTreeMap<NodeId, SocketAddr> {
-        self.network.client_addresses()
+        self.network.client_addresses(Camp::First)
     }
 
     /// Returns the links.

@@ -8,6 +8,7 @@
 pub mod schedule;
 mod target;
 mod topology;
+mod wire;
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +20,8 @@ use crate::plan::span;
 use crate::seed::Seed;
 
 pub use target::{Census, Target, TargetError};
-pub use topology::{Cut, Link, Topology};
+pub use topology::{Cut, Topology};
+pub use wire::{Camp, Link, Wire};
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -4,10 +4,13 @@
 //! so the proxy that it dials *is* the directed link: to cut it is to cut that direction and nothing
 //! else. A client's link is a node's own, whoever the client is.
 //!
-//! What a link does follows from two things: whether a partition cuts it, and whether the node at
-//! its end is down. A cut link is a blackhole. A link to a node that is down refuses, as a
-//! connection to it would without a proxy; a client then knows that nothing happened, where a proxy
-//! that accepted first would leave it in doubt.
+//! What a link does follows from two things: the mode that faults want of it, and whether the node at
+//! its end is down. A link to a node that is down refuses, as a connection to it would without a
+//! proxy, unless it is cut and holds everything; a client then knows that nothing happened, where a
+//! proxy that accepted first would leave it in doubt.
+//!
+//! Every node has a link for each [camp](Camp) of clients, so that a partition can go through the
+//! clients, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -15,7 +18,7 @@ use std::net::SocketAddr;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::Mutex;
 
-use crate::fault::Link;
+use crate::fault::{Camp, Link, Wire};
 use crate::proxy::{Mode, Proxy, ProxyError};
 use crate::seed::Seed;
 use crate::system::NodeId;
@@ -34,7 +37,7 @@ pub struct Listening {
 pub struct Network {
     nodes: BTreeMap<NodeId, Listening>,
     links: BTreeMap<Link, Proxy>,
-    clients: BTreeMap<NodeId, Proxy>,
+    clients: BTreeMap<(Camp, NodeId), Proxy>,
     /// Held while links are changed, so that one change is complete before the next begins.
     state: Mutex<State>,
 }
@@ -42,7 +45,7 @@ pub struct Network {
 /// What decides the modes of all links.
 #[derive(Debug, Default)]
 struct State {
-    cut: BTreeSet<Link>,
+    modes: BTreeMap<Wire, Mode>,
     down: BTreeSet<NodeId>,
 }
 
@@ -58,8 +61,10 @@ impl Network {
                 let seed = seed.derive(&link.to_string());
                 links.insert(link, Proxy::start(listening.peers, seed)?);
             }
-            let seed = seed.derive(&format!("clients of {to}"));
-            clients.insert(to, Proxy::start(listening.clients, seed)?);
+            for camp in Camp::BOTH {
+                let seed = seed.derive(&format!("clients of {to}, {camp} camp"));
+                clients.insert((camp, to), Proxy::start(listening.clients, seed)?);
+            }
         }
         Ok(Self { nodes, links, clients, state: Mutex::default() })
     }
@@ -73,10 +78,10 @@ impl Network {
         self.nodes.iter().map(address).collect()
     }
 
-    /// Returns where clients find each node.
-    pub fn client_addresses(&self) -> BTreeMap<NodeId, SocketAddr> {
-        let clients = self.clients.iter();
-        clients.map(|(&node, proxy)| (node, proxy.address())).collect()
+    /// Returns where the clients of a camp find each node.
+    pub fn client_addresses(&self, camp: Camp) -> BTreeMap<NodeId, SocketAddr> {
+        let of_camp = self.clients.iter().filter(|((other, _), _)| *other == camp);
+        of_camp.map(|(&(_, node), proxy)| (node, proxy.address())).collect()
     }
 
     /// Returns the proxy of a link.
@@ -86,8 +91,15 @@ impl Network {
 
     /// Cuts exactly these links and opens all others; returns when that is in effect.
     pub async fn cut_exactly(&self, cut: BTreeSet<Link>) -> Result<(), ProxyError> {
+        let cut = cut.into_iter().map(|link| (Wire::Nodes(link), Mode::Blackhole));
+        self.shape_exactly(cut.collect()).await
+    }
+
+    /// Brings these links to these modes and opens all others; returns when that is in effect. A link
+    /// that there is not is passed over.
+    pub async fn shape_exactly(&self, modes: BTreeMap<Wire, Mode>) -> Result<(), ProxyError> {
         let mut state = self.state.lock().await;
-        state.cut = cut;
+        state.modes = modes;
         self.apply(&state).await
     }
 
@@ -102,9 +114,16 @@ impl Network {
         self.apply(&state).await
     }
 
-    /// Returns the links that are cut.
+    /// Returns the links between nodes that are cut.
     pub async fn cuts(&self) -> BTreeSet<Link> {
-        self.state.lock().await.cut.clone()
+        let state = self.state.lock().await;
+        let cut = state.modes.iter().filter(|(_, mode)| **mode == Mode::Blackhole);
+        cut.filter_map(|(wire, _)| wire.link()).collect()
+    }
+
+    /// Returns what faults want of links, but for those that are to be open.
+    pub async fn modes(&self) -> BTreeMap<Wire, Mode> {
+        self.state.lock().await.modes.clone()
     }
 
     /// Ends every link; returns when nothing listens any more.
@@ -121,17 +140,15 @@ impl Network {
     /// fails, so that healing heals what it can.
     async fn apply(&self, state: &State) -> Result<(), ProxyError> {
         let mut result = Ok(());
-        let links = self.links.iter().map(|(link, proxy)| {
-            let is_cut = state.cut.contains(link);
-            (proxy, is_cut, state.down.contains(&link.to))
-        });
+        let links = self.links.iter().map(|(link, proxy)| (Wire::Nodes(*link), link.to, proxy));
         let clients = self.clients.iter();
-        let clients = clients.map(|(node, proxy)| (proxy, false, state.down.contains(node)));
-        for (proxy, is_cut, is_down) in links.chain(clients) {
-            let mode = match (is_cut, is_down) {
-                (true, _) => Mode::Blackhole,
-                (false, true) => Mode::Refuse,
-                (false, false) => Mode::Open,
+        let clients =
+            clients.map(|(&(camp, node), proxy)| (Wire::Clients(camp, node), node, proxy));
+        for (wire, to, proxy) in links.chain(clients) {
+            let wanted = state.modes.get(&wire).copied().unwrap_or(Mode::Open);
+            let mode = match state.down.contains(&to) {
+                true => wanted.and(Mode::Refuse),
+                false => wanted,
             };
             if proxy.mode() != mode {
                 result = result.and(proxy.set_mode(mode).await);

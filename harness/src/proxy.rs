@@ -46,18 +46,48 @@ pub enum Mode {
     Refuse,
     /// Ends connections with a reset, new ones as soon as they are accepted.
     Reset,
-    /// Carries every byte later, in order.
-    Delay {
-        /// By how much, each way.
-        latency: Duration,
-        /// By how much more at most; drawn for each chunk of bytes.
-        jitter: Duration,
-    },
-    /// Carries so many bytes in a second, for each direction of each connection.
-    Throttle {
-        /// The rate; at least 1.
-        bytes_per_second: u64,
-    },
+    /// Carries every byte in order, but slowly.
+    Slow(Slowness),
+}
+
+/// How a link is slow; each way, and each connection by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Slowness {
+    /// By how much every byte is later.
+    pub latency: Duration,
+    /// By how much more at most; drawn for each chunk of bytes.
+    pub jitter: Duration,
+    /// How many bytes pass in a second at most. Nothing stands for no bound, and 0 for 1.
+    pub bytes_per_second: Option<u64>,
+}
+
+impl Mode {
+    /// Returns what a link does that both are wished for: what carries less wins, and two kinds of
+    /// slowness add up.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Blackhole, _) | (_, Self::Blackhole) => Self::Blackhole,
+            (Self::Refuse, _) | (_, Self::Refuse) => Self::Refuse,
+            (Self::Reset, _) | (_, Self::Reset) => Self::Reset,
+            (Self::Slow(one), Self::Slow(another)) => Self::Slow(one.and(another)),
+            (Self::Slow(slowness), Self::Open) | (Self::Open, Self::Slow(slowness)) => {
+                Self::Slow(slowness)
+            }
+            (Self::Open, Self::Open) => Self::Open,
+        }
+    }
+}
+
+impl Slowness {
+    fn and(self, other: Self) -> Self {
+        let rates = self.bytes_per_second.into_iter().chain(other.bytes_per_second);
+        Self {
+            latency: self.latency.saturating_add(other.latency),
+            jitter: self.jitter.saturating_add(other.jitter),
+            bytes_per_second: rates.min(),
+        }
+    }
 }
 
 /// A port that is ours for as long as this lives, whoever listens on it.

@@ -7,18 +7,9 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Link;
 use crate::fault::target::{Census, Target};
 use crate::system::NodeId;
-
-/// The way from one node to another. What the other answers goes by the link back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "(NodeId, NodeId)", into = "(NodeId, NodeId)")]
-pub struct Link {
-    /// Who sends.
-    pub from: NodeId,
-    /// Who receives.
-    pub to: NodeId,
-}
 
 /// The shape of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -148,24 +139,6 @@ impl fmt::Display for Topology {
             Self::Bridge => f.write_str("bridge"),
             Self::MajoritiesRing => f.write_str("majorities-ring"),
         }
-    }
-}
-
-impl fmt::Display for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}→{}", self.from, self.to)
-    }
-}
-
-impl From<(NodeId, NodeId)> for Link {
-    fn from((from, to): (NodeId, NodeId)) -> Self {
-        Self { from, to }
-    }
-}
-
-impl From<Link> for (NodeId, NodeId) {
-    fn from(link: Link) -> Self {
-        (link.from, link.to)
     }
 }
 

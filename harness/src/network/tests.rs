@@ -45,7 +45,7 @@ async fn connect(network: &Network) -> Mesh {
         }
     }
     let mut clients = BTreeMap::new();
-    for (node, address) in network.client_addresses() {
+    for (node, address) in network.client_addresses(Camp::First) {
         clients.insert(node, TcpStream::connect(address).await.unwrap());
     }
     Mesh { links, clients }
@@ -92,7 +92,7 @@ async fn links_to_a_node_that_is_down_refuse() {
     let network = network().await;
     let into = |from| network.peers_of(from)[1].1;
     network.set_down(N2, true).await.unwrap();
-    for address in [into(N1), into(N3), network.client_addresses()[&N2]] {
+    for address in [into(N1), into(N3), network.client_addresses(Camp::First)[&N2]] {
         let error = TcpStream::connect(address).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     }
@@ -122,4 +122,31 @@ async fn a_node_finds_itself_without_a_link() {
         }
     }
     assert!(network.link(Link { from: N1, to: N1 }).is_none());
+}
+
+#[tokio::test]
+async fn each_camp_of_clients_has_links_of_its_own() {
+    let network = network().await;
+    let [first, second] = Camp::BOTH.map(|camp| network.client_addresses(camp));
+    let mut streams = BTreeMap::new();
+    for (camp, addresses) in [(Camp::First, first), (Camp::Second, second)] {
+        for (node, address) in addresses {
+            streams.insert((camp, node), TcpStream::connect(address).await.unwrap());
+        }
+    }
+    assert_eq!(streams.len(), 6);
+    let cut = (Camp::First, N2);
+    let modes = [(Wire::Clients(cut.0, cut.1), Mode::Blackhole)].into();
+    network.shape_exactly(modes).await.unwrap();
+    assert!(network.cuts().await.is_empty());
+    for (camp, stream) in &mut streams {
+        if *camp == cut {
+            assert!(is_silent(stream).await);
+        } else {
+            answers(stream).await;
+        }
+    }
+    network.shape_exactly(BTreeMap::new()).await.unwrap();
+    assert!(network.modes().await.is_empty());
+    network.shutdown().await;
 }

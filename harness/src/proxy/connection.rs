@@ -107,7 +107,7 @@ async fn dial(upstream: SocketAddr, mut mode: watch::Receiver<Mode>) -> io::Resu
 /// Says whether the end or the reset of a connection passes.
 fn passes(mode: &Mode) -> bool {
     match mode {
-        Mode::Open | Mode::Delay { .. } | Mode::Throttle { .. } => true,
+        Mode::Open | Mode::Slow(_) => true,
         Mode::Blackhole | Mode::Refuse | Mode::Reset => false,
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
-use crate::proxy::Mode;
+use crate::proxy::{Mode, Slowness};
 
 /// A throttled direction passes this much time's bytes at once: little enough to look like a slow
 /// line, enough not to wake for every byte.
@@ -53,7 +53,9 @@ impl Shaper {
         generator: &mut impl Rng,
     ) {
         let due = match mode {
-            Mode::Delay { latency, jitter } => now + latency + jitter.mul_f64(generator.random()),
+            Mode::Slow(Slowness { latency, jitter, .. }) => {
+                now + latency + jitter.mul_f64(generator.random())
+            }
             _ => now,
         };
         // Bytes do not overtake each other, whatever the jitter.
@@ -70,15 +72,16 @@ impl Shaper {
         match mode {
             Mode::Blackhole | Mode::Refuse | Mode::Reset => Release::Held,
             Mode::Open => Release::Now(self.len),
-            Mode::Delay { .. } if due > now => Release::At(due),
-            Mode::Delay { .. } => {
+            Mode::Slow(_) if due > now => Release::At(due),
+            Mode::Slow(Slowness { bytes_per_second, .. }) => {
                 let ripe = self.chunks.iter().take_while(|(_, due)| *due <= now);
-                Release::Now(ripe.map(|(count, _)| count).sum())
+                let ripe = ripe.map(|(count, _)| count).sum();
+                match (bytes_per_second, self.rest_until) {
+                    (None, _) => Release::Now(ripe),
+                    (Some(_), Some(until)) if until > now => Release::At(until),
+                    (Some(rate), _) => Release::Now(ripe.min(slice(rate))),
+                }
             }
-            Mode::Throttle { bytes_per_second } => match self.rest_until {
-                Some(until) if until > now => Release::At(until),
-                _ => Release::Now(self.len.min(slice(bytes_per_second))),
-            },
         }
     }
 
@@ -86,8 +89,8 @@ impl Shaper {
     pub(super) fn pass_on(&mut self, mut count: usize, now: Instant, mode: Mode) {
         self.len -= count;
         self.rest_until = match mode {
-            Mode::Throttle { bytes_per_second } => {
-                let rate = bytes_per_second.max(1) as f64;
+            Mode::Slow(Slowness { bytes_per_second: Some(rate), .. }) => {
+                let rate = rate.max(1) as f64;
                 Some(now + Duration::from_secs_f64(count as f64 / rate))
             }
             _ => None,
@@ -114,6 +117,10 @@ mod tests {
     use crate::seed::Seed;
 
     const MS: Duration = Duration::from_millis(1);
+
+    fn slow(latency: Duration, jitter: Duration, bytes_per_second: Option<u64>) -> Mode {
+        Mode::Slow(Slowness { latency, jitter, bytes_per_second })
+    }
 
     fn shaper(now: Instant, mode: Mode, counts: &[usize]) -> Shaper {
         let mut shaper = Shaper::new();
@@ -148,7 +155,7 @@ mod tests {
     #[test]
     fn delayed_bytes_are_due_in_order() {
         let now = Instant::now();
-        let mode = Mode::Delay { latency: 50 * MS, jitter: Duration::ZERO };
+        let mode = slow(50 * MS, Duration::ZERO, None);
         let mut shaper = shaper(now, mode, &[5]);
         shaper.take_in(6, now + 10 * MS, mode, &mut Seed::new(1).generator());
         assert_eq!(shaper.release(now + 49 * MS, mode), Release::At(now + 50 * MS));
@@ -161,7 +168,7 @@ mod tests {
     #[test]
     fn jitter_keeps_its_bounds_and_the_order() {
         let now = Instant::now();
-        let mode = Mode::Delay { latency: 10 * MS, jitter: 20 * MS };
+        let mode = slow(10 * MS, 20 * MS, None);
         let mut generator = Seed::new(3).generator();
         let mut shaper = Shaper::new();
         for _ in 0..100 {
@@ -177,7 +184,7 @@ mod tests {
     #[test]
     fn a_throttled_link_keeps_its_rate() {
         let start = Instant::now();
-        let mode = Mode::Throttle { bytes_per_second: 10_000 };
+        let mode = slow(Duration::ZERO, Duration::ZERO, Some(10_000));
         let mut shaper = shaper(start, mode, &[5_000]);
         let mut now = start;
         loop {
@@ -193,10 +200,22 @@ mod tests {
     }
 
     #[test]
+    fn a_link_may_be_late_and_narrow_at_once() {
+        let now = Instant::now();
+        let mode = slow(50 * MS, Duration::ZERO, Some(1_000));
+        let mut shaper = shaper(now, mode, &[100]);
+        assert_eq!(shaper.release(now, mode), Release::At(now + 50 * MS));
+        let now = now + 50 * MS;
+        assert_eq!(shaper.release(now, mode), Release::Now(20));
+        shaper.pass_on(20, now, mode);
+        assert_eq!(shaper.release(now, mode), Release::At(now + 20 * MS));
+    }
+
+    #[test]
     fn the_slowest_throttle_still_moves() {
         let now = Instant::now();
         for bytes_per_second in [0, 1] {
-            let mode = Mode::Throttle { bytes_per_second };
+            let mode = slow(Duration::ZERO, Duration::ZERO, Some(bytes_per_second));
             let mut shaper = shaper(now, mode, &[2]);
             assert_eq!(shaper.release(now, mode), Release::Now(1));
             shaper.pass_on(1, now, mode);

@@ -198,7 +198,7 @@ async fn a_delay_is_kept_both_ways_and_order_too() {
     let proxy = proxy().await;
     let mut stream = dial(&proxy).await;
     ping(&mut stream, b"before").await;
-    let mode = Mode::Delay { latency: 30 * MS, jitter: 10 * MS };
+    let mode = Mode::Slow(Slowness { latency: 30 * MS, jitter: 10 * MS, bytes_per_second: None });
     proxy.set_mode(mode).await.unwrap();
     let start = Instant::now();
     ping(&mut stream, b"slow").await;
@@ -216,7 +216,7 @@ async fn a_delay_is_kept_both_ways_and_order_too() {
 async fn a_throttle_keeps_its_rate() {
     let proxy = proxy().await;
     let mut stream = dial(&proxy).await;
-    let mode = Mode::Throttle { bytes_per_second: 100_000 };
+    let mode = Mode::Slow(Slowness { bytes_per_second: Some(100_000), ..Slowness::default() });
     proxy.set_mode(mode).await.unwrap();
     let start = Instant::now();
     ping(&mut stream, &[7; 20_000]).await;
@@ -326,4 +326,22 @@ async fn a_change_that_failed_is_not_in_effect() {
         proxy.set_mode(Mode::Open).await.unwrap();
     }
     assert!(std::net::TcpStream::connect(proxy.address()).is_ok(), "still refused after healing");
+}
+
+#[test]
+fn of_two_modes_the_one_that_carries_less_wins() {
+    let late = Slowness { latency: 10 * MS, jitter: MS, bytes_per_second: None };
+    let narrow = Slowness { bytes_per_second: Some(50), ..late };
+    let narrower = Slowness { bytes_per_second: Some(20), ..Slowness::default() };
+    let order = [Mode::Open, Mode::Slow(late), Mode::Reset, Mode::Refuse, Mode::Blackhole];
+    for (place, less) in order.into_iter().enumerate() {
+        for more in &order[..place] {
+            assert_eq!((less.and(*more), more.and(less)), (less, less));
+        }
+    }
+    let sum = Slowness { latency: 20 * MS, jitter: 2 * MS, bytes_per_second: Some(50) };
+    assert_eq!(Mode::Slow(late).and(Mode::Slow(narrow)), Mode::Slow(sum));
+    let Mode::Slow(least) = Mode::Slow(narrow).and(Mode::Slow(narrower)) else { panic!() };
+    assert_eq!(least.bytes_per_second, Some(20));
+    assert_eq!(Mode::Open.and(Mode::Open), Mode::Open);
 }
