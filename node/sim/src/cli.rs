@@ -1,12 +1,15 @@
 //! `stormproof sim`: simulated clusters by the thousand.
 
+mod interrupt;
 mod output;
+mod session;
 
 use std::collections::BTreeSet;
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stderr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, io, thread};
 
@@ -17,8 +20,10 @@ use crate::fault::FaultId;
 use crate::plan::{Flaw, Plan, Wishes, Workload};
 use crate::random::Seed;
 use crate::run::{RunOptions, RunReport, Verdict, run};
-use crate::shrink::shrink;
+use crate::shrink::{Shrunk, shrink};
+use interrupt::{end_on_interrupt, lock};
 use output::Progress;
+use session::Session;
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
@@ -86,7 +91,8 @@ Exit codes:
   0  every seed passed
   1  some seed failed; the command that replays it is printed
   2  the arguments cannot be carried out
-  3  of some seed nobody can tell: the search ended at its limits";
+  3  of some seed nobody can tell: the search ended at its limits
+  130, 143  interrupted, or told to end, and no seed has failed by then";
 
 /// A range of seeds on the command line.
 #[derive(Clone, Debug)]
@@ -164,46 +170,50 @@ impl SimArgs {
             wishes: self.wishes(),
             options: RunOptions::default(),
         };
-        let wishes = self.describe_wishes();
-        let progress = Progress::new(campaign.seeds.end - campaign.seeds.start);
-        let mut said = Ok(());
-        let tally = campaign.run(|report, tally| {
-            if !matches!(report.verdict, Verdict::Pass) && said.is_ok() {
-                progress.step_aside(|| said = output::print_report(report, &wishes, self.json));
-            }
-            progress.show(tally);
-        });
-        progress.finish();
-        said?;
-        output::print_tally(&tally, self.json)?;
-        Ok(exit_code(!tally.failed.is_empty(), !tally.unknown.is_empty()))
+        let session = Session::new(campaign.seeds.clone(), self.describe_wishes(), self.json);
+        let session = Arc::new(Mutex::new(session));
+        end_on_interrupt(&session, Session::interrupt);
+        campaign.run(|report, tally| lock(&session).add(report, tally));
+        lock(&session).finish().map(ExitCode::from)
     }
 
     fn replay(&self, seed: u64) -> io::Result<ExitCode> {
         let plan = Plan::draw(Seed(seed), &self.wishes());
         let report = run(&plan, RunOptions { is_told: true, ..RunOptions::default() });
         if !self.json {
-            stdout().write_all(report.story.as_bytes())?;
+            output::say(&report.story)?;
         }
         self.keep(&report)?;
         output::print_report(&report, &self.describe_wishes(), self.json)?;
-        Ok(exit_code_of(&report))
+        Ok(exit_code_of(&report).into())
     }
 
     fn shrink(&self, seed: u64) -> io::Result<ExitCode> {
         let plan = Plan::draw(Seed(seed), &self.wishes());
         let options = RunOptions::default();
+        let (wishes, is_json) = (self.describe_wishes(), self.json);
+        // What is to be said of the smallest schedule so far, and to whoever interrupts.
+        let smallest = Arc::new(Mutex::new(None));
+        end_on_interrupt(&smallest, |smallest: &mut Option<String>, usual| {
+            Some(output::interrupt_shrink(smallest.as_deref(), usual))
+        });
         let progress = Progress::new(plan.faults.len() as u64);
-        let shrunk = shrink(&plan, options, |left| progress.say(format!("{left} faults left")));
+        let shrunk = shrink(&plan, options, |Shrunk { report, before, runs }| {
+            progress.say(format!("{} faults left", report.plan.faults.len()));
+            let described = output::describe_shrunk(report, *before, *runs, &wishes, is_json);
+            *lock(&smallest) = Some(described);
+        });
         progress.finish();
-        let Some(shrunk) = shrunk else {
-            writeln!(stdout(), "seed {seed} does not fail, so there is nothing to shrink")?;
+        // What is nearly said is not said twice.
+        let _end = lock(&smallest);
+        let Some(Shrunk { report, before, runs }) = shrunk else {
+            output::say(&format!("seed {seed} does not fail, so there is nothing to shrink\n"))?;
             return Ok(ExitCode::SUCCESS);
         };
-        let report = run(&shrunk.report.plan, RunOptions { is_told: true, ..options });
+        let report = run(&report.plan, RunOptions { is_told: true, ..options });
         self.keep(&report)?;
-        output::print_shrunk(&report, &shrunk, &self.describe_wishes(), self.json)?;
-        Ok(exit_code_of(&report))
+        output::say(&output::describe_shrunk(&report, before, runs, &wishes, is_json))?;
+        Ok(exit_code_of(&report).into())
     }
 
     /// Writes the story and the history of a run to its folder.
@@ -225,15 +235,15 @@ fn describe_failure(what: &str, path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("failed to {what} {}: {error}", path.display()))
 }
 
-fn exit_code_of(report: &RunReport) -> ExitCode {
+fn exit_code_of(report: &RunReport) -> u8 {
     let is_unknown = matches!(report.verdict, Verdict::Unknown(_));
     exit_code(report.verdict.failure().is_some(), is_unknown)
 }
 
-fn exit_code(has_failed: bool, is_unknown: bool) -> ExitCode {
+fn exit_code(has_failed: bool, is_unknown: bool) -> u8 {
     match (has_failed, is_unknown) {
-        (true, _) => ExitCode::from(EXIT_FAILED),
-        (false, true) => ExitCode::from(EXIT_UNKNOWN),
-        (false, false) => ExitCode::SUCCESS,
+        (true, _) => EXIT_FAILED,
+        (false, true) => EXIT_UNKNOWN,
+        (false, false) => 0,
     }
 }

@@ -13,7 +13,7 @@ use crate::run::{RunOptions, RunReport, run};
 /// Runs that a shrink may take.
 const RUNS_MAX: usize = 2000;
 
-/// A schedule that can lose nothing more.
+/// A schedule by which a seed still fails; at the end, one that can lose nothing more.
 #[derive(Debug)]
 pub struct Shrunk {
     /// The report of the run with the smallest schedule.
@@ -24,22 +24,22 @@ pub struct Shrunk {
     pub runs: usize,
 }
 
-/// Shrinks the schedule of a plan that fails; `None` if it does not. `watch` is told how many faults are
-/// left whenever some were taken out.
-pub fn shrink(plan: &Plan, options: RunOptions, mut watch: impl FnMut(usize)) -> Option<Shrunk> {
-    let mut report = run(plan, options);
+/// Shrinks the schedule of a plan that fails; `None` if it does not. `watch` is shown the whole schedule,
+/// and then what is left whenever some faults were taken out.
+pub fn shrink(plan: &Plan, options: RunOptions, mut watch: impl FnMut(&Shrunk)) -> Option<Shrunk> {
+    let report = run(plan, options);
     let kind = report.verdict.failure()?.kind();
     let mut left: Vec<FaultId> = plan.faults.iter().map(|fault| fault.id).collect();
-    let before = left.len();
-    let mut runs = 1;
+    let mut shrunk = Shrunk { report, before: left.len(), runs: 1 };
     let mut parts = 1;
-    while !left.is_empty() && runs < RUNS_MAX {
+    watch(&shrunk);
+    while !left.is_empty() && shrunk.runs < RUNS_MAX {
         let length = left.len().div_ceil(parts);
         let smaller = (0..left.len()).step_by(length).find_map(|start| {
             let end = (start + length).min(left.len());
             let kept: BTreeSet<FaultId> =
                 left[..start].iter().chain(&left[end..]).copied().collect();
-            runs += 1;
+            shrunk.runs += 1;
             let report = run(&plan.with_only(&kept), options);
             let is_same = report.verdict.failure().is_some_and(|failure| failure.kind() == kind);
             is_same.then_some((kept, report))
@@ -47,13 +47,13 @@ pub fn shrink(plan: &Plan, options: RunOptions, mut watch: impl FnMut(usize)) ->
         match smaller {
             Some((kept, smaller)) => {
                 left = kept.into_iter().collect();
-                report = smaller;
+                shrunk.report = smaller;
                 parts = parts.saturating_sub(1).max(1);
-                watch(left.len());
+                watch(&shrunk);
             }
             None if length == 1 => break,
             None => parts = (parts * 2).min(left.len()),
         }
     }
-    Some(Shrunk { report, before, runs })
+    Some(shrunk)
 }
