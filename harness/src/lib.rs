@@ -25,6 +25,7 @@ pub mod fault;
 pub mod follow;
 pub mod judgement;
 pub mod load;
+pub mod messages;
 pub mod nemesis;
 pub mod network;
 pub mod page;

@@ -1,0 +1,147 @@
+//! A proxy that knows the messages of gRPC, to hurt them one at a time.
+//!
+//! Bytes cannot be taken out of a connection without breaking it; a message can be taken out of an
+//! HTTP/2 stream, or doubled, or held back, and the stream goes on. So this proxy ends the connection of
+//! the caller, has one of its own to the callee, and passes on requests and responses stream by stream.
+//! It lies *behind* the proxy of bytes of the same link, and is there only in runs that ask for it: the
+//! cost of a second HTTP/2 connection is not for everybody.
+//!
+//! Two things are not passed on, because HTTP/2 ends them at each hop: pings, so a caller's keepalive
+//! tells that this proxy lives and not that the callee does; and the size of frames.
+//!
+//! A message is a length-prefixed one of gRPC over HTTP/2. What is not gRPC passes as it is.
+
+mod connection;
+mod course;
+mod frames;
+mod rule;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use rule::{MessageAction, MessageKind, MessageRule, MessageRuleError};
+
+use crate::proxy::{PortHold, ProxyError};
+use crate::seed::Seed;
+
+/// How long the proxy waits before it accepts again when it could not, for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Tells what kind a message is by the path of its method, such as `/package.Service/Method`, and its
+/// bytes without the prefix.
+pub type Classify = fn(path: &str, message: &[u8]) -> MessageKind;
+
+/// The handle to a proxy of messages. When it is dropped, every connection through it ends.
+#[derive(Debug)]
+pub struct MessageProxy {
+    address: SocketAddr,
+    rule: watch::Sender<Option<MessageRule>>,
+    hits: Arc<AtomicU64>,
+    end: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What every connection through a proxy needs to know.
+#[derive(Clone, Debug)]
+struct Shared {
+    upstream: SocketAddr,
+    classify: Classify,
+    rule: watch::Receiver<Option<MessageRule>>,
+    /// How many messages a rule was applied to.
+    hits: Arc<AtomicU64>,
+    seed: Seed,
+    /// How many streams there were: each draws from a seed of its own.
+    streams: Arc<AtomicU64>,
+}
+
+impl MessageProxy {
+    /// Starts a proxy to `upstream` on a port of its own, without a rule. The seed decides which
+    /// messages a rule hits.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn start(upstream: SocketAddr, seed: Seed, classify: Classify) -> Result<Self, ProxyError> {
+        let port = PortHold::reserve().map_err(ProxyError::Reserve)?;
+        let address = port.address();
+        let listener = port.listen().map_err(|source| ProxyError::Listen { address, source })?;
+        let (publish, rule) = watch::channel(None);
+        let hits = Arc::<AtomicU64>::default();
+        let streams = Arc::default();
+        let shared = Shared { upstream, classify, rule, hits: Arc::clone(&hits), seed, streams };
+        let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(accept_all(listener, port, shared, end.clone(), tasks.clone()));
+        tasks.close();
+        Ok(Self { address, rule: publish, hits, end, tasks })
+    }
+
+    /// Returns the address to dial.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Applies a rule to every message from now on, or none. What an earlier rule held back passes at
+    /// once.
+    pub fn set_rule(&self, rule: Option<MessageRule>) {
+        self.rule.send_replace(rule);
+    }
+
+    /// Returns the rule in force.
+    pub fn rule(&self) -> Option<MessageRule> {
+        *self.rule.borrow()
+    }
+
+    /// Returns how many messages were hit by rules so far.
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// Ends every connection and returns when nothing listens any more.
+    pub async fn shutdown(self) {
+        self.end.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for MessageProxy {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}
+
+/// Accepts connections until the end, and ends them with itself.
+async fn accept_all(
+    listener: TcpListener,
+    _port: PortHold,
+    shared: Shared,
+    end: CancellationToken,
+    tasks: TaskTracker,
+) {
+    loop {
+        let accepted = tokio::select! {
+            () = end.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (shared, end) = (shared.clone(), end.clone());
+                tasks.spawn(async move {
+                    end.run_until_cancelled(connection::carry(stream, shared)).await;
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
