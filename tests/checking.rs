@@ -142,7 +142,7 @@ fn the_worst_history_of_a_folder_decides() {
     let all = folder.with_histories(&[BAD]);
     let junit = folder.path("new/verdicts.xml");
     let proofs = folder.path("proofs");
-    let words = ["5 of 5 histories: 1 not linearizable, 1 unreadable, 1 unknown, 2 linearizable"];
+    let words = ["5 of 5 histories: 1 violation, 1 unreadable, 1 unknown, 2 linearizable"];
     call(&["check", "--junit", &junit, "--certificate", &proofs, &all], 1, &words);
 
     let xml = fs::read_to_string(&junit).unwrap();

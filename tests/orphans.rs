@@ -46,9 +46,11 @@ fn nothing_outlives(signal: Signal, code: Option<i32>) {
     wait_for("the end of every listener", || {
         addresses.iter().all(|&address| !is_listening(address)).then_some(())
     });
-    // Whatever the end, what the clients saw until then can be judged.
+    // Whatever the end, what the clients saw until then can be judged, and the end is told.
     let judged = stormproof(&["check", storm.folder.to_str().unwrap()]);
-    assert_eq!(judged.status.code(), Some(0), "{}", describe(&judged));
+    assert_eq!(judged.status.code(), Some(4), "{}", describe(&judged));
+    let text = String::from_utf8_lossy(&judged.stdout);
+    assert!(text.contains("ok linearizability"), "{}", describe(&judged));
 }
 
 #[test]

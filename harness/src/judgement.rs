@@ -4,23 +4,25 @@
 //! unknown, which outweighs a pass. A run that proves nothing is not a pass: faults that never bit,
 //! or an operation that never once did what it is for, make it unknown.
 
+mod remains;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
 use std::fmt::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use checker::check::{Options, Report, check};
-use checker::history::{self, Format};
+use checker::check::{CheckError, Options, Report, check};
+use checker::history::{self, Format, Recording};
 use checker::verdict::{RANK_HARNESS_FAILURE, Verdict};
 use nix::sys::signal::Signal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cluster::Rivals;
+use crate::cluster::{Leadership, Rivals};
 use crate::conservation::Finding;
 use crate::describe_error;
+use crate::facts::Facts;
 use crate::fault::Family;
 use crate::load::Tally;
 use crate::nemesis::Counts;
@@ -29,7 +31,7 @@ use crate::process::{Exit, UnexpectedExit};
 use crate::workload::Workload;
 
 /// The verdict on a run, from the best to the worst.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunVerdict {
     /// The system kept its promise, through a storm that bit.
@@ -76,13 +78,24 @@ impl fmt::Display for RunVerdict {
     }
 }
 
+/// From when on who led.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reign {
+    /// When it was seen to begin, by the clock of the history.
+    #[serde(with = "span")]
+    pub at: Duration,
+    /// Who led; none if nobody was seen to.
+    pub leader: Option<Leadership>,
+}
+
 /// What was seen of the system during a run, besides the history.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Observed {
     /// How many operations ended how, by function, in the whole run.
-    pub operations: BTreeMap<&'static str, Tally>,
+    pub operations: BTreeMap<String, Tally>,
     /// The same of the storm alone: what is done before and read after it succeeds without it.
-    pub storm_operations: BTreeMap<&'static str, Tally>,
+    pub storm_operations: BTreeMap<String, Tally>,
     /// How many faults were brought, by family.
     pub faults: BTreeMap<Family, Counts>,
     /// How many faults hit the node that led.
@@ -91,8 +104,10 @@ pub struct Observed {
     pub fault_troubles: Vec<String>,
     /// How many terms had a leader.
     pub elections: usize,
+    /// Who led from when on.
+    pub reigns: Vec<Reign>,
     /// How long after the end of the storm every node was back and every read was answered.
-    #[serde(serialize_with = "span::serialize_option")]
+    #[serde(with = "span::optional")]
     pub recovered_after: Option<Duration>,
     /// Why the cluster did not serve though nothing hindered it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,11 +124,16 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Notes the counts of the whole run.
+    pub fn note_operations(&mut self, tallies: BTreeMap<&'static str, Tally>) {
+        self.operations = tallies.into_iter().map(|(f, tally)| (f.into(), tally)).collect();
+    }
+
     /// Notes what the storm added to the counts.
     pub fn note_storm(&mut self, before: &BTreeMap<&'static str, Tally>) {
         self.storm_operations = self.operations.clone();
         for (f, tally) in &mut self.storm_operations {
-            *tally -= before.get(f).copied().unwrap_or_default();
+            *tally -= before.get(f.as_str()).copied().unwrap_or_default();
         }
     }
 }
@@ -124,14 +144,27 @@ pub struct Evidence {
     pub plan: Plan,
     /// The workload.
     pub workload: Arc<dyn Workload>,
-    /// The history's file.
-    pub history: PathBuf,
-    /// How many events were recorded; none if the recording failed.
-    pub events: Option<u64>,
-    /// A tighter bound on the search than usual, if somebody waits.
-    pub time_limit_max: Option<Duration>,
     /// What was seen of the system.
-    pub observed: Observed,
+    pub facts: Facts,
+}
+
+/// The history that a judgement was made from, and the checker's report on it.
+pub struct Searched {
+    /// The history.
+    pub recording: Recording,
+    /// The report, which the judgement takes into account.
+    pub report: Report,
+}
+
+/// Why a history has no report.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// It could not be read.
+    #[error(transparent)]
+    Read(#[from] history::ReadError),
+    /// Nobody can make sense of it.
+    #[error(transparent)]
+    Check(#[from] CheckError),
 }
 
 /// What one checker found.
@@ -164,26 +197,50 @@ pub struct Judgement {
 
 /// Judges a run by its history and by what was seen of the system. What cannot be judged is a failure
 /// of the harness, and does not hide what the other checks found.
-#[must_use]
-pub fn judge(evidence: Evidence) -> Judgement {
-    let Evidence { plan, workload, history, events, time_limit_max, observed } = evidence;
-    let mut checks = match judge_history(&*workload, &history, events, time_limit_max) {
-        Ok(checks) => checks,
-        Err(error) => vec![Check {
-            name: "linearizability",
-            verdict: RunVerdict::HarnessFailure,
-            summary: describe_error(&*error),
-            details: Value::Null,
-        }],
+pub fn judge(
+    evidence: &Evidence,
+    history: PathBuf,
+    options: Options,
+) -> (Judgement, Result<Searched, HistoryError>) {
+    let options = Options { model: Some(evidence.workload.model()), ..options };
+    let searched = search(history, &options);
+    (conclude(evidence, searched.as_ref()), searched)
+}
+
+fn search(history: PathBuf, options: &Options) -> Result<Searched, HistoryError> {
+    let recording = history::read(&history, Some(Format::Jsonl))?;
+    let report = check(&recording, options)?;
+    Ok(Searched { recording, report })
+}
+
+/// Judges a run whose history has been searched, or could not be.
+pub fn conclude(
+    evidence: &Evidence,
+    searched: Result<&Searched, &impl std::error::Error>,
+) -> Judgement {
+    let Evidence { plan, workload, facts } = evidence;
+    let mut observed = facts.observed.clone();
+    let mut checks = match searched {
+        Ok(searched) => {
+            if !facts.is_whole {
+                remains::fill_in(&mut observed, &searched.recording);
+            }
+            check_history(&**workload, facts, searched)
+        }
+        Err(error) => vec![unjudged(describe_error(&error))],
     };
     checks.push(check_recovery(&observed));
     checks.push(check_nodes(&observed));
-    checks.push(check_coverage(&plan, &*workload, &observed));
-    if !observed.harness_failures.is_empty() {
+    checks.push(check_coverage(plan, &**workload, &observed));
+    let mut failures = observed.harness_failures.clone();
+    if !facts.is_whole {
+        failures.push("the run did not come to its end: it was killed, or it goes on".into());
+    }
+    if !failures.is_empty() {
         checks.push(Check {
             name: "harness",
             verdict: RunVerdict::HarnessFailure,
-            summary: observed.harness_failures.join("; "),
+            summary: failures.join("; "),
             details: Value::Null,
         });
     }
@@ -192,26 +249,33 @@ pub fn judge(evidence: Evidence) -> Judgement {
 }
 
 /// Judges what the clients saw, by the workload's model and by its own rules.
-fn judge_history(
-    workload: &dyn Workload,
-    history: &Path,
-    events: Option<u64>,
-    time_limit_max: Option<Duration>,
-) -> Result<Vec<Check>, Box<dyn Error>> {
-    let recording = history::read(history, Some(Format::Jsonl))?;
+fn check_history(workload: &dyn Workload, facts: &Facts, searched: &Searched) -> Vec<Check> {
+    let Searched { recording, report } = searched;
     let read = recording.events.len() as u64;
-    if events.is_some_and(|written| written != read) || !recording.warnings.is_empty() {
-        let written = events.map_or("unknown".into(), |events| events.to_string());
-        return Err(format!("the history holds {read} events, written: {written}").into());
+    // Of a harness that was killed, the last line may have been cut off in the middle.
+    let is_lossy = facts.is_whole && !recording.warnings.is_empty();
+    if facts.events.is_some_and(|written| written != read) || is_lossy {
+        let written = facts.events.map_or("unknown".into(), |events| events.to_string());
+        return vec![unjudged(format!("the history holds {read} events, written: {written}"))];
     }
-    let operations = history::operations(&recording)?;
-    let mut options = Options { model: Some(workload.model()), ..Options::default() };
-    options.time_limit = options.time_limit.min(time_limit_max.unwrap_or(Duration::MAX));
-    let report = check(&recording, &options)?;
+    let operations = match history::operations(recording) {
+        Ok(operations) => operations,
+        Err(error) => return vec![unjudged(describe_error(&error))],
+    };
     let findings = workload.judge(&operations).into_iter();
-    let mut checks = vec![describe_linearizability(&report)];
+    let mut checks = vec![describe_linearizability(report)];
     checks.extend(findings.map(|(name, finding)| describe_finding(name, &finding)));
-    Ok(checks)
+    checks
+}
+
+/// The history could not be judged.
+fn unjudged(summary: String) -> Check {
+    Check {
+        name: "linearizability",
+        verdict: RunVerdict::HarnessFailure,
+        summary,
+        details: Value::Null,
+    }
 }
 
 fn describe_linearizability(report: &Report) -> Check {
@@ -305,7 +369,7 @@ fn check_coverage(plan: &Plan, workload: &dyn Workload, observed: &Observed) -> 
     gaps.extend(observed.ended_early.iter().map(|why| format!("the run was ended early: {why}")));
     gaps.extend(observed.fault_troubles.iter().map(|why| format!("a fault was not undone: {why}")));
     for f in workload.functions() {
-        let tally = observed.storm_operations.get(f).copied().unwrap_or_default();
+        let tally = observed.storm_operations.get(*f).copied().unwrap_or_default();
         if tally.ok == tally.refused {
             gaps.push(format!("no {f} succeeded during the storm"));
         }
@@ -326,6 +390,13 @@ fn to_json(value: &impl Serialize) -> Value {
 }
 
 impl Judgement {
+    /// Returns the names of the checks that the verdict is by: all that found nothing better.
+    #[must_use]
+    pub fn judges(&self) -> Vec<&'static str> {
+        let worst = self.checks.iter().filter(|check| check.verdict == self.verdict);
+        worst.map(|check| check.name).collect()
+    }
+
     /// Renders the judgement for people: verdict first, then what it rests on.
     #[must_use]
     pub fn describe(&self) -> String {

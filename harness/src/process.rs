@@ -18,7 +18,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::system::{CommandLine, NodeId};
@@ -39,7 +39,7 @@ pub struct Launch {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exit {
     /// It exited with this code.
@@ -63,7 +63,7 @@ pub enum ProcessState {
 }
 
 /// A process that ended without our doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnexpectedExit {
     /// The node.
     pub node: NodeId,

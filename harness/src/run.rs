@@ -6,6 +6,7 @@
 //! ```text
 //! plan.toml       what was done, seed and schedule included; a run of it does the same again
 //! history.jsonl   what the clients saw and when faults were in force
+//! facts.json      what else was seen of the cluster; kept while the run goes on
 //! verdict.json    what every checker found
 //! harness.log     what the harness did and noticed
 //! nodes/n1/…      each node's configuration, data and output
@@ -16,11 +17,13 @@
 
 mod alarm;
 mod folder;
+mod journal;
 mod progress;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use checker::check::Options;
 use tokio::task::JoinError;
 use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +37,7 @@ use crate::client::{
 };
 use crate::cluster::{Cluster, ClusterError, ClusterStatus};
 use crate::describe_error;
+use crate::facts::{Facts, FactsError};
 use crate::judgement::{Evidence, Judgement, Observed, judge};
 use crate::load::{Load, LoadError, LoadOptions};
 use crate::nemesis::Nemesis;
@@ -42,6 +46,7 @@ use crate::process::ProcessState;
 use crate::recorder::{RecordError, Recorder};
 use crate::seed::Seed;
 use crate::workload::{self, Workload};
+use journal::Journal;
 use progress::StormView;
 
 /// How long a client's session lives without a sign of life: longer than most storms leave a client
@@ -75,6 +80,9 @@ pub enum RunError {
     /// The history could not be begun.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// What is known of the run could not be kept.
+    #[error(transparent)]
+    Facts(#[from] FactsError),
     /// The judging crashed.
     #[error("failed to judge the history {}", history.display())]
     Judge {
@@ -117,6 +125,8 @@ pub async fn run(
         .ok_or_else(|| RunError::Workload { name: plan.workload.name.clone() })?
         .into();
     let interrupted = || RunError::Interrupted { history: folder.history() };
+    // From here on the folder can be judged, whenever the harness is killed.
+    Facts::default().write(&folder.facts())?;
     let (recorder, recording) = Recorder::create(&folder.history())?;
 
     progress.phase("starting");
@@ -131,6 +141,9 @@ pub async fn run(
         let (alarm, watching) = (alarm.clone(), watching.clone());
         tokio::task::spawn_blocking(move || watch_history(history, model, &alarm, &watching))
     });
+    let journal = Journal::new(folder.facts(), recorder.clone());
+    let keeping = CancellationToken::new();
+    let journal = tokio::spawn(journal.keep(cluster.status(), keeping.clone()));
     let storm = Storm {
         plan,
         cluster: &cluster,
@@ -148,6 +161,11 @@ pub async fn run(
             Err(error) => observed.harness_failures.push(describe_error(&error)),
         }
     }
+    keeping.cancel();
+    match journal.await {
+        Ok(reigns) => observed.reigns = reigns,
+        Err(error) => observed.harness_failures.push(describe_error(&error)),
+    }
     observed.unexpected_exits = cluster.shutdown().await;
     let events = match recording.finish().await {
         Ok(events) => Some(events),
@@ -162,15 +180,17 @@ pub async fn run(
     }
 
     progress.phase("judging");
-    let evidence = Evidence {
-        plan: plan.clone(),
-        workload,
-        history: folder.history(),
-        events,
-        time_limit_max: is_interrupted.then_some(JUDGING_MAX_INTERRUPTED),
-        observed,
-    };
-    let judging = tokio::task::spawn_blocking(|| judge(evidence));
+    let mut facts = Facts { is_whole: true, events, observed };
+    if let Err(error) = facts.write(&folder.facts()) {
+        facts.observed.harness_failures.push(describe_error(&error));
+    }
+    let mut options = Options::default();
+    if is_interrupted {
+        options.time_limit = options.time_limit.min(JUDGING_MAX_INTERRUPTED);
+    }
+    let evidence = Evidence { plan: plan.clone(), workload, facts };
+    let history = folder.history();
+    let judging = tokio::task::spawn_blocking(move || judge(&evidence, history, options).0);
     let judged = tokio::select! {
         judged = judging => judged,
         // An interruption before the judging was taken into account; one during it ends it.
@@ -246,7 +266,7 @@ impl Storm<'_> {
 
         let before = load.tallies().snapshot();
         let stormed = self.storm(&mut load, observed).await;
-        observed.operations = load.tallies().snapshot();
+        observed.note_operations(load.tallies().snapshot());
         observed.note_storm(&before);
         stormed?;
         if self.alarm.is_cancelled() {
@@ -256,7 +276,7 @@ impl Storm<'_> {
         self.progress.phase("healing");
         let healed = Instant::now();
         let recovered = self.recover(&mut load).await;
-        observed.operations = load.tallies().snapshot();
+        observed.note_operations(load.tallies().snapshot());
         recovered?;
         observed.recovered_after = Some(healed.elapsed());
         Ok(())

@@ -100,5 +100,10 @@ pub fn by_name(plan: &WorkloadPlan) -> Option<Box<dyn Workload>> {
 /// Tells whether an answer says that the system refused: a rejection or a mismatch. It happened, and
 /// changed nothing.
 pub fn is_refusal(answer: &Value) -> bool {
-    ["rejected", "mismatch"].iter().any(|refusal| answer.get(refusal).is_some())
+    is_refused(|field| answer.get(field).is_some())
+}
+
+/// The same of an answer in whatever form, of which one can tell whether it has a field.
+pub(crate) fn is_refused(mut has: impl FnMut(&str) -> bool) -> bool {
+    ["rejected", "mismatch"].iter().any(|refusal| has(refusal))
 }

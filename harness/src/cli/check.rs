@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ use serde_json::{Value, json};
 
 use super::beside;
 use super::say::{remark, say};
+use crate::describe_error;
+use crate::facts::Facts;
+use crate::judgement::{Evidence, Judgement, RunVerdict, Searched, conclude};
 use crate::page::page;
 use crate::plan::Plan;
 use crate::run::RunFolder;
@@ -34,6 +38,7 @@ mod follow;
 mod junit;
 mod session;
 
+use files::HistoryFile;
 pub(super) use files::history_of;
 use session::Session;
 
@@ -46,8 +51,8 @@ const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 /// Judge recorded histories: linearizable, or not and here is why.
 ///
 /// A history is JSON Lines (our own), EDN (Jepsen, Knossos) or a Jepsen log; `-` is standard input.
-/// The folder of a run stands for the history in it; any other folder is searched for histories and
-/// folders of runs. Format and model are told from the content; what was assumed is printed with the
+/// The folder of a run stands for the run, which is judged as a whole again, without the cluster; any
+/// other folder is searched for histories and folders of runs. Format and model are told from the content; what was assumed is printed with the
 /// verdict.
 #[derive(Debug, Args)]
 #[command(after_long_help = long_help())]
@@ -120,7 +125,7 @@ what an ok may say. Answers of nil, true or what was asked say only that it was 
 
 const EXAMPLES: &str = "\
 Examples:
-  stormproof check runs/2026-11-20T03-00-00        the history of a run, in its folder
+  stormproof check runs/2026-11-20T03-00-00        a run, as it judged itself: more than its history
   stormproof check history.jsonl other.edn         several files; the worst verdict is the exit code
   stormproof check --junit verdicts.xml runs       all histories in a folder, for a build server
   stormproof check --model cas-register --initial 0 --nil-read unknown mongodb.edn
@@ -132,14 +137,16 @@ Examples:
   stormproof check --json night/*.jsonl | jq -r 'select(.verdict == \"violation\") | .name'
 
 Exit codes, of several files the first that applies:
-  1  a history is not linearizable
-  4  the checker itself failed on a file: a defect, and no verdict
+  1  a history is not linearizable, or a run's system broke its promise in another way
+  4  the checker itself failed on a file: a defect, and no verdict; or the harness of a run failed,
+     or was interrupted or killed
   2  a file could not be read or makes no sense, or what was asked for beside the verdict (proof,
      page, JUnit) could not be written, or the arguments are wrong
   3  a search ended at its time or memory limit, or the engine that --engine names does
-     not know such histories, or there was nothing to judge: no events, or no answer
+     not know such histories, or there was nothing to judge: no events, or no answer; or the storm
+     of a run did not bite
   130, 143  it was interrupted or told to end; what was judged by then was printed
-  0  every history is linearizable";
+  0  every history is linearizable, every run passed";
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum NilReadArg {
@@ -235,9 +242,7 @@ pub fn run(args: CheckArgs) -> ExitCode {
         let options = Options { model, ..options.clone() };
         // Of several files the others are still worth a verdict.
         let judged = with_progress(path, (index + 1, files.len()), || {
-            contain_crash(|| {
-                judge(path, &args, files.len() == 1, &options).map_err(CheckFailure::from)
-            })
+            contain_crash(|| judge(file, &args, files.len() == 1, &options))
         });
         // What is printed is also counted: an interrupt comes before both or after.
         let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
@@ -259,6 +264,9 @@ enum CheckFailure {
         "the checker itself failed on this file, which has no verdict: this is a defect of the checker"
     )]
     Crashed,
+    /// It is the history of a run, and has no report; what else is known of the run does.
+    #[error("{}", .0.describe())]
+    Run(Box<Judgement>),
 }
 
 /// Judges, and takes a panic for what it is: neither a pass nor a reason to leave out other files.
@@ -273,14 +281,21 @@ enum Outcome {
     Linearizable,
     Unknown,
     Unreadable,
+    HarnessFailure,
     Crashed,
     Violation,
 }
 
 impl Outcome {
     /// All of them, the worst last.
-    const ALL: [Self; 5] =
-        [Self::Linearizable, Self::Unknown, Self::Unreadable, Self::Crashed, Self::Violation];
+    const ALL: [Self; 6] = [
+        Self::Linearizable,
+        Self::Unknown,
+        Self::Unreadable,
+        Self::HarnessFailure,
+        Self::Crashed,
+        Self::Violation,
+    ];
 
     /// What it is called.
     fn name(self) -> &'static str {
@@ -288,18 +303,32 @@ impl Outcome {
             Self::Linearizable => "linearizable",
             Self::Unknown => "unknown",
             Self::Unreadable => "unreadable",
+            Self::HarnessFailure => "harness failure",
             Self::Crashed => "crashed",
-            Self::Violation => "not linearizable",
+            Self::Violation => "violation",
         }
     }
 
     fn of(judged: &Result<Judged, CheckFailure>) -> Self {
-        match judged.as_ref().map(|judged| judged.report.verdict.exit_code()) {
-            Ok(0) => Self::Linearizable,
-            Ok(1) => Self::Violation,
-            Ok(_) => Self::Unknown,
+        match judged {
+            Ok(Judged { run: Some(judgement), .. }) => Self::of_run(judgement),
+            Ok(Judged { report, .. }) => match report.verdict.exit_code() {
+                0 => Self::Linearizable,
+                1 => Self::Violation,
+                _ => Self::Unknown,
+            },
             Err(CheckFailure::Check(_)) => Self::Unreadable,
             Err(CheckFailure::Crashed) => Self::Crashed,
+            Err(CheckFailure::Run(judgement)) => Self::of_run(judgement),
+        }
+    }
+
+    fn of_run(judgement: &Judgement) -> Self {
+        match judgement.verdict {
+            RunVerdict::Pass => Self::Linearizable,
+            RunVerdict::Unknown => Self::Unknown,
+            RunVerdict::HarnessFailure => Self::HarnessFailure,
+            RunVerdict::Violation => Self::Violation,
         }
     }
 
@@ -309,7 +338,7 @@ impl Outcome {
             Self::Violation => 1,
             Self::Unreadable => 2,
             Self::Unknown => 3,
-            Self::Crashed => 4,
+            Self::HarnessFailure | Self::Crashed => 4,
         }
     }
 }
@@ -327,20 +356,54 @@ struct Judged {
     report: Report,
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<Explanation>,
+    /// The judgement on the whole run, if it is the history of one.
+    #[serde(skip)]
+    run: Option<Box<Judgement>>,
     /// Whether something that was asked for beside the verdict is not there.
     #[serde(skip)]
     is_lacking: bool,
 }
 
+/// Judges a file; if it is the history of a run, the whole run, as the run itself did.
 fn judge(
-    path: &Path,
+    file: &HistoryFile,
     args: &CheckArgs,
     is_only: bool,
     options: &Options,
-) -> Result<Judged, CheckError> {
-    let read_failed = |source| ReadError::Io { path: path.to_owned(), source };
-    let content = fs::read(path).map_err(read_failed)?;
-    judge_content(path, content, args, is_only, options)
+) -> Result<Judged, CheckFailure> {
+    let path = &file.path;
+    let read_failed = |source| CheckError::from(ReadError::Io { path: path.clone(), source });
+    let evidence = file.run.as_deref().and_then(|folder| evidence_of(folder, args));
+    let content = match fs::read(path) {
+        // A harness that was killed at its start has recorded nothing.
+        Err(error) if error.kind() == ErrorKind::NotFound && evidence.is_some() => Ok(Vec::new()),
+        content => content.map_err(read_failed),
+    };
+    let judged = content.and_then(|content| {
+        judge_content(path, content, args, is_only, options, evidence.as_ref())
+    });
+    judged.map_err(|error| match &evidence {
+        Some(evidence) => CheckFailure::Run(Box::new(conclude(evidence, Err(&error)))),
+        None => error.into(),
+    })
+}
+
+/// Returns what a run is judged by besides its history; none if the folder is that of no run, or of
+/// one that kept no facts, or if somebody wants to know about the history by another model.
+fn evidence_of(folder: &Path, args: &CheckArgs) -> Option<Evidence> {
+    let plan = Plan::read(&RunFolder::plan_in(folder)).ok()?;
+    let workload = workload::by_name(&plan.workload)?.into();
+    if args.model.is_some() {
+        return None;
+    }
+    match Facts::read(&RunFolder::facts_in(folder)) {
+        Ok(facts) => Some(Evidence { plan, workload, facts }),
+        Err(error) => {
+            let error = describe_error(&error);
+            remark(format_args!("warning: only the history is judged, not the run: {error}"));
+            None
+        }
+    }
 }
 
 fn judge_content(
@@ -349,8 +412,10 @@ fn judge_content(
     args: &CheckArgs,
     is_only: bool,
     options: &Options,
+    run: Option<&Evidence>,
 ) -> Result<Judged, CheckError> {
-    let recording = read_bytes(&path.display().to_string(), &content, args.format())?;
+    let format = run.map(|_| Format::Jsonl).or(args.format());
+    let recording = read_bytes(&path.display().to_string(), &content, format)?;
     // Only a certificate asks for the bytes again, and they may be many.
     let content = args.certificate.is_some().then_some(content);
     let report = check(&recording, options)?;
@@ -385,7 +450,12 @@ fn judge_content(
             }
         }
     }
-    Ok(Judged { report, explanation: explanation.filter(|_| args.explain), is_lacking })
+    let searched = Searched { recording, report };
+    let judgement =
+        run.map(|evidence| Box::new(conclude(evidence, Ok::<_, &CheckError>(&searched))));
+    let Searched { report, .. } = searched;
+    let explanation = explanation.filter(|_| args.explain);
+    Ok(Judged { report, explanation, run: judgement, is_lacking })
 }
 
 /// Writes a file beside the verdict, which stands without it; false if that failed, which was said.
@@ -398,7 +468,7 @@ fn keep(target: &Path, content: &str) -> bool {
 fn print(path: &Path, judged: &Result<Judged, CheckFailure>, is_json: bool) {
     match judged {
         Ok(judged) => {
-            let Judged { report, explanation, .. } = judged;
+            let Judged { report, explanation, run, .. } = judged;
             for warning in &report.warnings {
                 remark(format_args!(
                     "warning: {}:{}: {}",
@@ -406,15 +476,22 @@ fn print(path: &Path, judged: &Result<Judged, CheckFailure>, is_json: bool) {
                 ));
             }
             if is_json {
-                let judged = serde_json::to_string(judged);
-                say(&(judged.expect("a report holds nothing that JSON cannot") + "\n"));
+                let object = match run {
+                    Some(judgement) => describe_run(path, judgement, explanation.as_ref()),
+                    None => json!(judged),
+                };
+                say(&format!("{object}\n"));
             } else {
-                say(&report.describe());
+                say(&run.as_ref().map_or_else(|| report.describe(), |run| run.describe()));
                 if let Some(explanation) = explanation {
                     say(&format!("\n{explanation}"));
                 }
             }
         }
+        Err(CheckFailure::Run(judgement)) if is_json => {
+            say(&format!("{}\n", describe_run(path, judgement, None)));
+        }
+        Err(CheckFailure::Run(judgement)) => say(&judgement.describe()),
         Err(error) => {
             if is_json {
                 let name = path.display().to_string();
@@ -426,10 +503,22 @@ fn print(path: &Path, judged: &Result<Judged, CheckFailure>, is_json: bool) {
             }
             match error {
                 CheckFailure::Check(error) => remark(format_args!("error: {error}")),
-                CheckFailure::Crashed => remark(format_args!("error: {}: {error}", path.display())),
+                CheckFailure::Crashed | CheckFailure::Run(_) => {
+                    remark(format_args!("error: {}: {error}", path.display()));
+                }
             }
         }
     }
+}
+
+/// What is said of a run in JSON: the same as when it was judged first, and of which file.
+fn describe_run(path: &Path, judgement: &Judgement, explanation: Option<&Explanation>) -> Value {
+    let mut object = json!(judgement);
+    object["name"] = path.display().to_string().into();
+    if let Some(explanation) = explanation {
+        object["explanation"] = json!(explanation);
+    }
+    object
 }
 
 /// Shows on a terminal that a file is being judged, once it takes long.
@@ -505,7 +594,7 @@ mod tests {
     #[test]
     fn the_worst_file_decides() {
         assert!(Outcome::ALL.is_sorted());
-        assert_eq!(Outcome::ALL.map(Outcome::exit_code), [0, 3, 2, 4, 1]);
+        assert_eq!(Outcome::ALL.map(Outcome::exit_code), [0, 3, 2, 4, 4, 1]);
     }
 
     #[test]

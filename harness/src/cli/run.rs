@@ -266,6 +266,7 @@ fn exit_code(error: &RunError) -> u8 {
         | RunError::Cluster(ClusterError::System(SystemError::Program { .. })) => EXIT_USAGE,
         RunError::Cluster(_)
         | RunError::Record(_)
+        | RunError::Facts(_)
         | RunError::Judge { .. }
         | RunError::Interrupted { .. } => EXIT_FAILED,
     }

@@ -29,7 +29,7 @@ fn fair_weather() -> (Plan, Observed) {
     };
     let plan =
         Plan { faults: [Family::Kill].into(), schedule: Some(vec![kill]), ..Plan::default() };
-    let ok = |&f: &&'static str| (f, Tally { ok: 9, refused: 1, ..Tally::default() });
+    let ok = |&f: &&'static str| (f.to_owned(), Tally { ok: 9, refused: 1, ..Tally::default() });
     let observed = Observed {
         storm_operations: register().functions().iter().map(ok).collect(),
         faults: [(Family::Kill, Counts { installed: 1, ..Counts::default() })].into(),
@@ -47,8 +47,9 @@ fn verdict(history: &str, change: impl FnOnce(&mut Plan, &mut Observed)) -> Judg
     let path = folder.path().join("history.jsonl");
     fs::write(&path, history).unwrap();
     let events = Some(history.lines().count() as u64);
-    let workload = register();
-    judge(Evidence { plan, workload, history: path, events, time_limit_max: None, observed })
+    let facts = Facts { is_whole: true, events, observed };
+    let evidence = Evidence { plan, workload: register(), facts };
+    judge(&evidence, path, Options::default()).0
 }
 
 fn failing(judgement: &Judgement) -> Vec<(&'static str, RunVerdict)> {
@@ -100,7 +101,7 @@ fn each_check_finds_what_it_is_for() {
             "nodes",
             |_, it| {
                 let nonsense = Tally { fail: 2, nonsense: 2, ..Tally::default() };
-                it.operations = [("read", nonsense)].into();
+                it.operations = [("read".into(), nonsense)].into();
             },
             RunVerdict::Violation,
         ),
@@ -149,11 +150,45 @@ fn a_history_that_lost_events_is_not_judged_for_whole() {
     let path = folder.path().join("history.jsonl");
     let lost_two: String = GOOD.lines().take(2).map(|line| format!("{line}\n")).collect();
     fs::write(&path, lost_two).unwrap();
-    let workload = register();
-    let events = Some(4);
-    let evidence =
-        Evidence { plan, workload, history: path, events, time_limit_max: None, observed };
-    assert_eq!(judge(evidence).verdict, RunVerdict::HarnessFailure);
+    let facts = Facts { is_whole: true, events: Some(4), observed };
+    let evidence = Evidence { plan, workload: register(), facts };
+    let (judgement, _) = judge(&evidence, path, Options::default());
+    assert_eq!(judgement.verdict, RunVerdict::HarnessFailure);
+}
+
+/// What the harness of a run in fair weather left when it was killed in the middle of a line.
+fn judge_remains(change: impl FnOnce(&mut Observed)) -> Judgement {
+    let kill = r#"{"index":4,"time":5,"process":"nemesis","type":"info","f":"kill","value":{"edge":"begin","fault":"kill leader","nodes":["n1"],"leader":"n1","result":"installed","took_ns":1}}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    fs::write(&path, format!("{GOOD}{kill}\n{{\"index\":5,\"ti")).unwrap();
+    let (plan, _) = fair_weather();
+    let mut facts = Facts::default();
+    change(&mut facts.observed);
+    judge(&Evidence { plan, workload: register(), facts }, path, Options::default()).0
+}
+
+#[test]
+fn what_a_killed_harness_left_is_judged_as_far_as_it_goes() {
+    let judgement = judge_remains(|_| {});
+    let expected = [
+        ("recovery", RunVerdict::Unknown),
+        ("coverage", RunVerdict::Unknown),
+        ("harness", RunVerdict::HarnessFailure),
+    ];
+    assert_eq!(failing(&judgement), expected, "{}", judgement.describe());
+    let observed = &judgement.observed;
+    assert_eq!(observed.faults[&Family::Kill].installed, 1);
+    assert_eq!((observed.leader_hits, observed.operations["read"].ok), (1, 1));
+    let coverage = judgement.checks.iter().find(|it| it.name == "coverage").unwrap();
+    assert_eq!(coverage.summary, "no cas succeeded during the storm");
+}
+
+#[test]
+fn what_a_killed_harness_had_noticed_counts() {
+    let nodes = [1, 2].map(NodeId::new).into();
+    let judgement = judge_remains(|it| it.rivals = vec![Rivals { term: 4, nodes }]);
+    assert_eq!(judgement.verdict, RunVerdict::Violation, "{}", judgement.describe());
 }
 
 #[test]
@@ -161,8 +196,8 @@ fn the_storm_is_counted_without_what_was_done_before_it() {
     let before = [("open", Tally { ok: 5, ..Tally::default() })].into();
     let mut observed = Observed {
         operations: [
-            ("open", Tally { ok: 5, ..Tally::default() }),
-            ("trade", Tally { ok: 7, refused: 2, fail: 1, info: 1, ..Tally::default() }),
+            ("open".into(), Tally { ok: 5, ..Tally::default() }),
+            ("trade".into(), Tally { ok: 7, refused: 2, fail: 1, info: 1, ..Tally::default() }),
         ]
         .into(),
         ..Observed::default()

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::client::{Cause, Outcome};
 use crate::workload::is_refusal;
 
 /// How many operations of one function ended how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// They happened, refusals included.
     pub ok: u64,
@@ -21,7 +21,7 @@ pub struct Tally {
     pub info: u64,
     /// Of those that failed or of which nobody knows, the ones whose answer made no sense: each is
     /// evidence against the system, though not of what became of the operation.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub nonsense: u64,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::fault::{Family, FaultResult, Link, ScheduledFault};
 use crate::plan::span;
@@ -33,7 +33,7 @@ pub struct FaultRecord {
 }
 
 /// How often a kind of fault came to what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// In force, and seen to be.
     pub installed: usize,

@@ -20,6 +20,24 @@ pub(crate) fn serialize_option<S: Serializer>(
     }
 }
 
+/// A duration that there may be; for `#[serde(with)]`.
+pub(crate) mod optional {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer};
+
+    pub(crate) use super::serialize_option as serialize;
+
+    /// Reads a duration, if there is one.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        input: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        #[derive(Deserialize)]
+        struct Span(#[serde(with = "super")] Duration);
+        Ok(Option::<Span>::deserialize(input)?.map(|Span(span)| span))
+    }
+}
+
 /// Reads a duration; for `#[serde(with)]`.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;

@@ -90,6 +90,18 @@ impl RunFolder {
         self.path.join("history.jsonl")
     }
 
+    /// Returns the file of what else was seen of the cluster.
+    #[must_use]
+    pub fn facts(&self) -> PathBuf {
+        Self::facts_in(&self.path)
+    }
+
+    /// Returns the file of what was seen of the cluster in the run in this folder.
+    #[must_use]
+    pub fn facts_in(folder: &Path) -> PathBuf {
+        folder.join("facts.json")
+    }
+
     /// Begins to log what the harness does into the folder; `RUST_LOG` says how much.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
             content.truncate(usize::try_from(follower.bytes()).unwrap_or(usize::MAX));
         }
         with_progress(&path, (1, 1), || {
-            judge_content(&path, content, args, true, &options).map_err(CheckFailure::from)
+            judge_content(&path, content, args, true, &options, None).map_err(CheckFailure::from)
         })
     });
     let mut session = Session::new(1, args.junit.clone(), args.json);

@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::judgement::{Judgement, RunVerdict};
 use checker::check::Report;
 use checker::verdict::{Unknown, Verdict};
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
@@ -34,6 +35,22 @@ impl Suite {
         let mut status = TestCaseStatus::non_success(kind);
         status.set_type(name).set_message(summary).set_description(report.describe());
         self.push(path, status, report.elapsed);
+    }
+
+    /// Adds a run that was judged as a whole.
+    pub(super) fn add_run(&mut self, path: &Path, judgement: &Judgement, elapsed: Duration) {
+        let kind = match judgement.verdict {
+            RunVerdict::Pass => return self.push(path, TestCaseStatus::success(), elapsed),
+            RunVerdict::Violation => NonSuccessKind::Failure,
+            RunVerdict::Unknown | RunVerdict::HarnessFailure => NonSuccessKind::Error,
+        };
+        let verdict = judgement.verdict.to_string().to_lowercase();
+        let mut status = TestCaseStatus::non_success(kind);
+        status
+            .set_type(verdict.clone())
+            .set_message(format!("{verdict}: {}", judgement.judges().join(", ")))
+            .set_description(judgement.describe());
+        self.push(path, status, elapsed);
     }
 
     /// Adds a history that could not be judged.

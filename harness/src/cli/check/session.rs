@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -47,6 +48,10 @@ impl Session {
         self.outcomes.push((path.to_owned(), outcome));
         if let Some((_, suite)) = &mut self.junit {
             match judged {
+                Ok(Judged { run: Some(judgement), report, .. }) => {
+                    suite.add_run(path, judgement, report.elapsed);
+                }
+                Err(CheckFailure::Run(judgement)) => suite.add_run(path, judgement, Duration::ZERO),
                 Ok(judged) => suite.add(path, &judged.report),
                 Err(error) => suite.add_error(path, outcome.name(), &error.to_string()),
             }
@@ -152,8 +157,8 @@ mod tests {
     fn the_summary_counts_and_names_what_did_not_pass() {
         let outcomes =
             [Outcome::Unknown, Outcome::Linearizable, Outcome::Violation, Outcome::Unknown];
-        let expected = "4 of 5 histories: 1 not linearizable, 2 unknown, 1 linearizable\n  \
-                        h2: not linearizable\n  h0: unknown\n  h3: unknown\n";
+        let expected = "4 of 5 histories: 1 violation, 2 unknown, 1 linearizable\n  \
+                        h2: violation\n  h0: unknown\n  h3: unknown\n";
         assert_eq!(session(&outcomes, 5).describe(), expected);
     }
 

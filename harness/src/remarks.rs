@@ -1,0 +1,170 @@
+//! The remarks of the nemesis, read back from a history: which fault was in force when.
+
+use std::collections::BTreeMap;
+
+use checker::history::{Event, Process, Recording, Value};
+use serde::Serialize;
+
+use crate::fault::Family;
+use crate::nemesis::Counts;
+
+/// A fault as a history tells it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inflicted {
+    /// Its family's name: the `f` of the remarks.
+    pub family: String,
+    /// What was done, in words, such as `kill leader`.
+    pub fault: String,
+    /// Whom it was about.
+    pub nodes: Vec<String>,
+    /// What came of it.
+    pub result: Inflicting,
+    /// Whether it hit the node that was known to lead.
+    pub is_leader_hit: bool,
+    /// When it began to be brought, in nanoseconds of the history: from here on it may have been felt.
+    pub from: u64,
+    /// When it was undone; none if the history ends before that, or nothing was to be undone.
+    pub until: Option<u64>,
+}
+
+/// What came of an attempt to bring a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Inflicting {
+    /// It was in force.
+    Installed,
+    /// Nothing was done.
+    Skipped,
+    /// Nobody knows whether it took effect.
+    Indeterminate,
+}
+
+/// Reads the faults of a recording, in the order of their beginnings.
+#[must_use]
+pub fn inflicted(recording: &Recording) -> Vec<Inflicted> {
+    let mut faults: Vec<Inflicted> = Vec::new();
+    // Which faults have not ended yet, by what both of their remarks say.
+    let mut open: Vec<usize> = Vec::new();
+    let remarks = recording.events.iter().map(|recorded| &recorded.event);
+    for event in remarks.filter(|event| event.process == Process::NEMESIS) {
+        let (Some(time), Some(edge)) = (event.time, text(&event.value, "edge")) else { continue };
+        match edge {
+            "begin" => {
+                let fault = begin(event, time);
+                if fault.result != Inflicting::Skipped {
+                    open.push(faults.len());
+                }
+                faults.push(fault);
+            }
+            "end" => {
+                let (fault, nodes) = (text(&event.value, "fault"), names(&event.value, "nodes"));
+                let place = open.iter().position(|&index| {
+                    let begun = &faults[index];
+                    *begun.family == *event.f
+                        && Some(&*begun.fault) == fault
+                        && begun.nodes == nodes
+                });
+                if let Some(place) = place {
+                    faults[open.remove(place)].until = Some(time);
+                }
+            }
+            _ => {}
+        }
+    }
+    faults
+}
+
+fn begin(event: &Event, time: u64) -> Inflicted {
+    let value = &event.value;
+    let nodes = names(value, "nodes");
+    let result = match value.get("result") {
+        Some(result) if result.as_str() == Some("installed") => Inflicting::Installed,
+        Some(result) if result.get("skipped").is_some() => Inflicting::Skipped,
+        _ => Inflicting::Indeterminate,
+    };
+    let leader = text(value, "leader");
+    let took = value.get("took_ns").and_then(Value::as_u64).unwrap_or(0);
+    Inflicted {
+        family: event.f.to_string(),
+        fault: text(value, "fault").unwrap_or(&event.f).to_owned(),
+        is_leader_hit: result == Inflicting::Installed
+            && leader.is_some_and(|leader| nodes.iter().any(|node| node == leader)),
+        nodes,
+        result,
+        from: time.saturating_sub(took),
+        until: None,
+    }
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
+    value.get(field).and_then(Value::as_str)
+}
+
+fn names(value: &Value, field: &str) -> Vec<String> {
+    let items = value.get(field).and_then(Value::as_array).unwrap_or_default();
+    items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Counts results by family. A family that this harness does not know is left out.
+#[must_use]
+pub fn counts(faults: &[Inflicted]) -> BTreeMap<Family, Counts> {
+    let mut counts: BTreeMap<Family, Counts> = BTreeMap::new();
+    for fault in faults {
+        let Ok(family) = fault.family.parse() else { continue };
+        let counts = counts.entry(family).or_default();
+        *match fault.result {
+            Inflicting::Installed => &mut counts.installed,
+            Inflicting::Skipped => &mut counts.skipped,
+            Inflicting::Indeterminate => &mut counts.indeterminate,
+        } += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use checker::history::{Format, read_bytes};
+
+    use super::*;
+
+    const STORM: &str = r#"
+{"time":1000,"process":"nemesis","type":"info","f":"kill","value":{"edge":"begin","fault":"kill leader","nodes":["n2"],"leader":"n2","result":"installed","took_ns":100}}
+{"time":1500,"process":"nemesis","type":"info","f":"pause","value":{"edge":"begin","fault":"pause one","nodes":["n1"],"leader":"n2","result":"installed","took_ns":0}}
+{"time":1600,"process":"nemesis","type":"info","f":"pause","value":{"edge":"begin","fault":"pause one","nodes":["n3"],"leader":null,"result":{"indeterminate":"?"},"took_ns":0}}
+{"time":1700,"process":"nemesis","type":"info","f":"pause","value":{"edge":"begin","fault":"pause leader","nodes":[],"leader":null,"result":{"skipped":"nobody leads"},"took_ns":9}}
+{"time":2000,"process":"nemesis","type":"info","f":"pause","value":{"edge":"end","fault":"pause one","nodes":["n3"],"result":"undone","took_ns":5}}
+{"time":2500,"process":"nemesis","type":"info","f":"kill","value":{"edge":"end","fault":"kill leader","nodes":["n2"],"result":"undone","took_ns":5}}
+{"time":2600,"process":"nemesis","type":"info","f":"weather","value":{"edge":"begin","result":"installed"}}
+{"time":2700,"process":"nemesis","type":"info","f":"chatter","value":"nothing"}
+"#;
+
+    fn storm() -> Vec<Inflicted> {
+        inflicted(&read_bytes("storm", STORM.as_bytes(), Some(Format::Jsonl)).unwrap())
+    }
+
+    #[test]
+    fn both_edges_of_a_fault_find_each_other() {
+        let spans: Vec<_> =
+            storm().into_iter().map(|it| (it.fault, it.result, it.from, it.until)).collect();
+        let expected = [
+            ("kill leader", Inflicting::Installed, 900, Some(2500)),
+            ("pause one", Inflicting::Installed, 1500, None),
+            ("pause one", Inflicting::Indeterminate, 1600, Some(2000)),
+            ("pause leader", Inflicting::Skipped, 1691, None),
+            ("weather", Inflicting::Installed, 2600, None),
+        ];
+        let expected =
+            expected.map(|(fault, result, from, until)| (fault.to_owned(), result, from, until));
+        assert_eq!(spans, expected);
+    }
+
+    #[test]
+    fn results_are_counted_by_family() {
+        let faults = storm();
+        let kill = Counts { installed: 1, ..Counts::default() };
+        let pause = Counts { installed: 1, skipped: 1, indeterminate: 1 };
+        assert_eq!(counts(&faults), [(Family::Kill, kill), (Family::Pause, pause)].into());
+        let hits: Vec<bool> = faults.iter().map(|it| it.is_leader_hit).collect();
+        assert_eq!(hits, [true, false, false, false, false]);
+    }
+}
