@@ -18,14 +18,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::client::{Client, Mapping, Placement};
 use crate::fault::Camp;
-use crate::network::{Listening, Network};
+use crate::network::Network;
 use crate::plan::Plan;
 use crate::process::{
     Exit, Launch, ProcessError, ProcessState, Processes, Supervisor, UnexpectedExit,
 };
 use crate::proxy::{PortHold, ProxyError};
-use crate::system::{self, NodeId, NodeView, System, SystemError};
+use crate::seed::Seed;
+use crate::system::{
+    self, ClientOrder, Entry, Listening, NodeId, NodeView, Operator, System, SystemError,
+};
 
 pub use status::{ClusterStatus, Leadership, NodeHealth, Rivals};
 use status::{Poll, Watcher};
@@ -163,9 +167,9 @@ impl Cluster {
                 node,
                 cluster: cluster.clone(),
                 folder: folder.clone(),
-                listen_peers: listening.peers,
-                listen_clients: listening.clients,
+                listen: listening,
                 peers: network.peers_of(node),
+                entry: Entry::Founds(nodes.clone()),
             };
             let launch = Launch {
                 command: system.prepare(&view)?,
@@ -196,6 +200,19 @@ impl Cluster {
     /// Returns where clients of the first camp find each node: through the links that faults act on.
     pub fn client_addresses(&self) -> BTreeMap<NodeId, SocketAddr> {
         self.network.client_addresses(Camp::First)
+    }
+
+    /// Makes a client, which reaches the nodes through the links that faults act on.
+    pub fn client(&self, mapping: Mapping, placement: Placement, seed: Seed) -> Box<dyn Client> {
+        let endpoints = self.client_addresses();
+        self.system.client(ClientOrder { mapping, value_size: 0, endpoints, placement, seed })
+    }
+
+    /// Returns an operator, who reaches the nodes that are up now, past all proxies.
+    pub fn operator(&self) -> Box<dyn Operator> {
+        let is_up = |node: NodeId| self.supervisor.state(node) == Some(ProcessState::Running);
+        let nodes = self.members.iter().filter(|(node, _)| is_up(**node));
+        self.system.operator(nodes.map(|(&node, member)| (node, member.listening)).collect())
     }
 
     /// Returns the links.
@@ -324,15 +341,15 @@ impl Cluster {
     async fn wait_ready(&self, node: NodeId, deadline: Duration) -> Result<(), ClusterError> {
         let member = self.members.get(&node);
         let member = member.ok_or(ProcessError::NotRunning { node })?;
-        let mut probe = self.system.probe(member.listening.clients);
+        let mut probe = self.system.probe(member.listening);
         let start = Instant::now();
         loop {
             if let Some(ProcessState::Exited(exit)) = self.supervisor.state(node) {
                 let last_words = read_last_words(&member.launch.stderr);
                 return Err(ClusterError::Ended { node, exit, last_words });
             }
-            let answer = timeout(status::PROBE_TIMEOUT, probe.status()).await;
-            if matches!(answer, Ok(Ok(_))) {
+            let answer = timeout(status::PROBE_TIMEOUT, probe.is_up()).await;
+            if matches!(answer, Ok(Ok(()))) {
                 return Ok(());
             }
             if start.elapsed() >= deadline {

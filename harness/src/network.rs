@@ -21,16 +21,7 @@ use tokio::sync::Mutex;
 use crate::fault::{Camp, Link, Wire};
 use crate::proxy::{Mode, Proxy, ProxyError};
 use crate::seed::Seed;
-use crate::system::NodeId;
-
-/// Where a node really listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listening {
-    /// To its peers.
-    pub peers: SocketAddr,
-    /// To its clients.
-    pub clients: SocketAddr,
-}
+use crate::system::{Listening, NodeId};
 
 /// All links. When it is dropped they end without waiting.
 #[derive(Debug)]

@@ -346,6 +346,11 @@ impl Plan {
             let why = format!("{:?} is none of: {known}", self.workload.name);
             return impossible("workload.name", why);
         }
+        let workload = workload::by_name(&self.workload);
+        if workload.is_some_and(|workload| !system.offers(workload.mapping())) {
+            let why = format!("{:?} is not for the system {}", self.workload.name, self.system);
+            return impossible("workload.name", why);
+        }
         let spans = [
             ("time_limit", self.time_limit),
             ("operation_timeout", self.operation_timeout),

@@ -32,9 +32,7 @@ use alarm::watch_history;
 pub use folder::{FolderError, RunFolder};
 pub use progress::Progress;
 
-use crate::client::{
-    Api, Assurance, Client, Endpoint, KvStore, Mapping, Placement, StoreClient, StormproofClient,
-};
+use crate::client::Placement;
 use crate::cluster::{Cluster, ClusterError, ClusterStatus};
 use crate::describe_error;
 use crate::facts::{Facts, FactsError};
@@ -48,10 +46,6 @@ use crate::seed::Seed;
 use crate::workload::{self, Workload};
 use journal::Journal;
 use progress::StormView;
-
-/// How long a client's session lives without a sign of life: longer than most storms leave a client
-/// without a leader, and not so long that it could never end within a run.
-const SESSION_TTL: Duration = Duration::from_secs(30);
 
 /// How long to wait between two looks at a cluster that recovers.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
@@ -327,30 +321,8 @@ impl Storm<'_> {
             operation_timeout: self.plan.operation_timeout,
             placements: self.plan.client_placements(),
         };
-        let endpoints: Vec<Endpoint> = self
-            .cluster
-            .client_addresses()
-            .into_iter()
-            .map(|(node, address)| Endpoint { address: address.to_string(), node: Some(node) })
-            .collect();
         let mapping = self.workload.mapping();
-        let assurance = match self.plan.workload.sessions {
-            true => Assurance::ExactlyOnce { ttl: SESSION_TTL },
-            false => Assurance::AtMostOnce,
-        };
-        let make = |seed: Seed, placement: Placement| -> Box<dyn Client> {
-            let client = |api| {
-                let random = seed.generator();
-                let client = StormproofClient::new(api, endpoints.clone(), placement, random);
-                client.with_assurance(assurance)
-            };
-            match mapping {
-                Mapping::Ledger => Box::new(client(Api::Ledger)),
-                Mapping::Store(object) => {
-                    Box::new(StoreClient::new(KvStore::new(client(Api::Kv)), object, 0))
-                }
-            }
-        };
+        let make = |seed: Seed, placement: Placement| self.cluster.client(mapping, placement, seed);
         let seed = self.plan.seed.derive("load");
         Load::new(Arc::clone(self.workload), &options, self.recorder.clone(), seed, make)
     }

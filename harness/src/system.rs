@@ -3,8 +3,10 @@
 //! Everything outside a system's own module goes through [`System`]; no other module knows a
 //! system's name, but for the registry [`by_name`].
 
+mod operator;
 mod stormproof;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -13,9 +15,14 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
+use crate::client::{Client, Mapping, Placement};
 use crate::plan::Plan;
+use crate::seed::Seed;
+
+pub use operator::{Joining, NoOperator, Operator, OrderError};
 
 /// A node of the system under test; the first is `n1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -115,6 +122,25 @@ pub struct NodeStatus {
     pub version: String,
 }
 
+/// Where a node really listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// To its peers.
+    pub peers: SocketAddr,
+    /// To its clients.
+    pub clients: SocketAddr,
+}
+
+/// How a node comes into its cluster. It counts when the node first starts; after that its data say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// It begins the cluster, together with the others of these.
+    Founds(Vec<NodeId>),
+    /// It joins a cluster that runs, and these are its members then, itself included; see
+    /// [`Operator::add`].
+    Joins(Vec<NodeId>),
+}
+
 /// One node as it is to be started: where it listens, and where *it* finds its peers.
 #[derive(Clone, Debug)]
 pub struct NodeView {
@@ -124,12 +150,13 @@ pub struct NodeView {
     pub cluster: String,
     /// The node's own folder, which exists.
     pub folder: PathBuf,
-    /// Where it listens to its peers.
-    pub listen_peers: SocketAddr,
-    /// Where it listens to clients.
-    pub listen_clients: SocketAddr,
-    /// Where it reaches each member: through its own proxy to that peer; itself directly.
+    /// Where it listens.
+    pub listen: Listening,
+    /// Where it reaches whoever may ever be in the cluster: through its own proxy to that peer; itself
+    /// directly.
     pub peers: Vec<(NodeId, SocketAddr)>,
+    /// How it comes into the cluster.
+    pub entry: Entry,
 }
 
 /// How to start a process.
@@ -193,6 +220,28 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Probe: Send {
     /// Asks once. The caller sets the deadline by dropping the future.
     fn status(&mut self) -> BoxFuture<'_, Result<NodeStatus, ProbeError>>;
+
+    /// Asks once whether the node has started and takes part, be it without a leader. Where a node has
+    /// a status only when it has a leader, this must not wait for one: a node that comes back into a
+    /// partition would never be up.
+    fn is_up(&mut self) -> BoxFuture<'_, Result<(), ProbeError>> {
+        Box::pin(async move { self.status().await.map(drop) })
+    }
+}
+
+/// A client as a run wants it.
+#[derive(Clone, Debug)]
+pub struct ClientOrder {
+    /// Which operations it will be asked for.
+    pub mapping: Mapping,
+    /// How many bytes a value has at least, where the operations leave that open.
+    pub value_size: usize,
+    /// Where it finds each node.
+    pub endpoints: BTreeMap<NodeId, SocketAddr>,
+    /// Where it sends its operations.
+    pub placement: Placement,
+    /// Where its own random choices come from.
+    pub seed: Seed,
 }
 
 /// A kind of system that can be put under test.
@@ -203,12 +252,28 @@ pub trait System: fmt::Debug + Send + Sync {
         Ok(())
     }
 
+    /// Tells whether its clients have these operations.
+    fn offers(&self, mapping: Mapping) -> bool;
+
     /// Writes the files that a node needs and says how to start it.
     fn prepare(&self, view: &NodeView) -> Result<CommandLine, SystemError>;
 
-    /// Returns a probe of the node that listens to clients at this address. A node is ready when it
-    /// answers.
-    fn probe(&self, clients: SocketAddr) -> Box<dyn Probe>;
+    /// Returns a probe of the node that listens there.
+    fn probe(&self, listening: Listening) -> Box<dyn Probe>;
+
+    /// Makes a client. It connects when it is first used.
+    ///
+    /// # Panics
+    /// If the system does not [offer](System::offers) the operations, there are no endpoints, or the
+    /// client is pinned to a node that is none of them.
+    fn client(&self, order: ClientOrder) -> Box<dyn Client>;
+
+    /// Returns an operator of the cluster whose running nodes listen there: past all proxies, for who
+    /// hurts the system must not be hindered by it. Most orders are refused by a system that knows none.
+    fn operator(&self, nodes: BTreeMap<NodeId, Listening>) -> Box<dyn Operator> {
+        drop(nodes);
+        Box::new(NoOperator)
+    }
 }
 
 /// The names of all systems.
@@ -225,4 +290,15 @@ pub fn by_name(plan: &Plan) -> Option<Arc<dyn System>> {
 /// Writes a file whole.
 fn write_file(path: &Path, content: &str) -> Result<(), SystemError> {
     std::fs::write(path, content).map_err(|source| SystemError::Write { path: path.into(), source })
+}
+
+/// Returns the program's whole path: a bare name would be looked for on PATH.
+fn find_program(bin: &Path) -> Result<PathBuf, SystemError> {
+    let hopeless = |why| SystemError::Program { path: bin.into(), why };
+    let path = std::path::absolute(bin).map_err(|_| hopeless("there is no such file"))?;
+    if !path.is_file() {
+        return Err(hopeless("there is no such file"));
+    }
+    access(&path, AccessFlags::X_OK).map_err(|_| hopeless("the file is not executable"))?;
+    Ok(path)
 }

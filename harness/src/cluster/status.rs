@@ -10,9 +10,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::network::Listening;
 use crate::process::{ProcessState, Processes};
-use crate::system::{NodeId, NodeStatus, Probe, Role, System};
+use crate::system::{Listening, NodeId, NodeStatus, Probe, Role, System};
 
 /// How long a node has to answer. On the same machine it takes a millisecond; a node that takes
 /// longer than this is too busy to be waited for while others have news.
@@ -115,8 +114,7 @@ impl Poll {
         nodes: &BTreeMap<NodeId, Listening>,
         processes: watch::Receiver<Processes>,
     ) -> Self {
-        let probe =
-            |(&node, listening): (&NodeId, &Listening)| (node, system.probe(listening.clients));
+        let probe = |(&node, listening): (&NodeId, &Listening)| (node, system.probe(*listening));
         Self { probes: nodes.iter().map(probe).collect(), processes }
     }
 

@@ -32,13 +32,21 @@ impl System for Parrots {
             arguments: ["--exact", test].map(String::from).into(),
             environment: vec![(
                 BE_A_NODE.into(),
-                format!("{} {}", view.listen_clients, view.folder.display()),
+                format!("{} {}", view.listen.clients, view.folder.display()),
             )],
         })
     }
 
-    fn probe(&self, clients: SocketAddr) -> Box<dyn Probe> {
-        Box::new(ParrotProbe(clients))
+    fn offers(&self, _: Mapping) -> bool {
+        false
+    }
+
+    fn probe(&self, listening: Listening) -> Box<dyn Probe> {
+        Box::new(ParrotProbe(listening.clients))
+    }
+
+    fn client(&self, _: ClientOrder) -> Box<dyn Client> {
+        unreachable!("parrots have no clients")
     }
 }
 

@@ -1,21 +1,28 @@
 //! Our own node as the system under test.
 
+mod operator;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::unistd::{AccessFlags, access};
 use proto::admin::admin_client::AdminClient;
 use proto::admin::{Role as WireRole, StatusRequest, StatusResponse};
 use serde::Serialize;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::client::{
+    Api, Assurance, Client, Endpoint as ClientEndpoint, KvStore, Mapping, StoreClient,
+    StormproofClient,
+};
 use crate::plan::{Plan, SnapshotPlan, Timings};
 use crate::seed::Seed;
 use crate::system::{
-    BoxFuture, CommandLine, NodeId, NodeStatus, NodeView, Probe, ProbeError, Role, System,
-    SystemError, write_file,
+    BoxFuture, ClientOrder, CommandLine, Entry, Listening, NodeId, NodeStatus, NodeView, Operator,
+    Probe, ProbeError, Role, System, SystemError, find_program, write_file,
 };
+use operator::ClusterOperator;
 
 /// The name by which plans call this system.
 pub(super) const NAME: &str = "stormproof";
@@ -30,9 +37,15 @@ const FLAWS: [&str; 1] = ["local-reads"];
 /// How long a probe waits for a connection to a node on the same machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a client's session lives without a sign of life: longer than most storms leave a client
+/// without a leader, and not so long that it could never end within a run.
+const SESSION_TTL: Duration = Duration::from_secs(30);
+
 #[derive(Debug)]
 pub(super) struct Stormproof {
     bin: Option<PathBuf>,
+    /// How clients make sure of their operations.
+    assurance: Assurance,
     flaws: Vec<String>,
     timings: Timings,
     snapshot: SnapshotPlan,
@@ -44,6 +57,10 @@ impl Stormproof {
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
             bin: plan.node.bin.clone(),
+            assurance: match plan.workload.sessions {
+                true => Assurance::ExactlyOnce { ttl: SESSION_TTL },
+                false => Assurance::AtMostOnce,
+            },
             flaws: plan.node.flaws.clone(),
             timings: plan.timings.clone(),
             snapshot: plan.node.snapshot.clone(),
@@ -55,13 +72,19 @@ impl Stormproof {
     fn configure(&self, view: &NodeView) -> Config {
         let span = |span: Duration| humantime::format_duration(span).to_string();
         let peers = view.peers.iter();
+        let (members, join) = match &view.entry {
+            Entry::Founds(members) => (members.iter().map(|it| it.number()).collect(), false),
+            Entry::Joins(_) => (Vec::new(), true),
+        };
         Config {
             id: view.node.number(),
             cluster: view.cluster.clone(),
-            listen: ListenConfig { peers: view.listen_peers, clients: view.listen_clients },
+            listen: ListenConfig { peers: view.listen.peers, clients: view.listen.clients },
             peers: peers
                 .map(|(id, address)| PeerConfig { id: id.number(), address: *address })
                 .collect(),
+            members,
+            join,
             data: view.folder.join("data"),
             timings: TimingsConfig {
                 tick: span(self.timings.tick),
@@ -82,6 +105,10 @@ struct Config {
     cluster: String,
     listen: ListenConfig,
     peers: Vec<PeerConfig>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    members: Vec<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    join: bool,
     data: PathBuf,
     timings: TimingsConfig,
     snapshot: SnapshotPlan,
@@ -109,17 +136,6 @@ struct TimingsConfig {
     election: String,
 }
 
-/// Returns the program's whole path: a bare name would be looked for on PATH.
-fn find_program(bin: &Path) -> Result<PathBuf, SystemError> {
-    let hopeless = |why| SystemError::Program { path: bin.into(), why };
-    let path = std::path::absolute(bin).map_err(|_| hopeless("there is no such file"))?;
-    if !path.is_file() {
-        return Err(hopeless("there is no such file"));
-    }
-    access(&path, AccessFlags::X_OK).map_err(|_| hopeless("the file is not executable"))?;
-    Ok(path)
-}
-
 impl System for Stormproof {
     fn check(&self) -> Result<(), SystemError> {
         match self.flaws.iter().find(|flaw| !FLAWS.contains(&flaw.as_str())) {
@@ -144,8 +160,35 @@ impl System for Stormproof {
         Ok(CommandLine { program, arguments, environment: Vec::new() })
     }
 
-    fn probe(&self, clients: SocketAddr) -> Box<dyn Probe> {
-        Box::new(StatusProbe { address: clients, client: None })
+    fn offers(&self, _: Mapping) -> bool {
+        true
+    }
+
+    fn probe(&self, listening: Listening) -> Box<dyn Probe> {
+        Box::new(StatusProbe { address: listening.clients, client: None })
+    }
+
+    fn client(&self, order: ClientOrder) -> Box<dyn Client> {
+        let endpoint = |(node, address): (NodeId, SocketAddr)| ClientEndpoint {
+            address: address.to_string(),
+            node: Some(node),
+        };
+        let endpoints = order.endpoints.into_iter().map(endpoint).collect();
+        let client = |api| {
+            let random = order.seed.generator();
+            StormproofClient::new(api, endpoints, order.placement, random)
+                .with_assurance(self.assurance)
+        };
+        match order.mapping {
+            Mapping::Ledger => Box::new(client(Api::Ledger)),
+            Mapping::Store(object) => {
+                Box::new(StoreClient::new(KvStore::new(client(Api::Kv)), object, order.value_size))
+            }
+        }
+    }
+
+    fn operator(&self, nodes: BTreeMap<NodeId, Listening>) -> Box<dyn Operator> {
+        Box::new(ClusterOperator::new(&nodes))
     }
 }
 
@@ -208,6 +251,8 @@ fn understand(answer: StatusResponse) -> Result<NodeStatus, ProbeError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn view(folder: PathBuf) -> NodeView {
@@ -216,9 +261,9 @@ mod tests {
             node: NodeId::new(2),
             cluster: "run \"7\"".into(),
             folder,
-            listen_peers: address(4001),
-            listen_clients: address(4002),
+            listen: Listening { peers: address(4001), clients: address(4002) },
             peers: vec![(NodeId::new(1), address(5001)), (NodeId::new(2), address(4001))],
+            entry: Entry::Founds(NodeId::first(2)),
         }
     }
 
@@ -227,6 +272,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let system = Stormproof {
             bin: None,
+            assurance: Assurance::AtMostOnce,
             flaws: vec!["local-reads".into()],
             timings: Timings::default(),
             snapshot: SnapshotPlan::default(),
@@ -247,6 +293,9 @@ peers:
   address: 127.0.0.1:5001
 - id: 2
   address: 127.0.0.1:4001
+members:
+- 1
+- 2
 data: {}
 timings:
   tick: 10ms
@@ -277,6 +326,7 @@ flaws:
         for (bin, expected) in cases {
             let system = Stormproof {
                 bin: Some(bin.into()),
+                assurance: Assurance::AtMostOnce,
                 flaws: Vec::new(),
                 timings: Timings::default(),
                 snapshot: SnapshotPlan::default(),

@@ -5,7 +5,6 @@
 //! was asked. A node that leads answers only once all before is decided, so an answer to a repetition
 //! is as good as the one that was lost.
 
-mod leader;
 mod target;
 
 use std::collections::BTreeSet;
@@ -17,9 +16,9 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tonic::Status;
 
-use self::leader::{Ended, Proof, Search};
 use super::args::ClientArgs;
 use super::{End, render};
+use crate::client::leader::{self, Ended, Proof, Search};
 use crate::client::{Members, NodeReport};
 
 /// What `member --help` teaches at its end.

@@ -7,8 +7,8 @@ use proto::{NOT_APPLIED, OUTCOME_KEY, REASON_KEY};
 use tonic::Code;
 use tonic::metadata::MetadataValue;
 
-use super::leader::{Proof, prove};
 use super::*;
+use crate::client::leader::prove;
 
 fn members(voters: &[u64], outgoing: &[u64], learners: &[u64]) -> Members {
     let ids = |ids: &[u64]| ids.iter().copied().collect::<BTreeSet<_>>();

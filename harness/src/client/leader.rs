@@ -10,7 +10,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::client::{NodeReport, ask_status};
+use super::{NodeReport, ask_status};
 
 /// How long one node may take to answer before others are asked.
 const STATUS_MAX: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How an order ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ended<T> {
+pub(crate) enum Ended<T> {
     /// It is done.
     Done(T),
     /// The leader will not do it, and asking again will not help.
@@ -32,7 +32,7 @@ pub(super) enum Ended<T> {
 
 /// What an attempt that was not done proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
+pub(crate) enum Proof {
     /// Nothing was done; the next attempt may fare better.
     NotYet,
     /// Nothing, or not all of it, was done, and the next attempt would fare no better.
@@ -45,29 +45,30 @@ pub(super) enum Proof {
 
 /// Looks for the leader until a deadline.
 #[derive(Debug)]
-pub(super) struct Search<'a> {
+pub(crate) struct Search<'a> {
     endpoints: &'a [String],
     deadline: Instant,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(endpoints: &'a [String], deadline: Instant) -> Self {
+    pub(crate) fn new(endpoints: &'a [String], deadline: Instant) -> Self {
         Self { endpoints, deadline }
     }
 
     /// Asks whoever leads, again and again, until it is done, refused for good, or the time is over.
-    pub(super) async fn ask_leader<T>(
+    pub(crate) async fn ask_leader<T, Asked>(
         &mut self,
-        ask_it: impl AsyncFn(AdminClient<Channel>, NodeReport) -> Result<T, Status>,
-    ) -> Ended<T> {
+        ask_it: impl Fn(AdminClient<Channel>, NodeReport) -> Asked,
+    ) -> Ended<T>
+    where
+        Asked: Future<Output = Result<T, Status>>,
+    {
         let mut is_in_doubt = false;
         loop {
             let why = match self.find().await {
                 Err(why) => why,
                 Ok((address, leader)) => {
-                    let asked = ask(address, self.deadline, async |admin| {
-                        ask_it(admin, leader.clone()).await
-                    });
+                    let asked = ask(address, self.deadline, |admin| ask_it(admin, leader.clone()));
                     match asked.await {
                         Ok(done) => return Ended::Done(done),
                         Err(status) => {
@@ -123,11 +124,14 @@ impl<'a> Search<'a> {
 }
 
 /// Asks one node over a connection of its own.
-pub(super) async fn ask<T>(
+pub(crate) async fn ask<T, Asked>(
     address: &str,
     deadline: Instant,
-    ask_it: impl AsyncFnOnce(AdminClient<Channel>) -> Result<T, Status>,
-) -> Result<T, Status> {
+    ask_it: impl FnOnce(AdminClient<Channel>) -> Asked,
+) -> Result<T, Status>
+where
+    Asked: Future<Output = Result<T, Status>>,
+{
     let asking = async {
         // Until there is a connection nothing was asked.
         let unsent = |error: tonic::transport::Error| {
@@ -142,13 +146,13 @@ pub(super) async fn ask<T>(
 }
 
 /// Marks a status: nothing was done and nothing will be.
-pub(super) fn not_applied(mut status: Status) -> Status {
+pub(crate) fn not_applied(mut status: Status) -> Status {
     status.metadata_mut().insert(OUTCOME_KEY, MetadataValue::from_static(NOT_APPLIED));
     status
 }
 
 /// Returns what a status proves of what was asked (see `admin.proto`).
-pub(super) fn prove(status: &Status) -> Proof {
+pub(crate) fn prove(status: &Status) -> Proof {
     let word = |key| status.metadata().get(key).and_then(|value| value.to_str().ok());
     let is_certain = word(OUTCOME_KEY) == Some(NOT_APPLIED);
     match word(REASON_KEY) {
