@@ -157,7 +157,7 @@ impl Cluster {
             ports.insert(node, held);
             listening.insert(node, Listening { peers, clients });
         }
-        let network = Network::open(listening.clone(), plan.seed.derive("network"))?;
+        let network = Network::open(listening.clone(), plan.seed.derive("network"), None)?;
         let cluster = name_cluster(plan);
         let mut members = BTreeMap::new();
         for (node, ports) in ports {

@@ -19,6 +19,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::Mutex;
 
 use crate::fault::{Camp, Link, Wire};
+use crate::messages::{Classify, MessageProxy, MessageRule};
 use crate::proxy::{Mode, Proxy, ProxyError};
 use crate::seed::Seed;
 use crate::system::{Listening, NodeId};
@@ -29,6 +30,8 @@ pub struct Network {
     nodes: BTreeMap<NodeId, Listening>,
     links: BTreeMap<Link, Proxy>,
     clients: BTreeMap<(Camp, NodeId), Proxy>,
+    /// Behind the links between nodes, if single messages are to be hurt.
+    messages: BTreeMap<Link, MessageProxy>,
     /// Held while links are changed, so that one change is complete before the next begins.
     state: Mutex<State>,
 }
@@ -41,23 +44,35 @@ struct State {
 }
 
 impl Network {
-    /// Opens every link.
-    pub fn open(nodes: BTreeMap<NodeId, Listening>, seed: Seed) -> Result<Self, ProxyError> {
+    /// Opens every link. If messages are told apart, every link between nodes leads through a proxy of
+    /// messages, too.
+    pub fn open(
+        nodes: BTreeMap<NodeId, Listening>,
+        seed: Seed,
+        classify: Option<Classify>,
+    ) -> Result<Self, ProxyError> {
         raise_descriptor_limit();
         let mut links = BTreeMap::new();
+        let mut messages = BTreeMap::new();
         let mut clients = BTreeMap::new();
         for (&to, listening) in &nodes {
             for &from in nodes.keys().filter(|&&from| from != to) {
                 let link = Link { from, to };
                 let seed = seed.derive(&link.to_string());
-                links.insert(link, Proxy::start(listening.peers, seed)?);
+                let mut upstream = listening.peers;
+                if let Some(classify) = classify {
+                    let proxy = MessageProxy::start(upstream, seed.derive("messages"), classify)?;
+                    upstream = proxy.address();
+                    messages.insert(link, proxy);
+                }
+                links.insert(link, Proxy::start(upstream, seed)?);
             }
             for camp in Camp::BOTH {
                 let seed = seed.derive(&format!("clients of {to}, {camp} camp"));
                 clients.insert((camp, to), Proxy::start(listening.clients, seed)?);
             }
         }
-        Ok(Self { nodes, links, clients, state: Mutex::default() })
+        Ok(Self { nodes, links, clients, messages, state: Mutex::default() })
     }
 
     /// Returns where a node finds each member: its peers through its own links, itself directly.
@@ -117,11 +132,32 @@ impl Network {
         self.state.lock().await.modes.clone()
     }
 
+    /// Applies these rules to the messages of links, and none to those of all others. A link that there
+    /// is not is passed over, and so is every one of a network that does not know messages.
+    pub fn rule_exactly(&self, rules: &BTreeMap<Link, MessageRule>) {
+        for (link, proxy) in &self.messages {
+            proxy.set_rule(rules.get(link).copied());
+        }
+    }
+
+    /// Tells whether single messages can be hurt.
+    pub fn knows_messages(&self) -> bool {
+        !self.messages.is_empty()
+    }
+
+    /// Returns how many messages of these links rules have hit so far.
+    pub fn messages_hit(&self, links: impl IntoIterator<Item = Link>) -> u64 {
+        links.into_iter().filter_map(|link| self.messages.get(&link)).map(MessageProxy::hits).sum()
+    }
+
     /// Ends every link; returns when nothing listens any more.
     pub async fn shutdown(self) {
         let proxies = self.links.into_values().chain(self.clients.into_values());
         let mut ends = tokio::task::JoinSet::new();
         for proxy in proxies {
+            ends.spawn(proxy.shutdown());
+        }
+        for proxy in self.messages.into_values() {
             ends.spawn(proxy.shutdown());
         }
         ends.join_all().await;

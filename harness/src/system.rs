@@ -19,6 +19,7 @@ use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Mapping, Placement};
+use crate::messages::Classify;
 use crate::plan::Plan;
 use crate::seed::Seed;
 
@@ -260,6 +261,12 @@ pub trait System: fmt::Debug + Send + Sync {
 
     /// Returns a probe of the node that listens there.
     fn probe(&self, listening: Listening) -> Box<dyn Probe>;
+
+    /// Tells the kinds of the messages that nodes send each other, if they do so by gRPC: only those can
+    /// be hurt one at a time.
+    fn classify(&self) -> Option<Classify> {
+        None
+    }
 
     /// Makes a client. It connects when it is first used.
     ///

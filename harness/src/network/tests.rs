@@ -25,7 +25,7 @@ async fn network() -> Network {
         let listening = Listening { peers: echo().await, clients: echo().await };
         nodes.insert(node, listening);
     }
-    Network::open(nodes, Seed::new(1)).unwrap()
+    Network::open(nodes, Seed::new(1), None).unwrap()
 }
 
 /// The connections that the nodes of a cluster would have, and one of each node's clients.
@@ -149,4 +149,36 @@ async fn each_camp_of_clients_has_links_of_its_own() {
     network.shape_exactly(BTreeMap::new()).await.unwrap();
     assert!(network.modes().await.is_empty());
     network.shutdown().await;
+}
+
+#[tokio::test]
+async fn messages_are_known_only_where_they_are_asked_for() {
+    let nodes: BTreeMap<NodeId, Listening> = NodeId::first(2)
+        .into_iter()
+        .map(|node| {
+            let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+            (node, Listening { peers: nowhere, clients: nowhere })
+        })
+        .collect();
+    let link = Link { from: NodeId::new(1), to: NodeId::new(2) };
+    let rule =
+        MessageRule { kind: None, percent: 100, action: crate::messages::MessageAction::Drop };
+    let classify: Classify = |_, _| crate::messages::MessageKind::Other;
+    for (classify, expected) in [(None, false), (Some(classify), true)] {
+        let network = Network::open(nodes.clone(), Seed::new(1), classify).unwrap();
+        assert_eq!(network.knows_messages(), expected);
+        network.rule_exactly(&[(link, rule)].into());
+        let ruled: Vec<_> =
+            network.messages.iter().filter(|(_, proxy)| proxy.rule().is_some()).collect();
+        assert_eq!(
+            ruled.iter().map(|(link, _)| **link).collect::<Vec<_>>(),
+            match expected {
+                true => vec![link],
+                false => vec![],
+            }
+        );
+        network.rule_exactly(&BTreeMap::new());
+        assert!(network.messages.values().all(|proxy| proxy.rule().is_none()));
+        network.shutdown().await;
+    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use proto::admin::admin_client::AdminClient;
 use proto::admin::{Role as WireRole, StatusRequest, StatusResponse};
+use proto::raft::RaftMessage;
 use serde::Serialize;
 use tonic::transport::{Channel, Endpoint};
 
@@ -16,6 +17,7 @@ use crate::client::{
     Api, Assurance, Client, Endpoint as ClientEndpoint, KvStore, Mapping, StoreClient,
     StormproofClient,
 };
+use crate::messages::{Classify, MessageKind};
 use crate::plan::{Plan, SnapshotPlan, Timings};
 use crate::seed::Seed;
 use crate::system::{
@@ -164,6 +166,10 @@ impl System for Stormproof {
         true
     }
 
+    fn classify(&self) -> Option<Classify> {
+        Some(kind_of)
+    }
+
     fn probe(&self, listening: Listening) -> Box<dyn Probe> {
         Box::new(StatusProbe { address: listening.clients, client: None })
     }
@@ -189,6 +195,27 @@ impl System for Stormproof {
 
     fn operator(&self, nodes: BTreeMap<NodeId, Listening>) -> Box<dyn Operator> {
         Box::new(ClusterOperator::new(&nodes))
+    }
+}
+
+/// Tells what a message between nodes is.
+fn kind_of(_: &str, message: &[u8]) -> MessageKind {
+    use proto::raft::raft_message::Message;
+    let Ok(RaftMessage { message: Some(message), .. }) = prost::Message::decode(message) else {
+        return MessageKind::Other;
+    };
+    match message {
+        Message::RequestVote(_) => MessageKind::RequestVote,
+        Message::RequestVoteResponse(_) => MessageKind::RequestVoteResponse,
+        Message::AppendEntries(_) => MessageKind::AppendEntries,
+        Message::AppendEntriesResponse(_) => MessageKind::AppendEntriesResponse,
+        Message::PreVote(_) => MessageKind::PreVote,
+        Message::PreVoteResponse(_) => MessageKind::PreVoteResponse,
+        Message::TimeoutNow(_) => MessageKind::TimeoutNow,
+        Message::InstallSnapshot(_) => MessageKind::InstallSnapshot,
+        Message::InstallSnapshotResponse(_) => MessageKind::InstallSnapshotResponse,
+        Message::ReadIndex(_) => MessageKind::ReadIndex,
+        Message::ReadIndexResponse(_) => MessageKind::ReadIndexResponse,
     }
 }
 
