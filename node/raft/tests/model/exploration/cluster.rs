@@ -257,8 +257,8 @@ impl Cluster {
             }
         }
         let Step { sent, happened, .. } = step;
-        let asks = !matches!(action, Action::Deliver(_) | Action::Double(_) | Action::Time(_));
-        if asks && happened.iter().any(|it| matches!(it, Happening::Refused)) {
+        // What was asked for and refused changes nothing; what else was refused by the way is a step.
+        if action.asks() && happened.iter().any(|it| matches!(it, Happening::Refused)) {
             return None;
         }
         next.nodes[place(id)] = node.into_part(bounds);
@@ -307,6 +307,7 @@ impl Cluster {
                     truth.note_committed(entry, term);
                 }
                 Happening::Stands(snapshot, data) => truth.note_snapshot(&snapshot, &data),
+                Happening::OutOfTurn(index) => truth.diverged = Some(index),
                 Happening::Doubt(text) => truth.doubt = Some((id, text)),
                 Happening::Written(op) => {
                     tally.add(Event::Acknowledgement);
@@ -339,6 +340,24 @@ impl Cluster {
 }
 
 impl Action {
+    /// Returns whether somebody wants something of a node.
+    fn asks(&self) -> bool {
+        match self {
+            Self::Write(_)
+            | Self::Read(_)
+            | Self::Snapshot(_)
+            | Self::Change(..)
+            | Self::Transfer(..) => true,
+            Self::Time(_)
+            | Self::Deliver(_)
+            | Self::Double(_)
+            | Self::Sync(_)
+            | Self::Crash(..)
+            | Self::Apply(_)
+            | Self::Save(_) => false,
+        }
+    }
+
     /// Returns the node that acts.
     fn node(&self) -> NodeId {
         match self {

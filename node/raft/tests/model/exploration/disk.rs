@@ -89,6 +89,12 @@ impl Disk {
         last.or(snapshot).unwrap_or_default()
     }
 
+    /// Returns whether an entry is certainly on the disk, in the log or in the snapshot.
+    pub(crate) fn holds(&self, entry: &Entry) -> bool {
+        let is_in_snapshot = self.snapshot.as_ref().is_some_and(|(it, _)| it.index >= entry.index);
+        is_in_snapshot || self.entries.iter().rev().any(|held| held == entry)
+    }
+
     /// Lets what is oldest become durable, and acknowledges it.
     pub(crate) fn complete_one(&mut self, flaw: Option<Flaw>) -> Option<Durable> {
         while let Some(step) = self.pending.pop_front() {

@@ -14,6 +14,8 @@ pub(crate) enum Flaw {
     VotesBeforeDurable,
     /// Appends are acknowledged before they are durable.
     AppendsBeforeDurable,
+    /// A heartbeat is answered before what earlier appends brought is durable.
+    HeartbeatsBeforeDurable,
     /// A candidate asks for votes before its term, its vote and its log are durable.
     CandidacyBeforeDurable,
     /// Writes are acknowledged as soon as they are handed to the disk.
@@ -48,6 +50,10 @@ pub(crate) enum Flaw {
     RoundsCountTwice,
     /// A new leader reads before it has committed an entry of its own term.
     ReadsBeforeOwnEntry,
+    /// A restarted follower takes an answer to a question of before for one to its own.
+    AnswersOutliveCrashes,
+    /// What was handed out and is not applied yet is handed out again with the next entries.
+    AppliesTwice,
 }
 
 impl Flaw {

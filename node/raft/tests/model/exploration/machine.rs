@@ -12,11 +12,14 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn apply(&mut self, entry: &Entry) {
+    /// Applies an entry, and returns whether it was its turn.
+    pub(crate) fn apply(&mut self, entry: &Entry) -> bool {
+        let is_next = entry.index == self.applied.next();
         self.applied = entry.index;
         if let Payload::Command(command) = &entry.payload {
             (self.value, self.writes) = (command[0], self.writes + 1);
         }
+        is_next
     }
 
     pub(crate) fn save(&self) -> Vec<u8> {
@@ -31,6 +34,8 @@ impl Machine {
 /// Returns the state in which these entries leave a state machine, as a snapshot holds it.
 pub(crate) fn data_after<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<u8> {
     let mut machine = Machine::default();
-    entries.for_each(|entry| machine.apply(entry));
+    for entry in entries {
+        machine.apply(entry);
+    }
     machine.save()
 }

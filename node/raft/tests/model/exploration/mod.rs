@@ -38,9 +38,12 @@
 //! that fail stop a node, which is no more than a crash. What comes of more than one change of
 //! membership, or of five nodes, is for the storms.
 //!
+//! A follower that no longer stands by its leader, and has not lost its patience yet, is not seen: time
+//! passes as far as a campaign. Reads that wait while a snapshot is installed are for the storms too.
+//!
 //! # Larger worlds
 //!
-//! The tests explore the small worlds: 1.8 million states, five million steps. `cargo run --release -p
+//! The tests explore the small worlds: 2.1 million states, six million steps. `cargo run --release -p
 //! raft --example model -- large` goes on from there. These were explored to their end, and hold:
 //!
 //! | world             | states    | steps      |

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use raft::{Replica, Role};
+use raft::{Membership, Payload, Replica, Role};
 use stateright::{Model, Property};
 
 use super::bounds::Bounds;
@@ -20,11 +20,15 @@ pub(crate) mod property {
     pub(crate) const LOG_MATCHING: &str = "log matching";
     /// A committed entry is in the log of every later leader.
     pub(crate) const LEADER_COMPLETENESS: &str = "leader completeness";
-    /// No two nodes take different entries for committed at one place, and snapshots hold what the
-    /// committed entries make of a state machine.
+    /// A committed entry is on the disks of a majority, and stays there.
+    pub(crate) const DURABILITY: &str = "durability";
+    /// No two nodes take different entries for committed at one place, each applies them in their order
+    /// and once, and snapshots hold what the committed entries make of a state machine.
     pub(crate) const STATE_MACHINE_SAFETY: &str = "state machine safety";
     /// Clients of the register see what they might see of one that is in one place.
     pub(crate) const LINEARIZABILITY: &str = "linearizability";
+    /// A node acts by the latest membership in its log.
+    pub(crate) const MEMBERSHIP: &str = "membership";
     /// The core finds none of its own invariants broken, and can be made of what is on its disk.
     pub(crate) const NO_DOUBT: &str = "no doubt";
 }
@@ -73,10 +77,14 @@ impl Model for Exploration {
             Property::always(ELECTION_SAFETY, |_, state: &Cluster| state.truth.elects_one_a_term()),
             Property::always(LOG_MATCHING, |_, state| logs_match(state)),
             Property::always(LEADER_COMPLETENESS, |_, state| leaders_are_complete(state)),
+            Property::always(DURABILITY, |_, state| committed_entries_are_durable(state)),
             Property::always(STATE_MACHINE_SAFETY, |_, state: &Cluster| {
                 state.truth.diverged.is_none()
             }),
             Property::always(LINEARIZABILITY, |_, state: &Cluster| state.clients.is_linearizable),
+            Property::always(MEMBERSHIP, |model: &Self, state: &Cluster| {
+                state.nodes().all(|node| acts_by_its_log(&node.replica, &model.bounds))
+            }),
             Property::always(NO_DOUBT, |_, state: &Cluster| state.truth.doubt.is_none()),
         ]
     }
@@ -114,4 +122,25 @@ fn leaders_are_complete(state: &Cluster) -> bool {
             leader.log().get(place) == Some(entry)
         })
     })
+}
+
+/// What is committed is on two disks (Raft §5.3): of three nodes that is a majority, whoever of them are
+/// members. A loss is seen here long before a leader is elected that shows it.
+fn committed_entries_are_durable(state: &Cluster) -> bool {
+    const MAJORITY: usize = 2;
+    state.truth.committed.iter().all(|(entry, _)| {
+        state.nodes().filter(|node| node.driver.disk.holds(entry)).count() >= MAJORITY
+    })
+}
+
+/// A membership counts from the moment its entry is in the log, and no longer than it is there (Raft §6).
+fn acts_by_its_log(replica: &Replica, bounds: &Bounds) -> bool {
+    let in_log = replica.log().iter().rev().find_map(|entry| match &entry.payload {
+        Payload::Membership(membership) => Some(membership),
+        Payload::Noop | Payload::Command(_) => None,
+    });
+    match in_log.or(replica.snapshot().map(|snapshot| &snapshot.membership)) {
+        Some(latest) => replica.membership() == latest,
+        None => *replica.membership() == Membership::of(bounds.config(replica.id(), 0).members),
+    }
 }

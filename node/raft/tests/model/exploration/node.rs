@@ -38,6 +38,8 @@ pub(crate) enum Happening {
     Committed(Entry, Term),
     /// The node's state machine is in this state, which stands for a snapshot.
     Stands(Snapshot, Vec<u8>),
+    /// The node's state machine was handed an entry a second time, or before another.
+    OutOfTurn(LogIndex),
     /// A write is acknowledged to its client.
     Written(Op),
     /// A read is answered.
@@ -123,7 +125,9 @@ impl Node {
             .as_ref()
             .map_or_else(Machine::default, |(it, data)| Machine::restore(it.index, data));
         // Only a follower's questions are numbered by it.
-        let starts = self.driver.starts + u64::from(step.bounds.follower_reads);
+        let are_told_apart =
+            step.bounds.follower_reads && flaw != Some(Flaw::AnswersOutliveCrashes);
+        let starts = self.driver.starts + u64::from(are_told_apart);
         self.driver = Driver { disk, starts, machine, newest, ..Driver::default() };
         match Replica::new(step.bounds.config(self.replica.id(), starts), recovered) {
             Ok(replica) => self.replica = replica,
@@ -247,7 +251,15 @@ impl Node {
                 step.happened.push(Happening::Doubt(text.unwrap_or_default()));
                 return;
             }
-            for output in outputs {
+            let writes = outputs.iter().any(|output| matches!(output, Output::Persist(_)));
+            for mut output in outputs {
+                if let Output::Send { message: Message::AppendEntriesResponse(_), after, .. } =
+                    &mut output
+                    && !writes
+                    && step.bounds.flaw == Some(Flaw::HeartbeatsBeforeDurable)
+                {
+                    *after = None;
+                }
                 self.carry_out(output, step, &mut inputs);
             }
             if self.replica.role() == Role::Leader {
@@ -303,6 +315,9 @@ impl Node {
                 let term = self.replica.term();
                 let committed = entries.iter().map(|it| Happening::Committed(it.clone(), term));
                 step.happened.extend(committed);
+                if flaw == Some(Flaw::AppliesTwice) {
+                    driver.handed_out.extend(driver.handed_out.clone());
+                }
                 driver.handed_out.extend(entries);
                 if !step.bounds.slow_machines {
                     let upto = driver.apply(step);
@@ -378,7 +393,9 @@ impl Node {
 impl Driver {
     fn apply(&mut self, step: &mut Step<'_>) -> LogIndex {
         for entry in std::mem::take(&mut self.handed_out) {
-            self.machine.apply(&entry);
+            if !self.machine.apply(&entry) {
+                step.happened.push(Happening::OutOfTurn(entry.index));
+            }
             // An entry of another term took the place of the write, which never happens then.
             if let Some((term, op)) = self.waiting.remove(&entry.index)
                 && term == entry.term

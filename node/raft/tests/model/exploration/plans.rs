@@ -68,7 +68,7 @@ impl Plan {
     }
 }
 
-/// Returns the worlds that together take a minute or so.
+/// Returns the worlds that together take a minute or two.
 pub(crate) fn small() -> Vec<Plan> {
     use Scene::{Reign, Relapse, Rivals, Silence};
     vec![
@@ -90,18 +90,30 @@ pub(crate) fn small() -> Vec<Plan> {
             .slow()
             .seeing([Succession, Acknowledgement, Truncation])
             .seeing(CRASHES),
+        // An answer may vouch for what an earlier message brought.
+        Plan::new("heartbeats", Reign, Counts { heartbeats: 1, crashes: 1, writes: 1, ..QUIET }, 4)
+            .slow()
+            .seeing([Acknowledgement])
+            .seeing([Loss, UnacknowledgedKept]),
         Plan::new("reads", Reign, ONE_OF_EACH, 4).seeing([
             Succession,
             Acknowledgement,
             Sight,
             Rivalry,
         ]),
+        // The second comes while the round of the first is under way.
+        Plan::new("gathering", Reign, Counts { reads: 2, ..ONE_OF_EACH }, 3)
+            .cutting([(1, 2), (2, 1)])
+            .seeing([Succession, Acknowledgement, Sight, Rivalry]),
         Plan::new("slow-machines", Reign, ONE_OF_EACH, 3)
             .with(|bounds| bounds.slow_machines = true)
             .seeing([Succession, Acknowledgement, Sight]),
         Plan::new("follower-reads", Reign, ONE_OF_EACH, 3)
             .with(|bounds| bounds.follower_reads = true)
             .seeing([Sight, FollowerRead]),
+        Plan::new("forgotten-reads", Reign, Counts { crashes: 1, writes: 1, reads: 2, ..QUIET }, 3)
+            .with(|bounds| bounds.follower_reads = true)
+            .seeing([Acknowledgement, Sight, FollowerRead]),
         Plan::new("bridge", Reign, Counts { heartbeats: 1, ..ONE_OF_EACH }, 3)
             .cutting([(1, 2), (2, 1)])
             .seeing([Succession, Sight, Rivalry]),
@@ -134,7 +146,7 @@ pub(crate) fn small() -> Vec<Plan> {
                 bounds.targets = vec![Membership::of([1, 2, 3].map(NodeId))];
             })
             .seeing([Change]),
-        Plan::new("leaving", Reign, Counts { changes: 1, ..ONE_TIMEOUT }, 4)
+        Plan::new("leaving", Reign, Counts { changes: 1, crashes: 1, ..ONE_TIMEOUT }, 4)
             .with(|bounds| bounds.targets = vec![Membership::of([2, 3].map(NodeId))])
             .seeing([Change, Succession]),
     ]
@@ -199,6 +211,8 @@ pub(crate) fn flawed() -> Vec<(Flaw, Plan, &'static str)> {
     [
         (Flaw::VotesBeforeDurable, "votes-on-slow-disks", ELECTION_SAFETY),
         (Flaw::AppendsBeforeDurable, "writes", LEADER_COMPLETENESS),
+        (Flaw::AppendsBeforeDurable, "heartbeats", DURABILITY),
+        (Flaw::HeartbeatsBeforeDurable, "heartbeats", DURABILITY),
         (Flaw::CandidacyBeforeDurable, "candidacy", LEADER_COMPLETENESS),
         (Flaw::LyingDisk, "writes", LEADER_COMPLETENESS),
         (Flaw::EntriesBeforeTerm, "votes-on-slow-disks", NO_DOUBT),
@@ -216,6 +230,8 @@ pub(crate) fn flawed() -> Vec<(Flaw, Plan, &'static str)> {
         (Flaw::ReadsWithoutRound, "reads", LINEARIZABILITY),
         (Flaw::RoundsCountTwice, "bridge", LINEARIZABILITY),
         (Flaw::ReadsBeforeOwnEntry, "reads", LINEARIZABILITY),
+        (Flaw::AnswersOutliveCrashes, "forgotten-reads", LINEARIZABILITY),
+        (Flaw::AppliesTwice, "slow-machines", STATE_MACHINE_SAFETY),
     ]
     .map(flawed)
     .into()

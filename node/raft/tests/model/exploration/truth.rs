@@ -15,7 +15,7 @@ pub(crate) struct Truth {
     pub(crate) leaders: Vec<(Term, NodeId)>,
     /// Every entry that some node took for committed, and the term of the node that was the first.
     pub(crate) committed: Vec<(Entry, Term)>,
-    /// Where nodes took different entries for committed.
+    /// Where nodes took different entries for committed, or one took an entry out of turn.
     pub(crate) diverged: Option<LogIndex>,
     /// A core that stopped because it doubted itself.
     pub(crate) doubt: Option<(NodeId, String)>,
