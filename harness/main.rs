@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harness::cli::{check, client, convert, run, verify};
+use harness::cli::{check, client, convert, run, scenarios, verify};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -20,6 +20,8 @@ struct Cli {
 enum Command {
     /// Put a cluster through a storm and judge what its clients saw
     Run(Box<run::RunArgs>),
+    /// List the plans that ship with the binary, or print one
+    Scenarios(scenarios::ScenariosArgs),
     /// Judge recorded histories: linearizable, or not and here is why
     Check(check::CheckArgs),
     /// Verify that a certificate proves the verdict on a history
@@ -45,6 +47,7 @@ Examples:
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Scenarios(args) => scenarios::run(&args),
         Command::Check(args) => check::run(args),
         Command::Verify(args) => verify::run(&args),
         Command::Convert(args) => convert::run(&args),

@@ -6,4 +6,6 @@ pub mod client;
 pub mod convert;
 pub mod run;
 mod say;
+pub mod scenarios;
+mod storm;
 pub mod verify;

@@ -36,6 +36,7 @@ pub mod proxy;
 pub mod recorder;
 pub mod remarks;
 pub mod run;
+pub mod scenarios;
 pub mod seed;
 pub mod system;
 pub mod workload;

@@ -36,7 +36,7 @@ use crate::client::Placement;
 use crate::cluster::{Cluster, ClusterError, ClusterStatus};
 use crate::describe_error;
 use crate::facts::{Facts, FactsError};
-use crate::judgement::{Evidence, Judgement, Observed, judge};
+use crate::judgement::{Evidence, Judgement, Observed, Searched, judge};
 use crate::load::{Load, LoadError, LoadOptions};
 use crate::nemesis::Nemesis;
 use crate::plan::{Plan, PlanError};
@@ -103,6 +103,16 @@ pub enum StormEnd {
     FailFast,
 }
 
+/// A run that came to its judgement.
+pub struct Ended {
+    /// The judgement.
+    pub judgement: Judgement,
+    /// What it was made from besides the history.
+    pub evidence: Evidence,
+    /// The history and the checker's report on it, if it could be judged.
+    pub searched: Option<Searched>,
+}
+
 /// Carries out a settled plan and judges it. Whatever happens, the cluster is gone when this returns.
 ///
 /// # Errors
@@ -114,7 +124,7 @@ pub async fn run(
     progress: &Progress,
     cancel: &CancellationToken,
     storm_end: StormEnd,
-) -> Result<Judgement, RunError> {
+) -> Result<Ended, RunError> {
     let workload: Arc<dyn Workload> = workload::by_name(&plan.workload)
         .ok_or_else(|| RunError::Workload { name: plan.workload.name.clone() })?
         .into();
@@ -184,7 +194,10 @@ pub async fn run(
     }
     let evidence = Evidence { plan: plan.clone(), workload, facts };
     let history = folder.history();
-    let judging = tokio::task::spawn_blocking(move || judge(&evidence, history, options).0);
+    let judging = tokio::task::spawn_blocking(move || {
+        let (judgement, searched) = judge(&evidence, history, options);
+        Ended { judgement, evidence, searched: searched.ok() }
+    });
     let judged = tokio::select! {
         judged = judging => judged,
         // An interruption before the judging was taken into account; one during it ends it.

@@ -1,31 +1,23 @@
 //! `stormproof run`: puts a cluster through a storm and judges what its clients saw.
 
-use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
-use crate::cluster::ClusterError;
+use super::say::{remark, say};
+use super::storm::{EXIT_FAILED, Storms, exit_code, keep, remark_error};
 use crate::describe_error;
 use crate::fault::Family;
-use crate::judgement::{Judgement, RunVerdict};
+use crate::judgement::Judgement;
 use crate::plan::{Plan, PlanError};
-use crate::run::{Progress, RunError, RunFolder, StormEnd, run as carry_out};
+use crate::run::{Progress, RunError, RunFolder, StormEnd};
+use crate::scenarios;
 use crate::seed::Seed;
-use crate::system::{self, SystemError};
+use crate::system;
 use crate::workload;
-
-/// The exit code for arguments that cannot be carried out.
-const EXIT_USAGE: u8 = 2;
-
-/// The exit code for a harness or a cluster that could not be run.
-const EXIT_FAILED: u8 = 4;
 
 /// Puts a cluster through a storm and judges what its clients saw.
 ///
@@ -35,8 +27,9 @@ const EXIT_FAILED: u8 = 4;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// Begin with this plan (TOML); the options given besides change it, but not its schedule
-    #[arg(long, value_name = "FILE")]
+    /// Begin with this plan, one of `stormproof scenarios` or a file (TOML); the options given besides
+    /// change it, but not its schedule
+    #[arg(long, value_name = "NAME|FILE")]
     plan: Option<PathBuf>,
     /// The system under test [default: stormproof]
     #[arg(long, value_parser = parse_system, value_name = "NAME")]
@@ -89,6 +82,7 @@ Examples:
   stormproof run --sessions --faults kill,pause       is a request that is sent again done once?
   stormproof run --seed 42                            the same storm again
   stormproof run --time-limit 8h --fail-fast          until morning, or until it is broken
+  stormproof run --plan quick                         a plan that ships with the binary
   stormproof run --plan stormproof-runs/…/plan.toml   a recorded run again
   stormproof run --node-bin ./target/release/stormproof-node
 
@@ -129,7 +123,10 @@ impl RunArgs {
     /// Returns the plan that the arguments ask for, with everything settled that the seed decides.
     fn plan(&self) -> Result<Plan, RunError> {
         let mut plan = match &self.plan {
-            Some(path) => Plan::read(path)?,
+            Some(name) => match name.to_str().and_then(scenarios::by_name) {
+                Some(scenario) => scenario.plan()?,
+                None => Plan::read(name)?,
+            },
             None => Plan { seed: Seed::fresh(), ..Plan::default() },
         };
         if plan.schedule.is_some() && self.faults.is_some() {
@@ -163,54 +160,46 @@ impl RunArgs {
 /// Runs the storm and prints the judgement.
 #[must_use]
 pub fn run(args: &RunArgs) -> ExitCode {
-    let prepared = args.plan().and_then(|plan| {
-        let folder = RunFolder::create(&args.store, &plan)?;
-        plan.write(&folder.plan())?;
-        folder.start_log()?;
-        Ok((plan, folder))
-    });
-    let (plan, folder) = match prepared {
+    let prepared = args.plan().and_then(|plan| Ok((Storms::prepare(&args.store, &plan)?, plan)));
+    let (folder, plan) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
-            say(&format!("error: {}", describe_error(&error)));
+            remark_error(describe_error(&error));
             return ExitCode::from(exit_code(&error));
         }
     };
     if !args.json {
-        println!("seed {}", plan.seed);
+        say(&format!("seed {}\n", plan.seed));
     }
-    say(&format!("run folder {}", folder.path().display()));
+    remark(format_args!("run folder {}", folder.path().display()));
     let end = if args.fail_fast { StormEnd::FailFast } else { StormEnd::Planned };
     let progress = Progress::new();
-    let result = match Runtime::new() {
-        Ok(runtime) => runtime.block_on(async {
-            let cancel = CancellationToken::new();
-            let signals = tokio::spawn(cancel_on_signal(cancel.clone()));
-            let result = carry_out(&plan, &folder, &progress, &cancel, end).await;
-            signals.abort();
-            result.map_err(|error| (exit_code(&error), describe_error(&error)))
-        }),
+    let result = match Storms::new() {
+        Ok(storms) => storms
+            .carry_out(&plan, &folder, &progress, end)
+            .map_err(|error| (exit_code(&error), describe_error(&error))),
         Err(error) => Err((EXIT_FAILED, describe_error(&error))),
     };
     progress.finish();
     let code = match result {
-        Ok(judgement) => print(&judgement, &folder, args.json),
+        Ok(ended) => print(&ended.judgement, &folder, args.json),
         Err((code, error)) => {
             if args.json {
                 let folder = folder.path().display().to_string();
-                println!(
-                    "{}",
-                    json!({"error": error, "seed": plan.seed.number(), "folder": folder})
-                );
+                let seed = plan.seed.number();
+                say(&format!("{}\n", json!({"error": error, "seed": seed, "folder": folder})));
             }
-            say(&format!("error: {error}"));
+            remark_error(error);
             code
         }
     };
     if !args.json {
-        println!("\n  run folder   {}", folder.path().display());
-        println!("  again        stormproof run --plan {}", folder.plan().display());
-        println!("\nseed {}", plan.seed);
+        let (path, plan_path, seed) = (folder.path(), folder.plan(), plan.seed);
+        say(&format!(
+            "\n  run folder   {}\n  again        stormproof run --plan {}\n\nseed {seed}\n",
+            path.display(),
+            plan_path.display(),
+        ));
     }
     ExitCode::from(code)
 }
@@ -218,56 +207,11 @@ pub fn run(args: &RunArgs) -> ExitCode {
 /// Prints the judgement, then writes it down: what was found is told even if the disk is full.
 fn print(judgement: &Judgement, folder: &RunFolder, json: bool) -> u8 {
     if json {
-        let mut value = serde_json::to_value(judgement)
-            .expect("a judgement has string keys and finite numbers");
+        let mut value = json!(judgement);
         value["folder"] = folder.path().display().to_string().into();
-        println!("{value}");
+        say(&format!("{value}\n"));
     } else {
-        print!("\n{}", judgement.describe());
+        say(&format!("\n{}", judgement.describe()));
     }
-    let written = folder.write_verdict(judgement);
-    let Err(error) = written else { return judgement.verdict.exit_code() };
-    say(&format!("error: {}", describe_error(&error)));
-    judgement.verdict.max(RunVerdict::HarnessFailure).exit_code()
-}
-
-/// The first SIGINT or SIGTERM ends the run politely: the cluster ends, and what its clients saw is
-/// judged. The second ends the harness at once; the nodes die with it.
-async fn cancel_on_signal(cancel: CancellationToken) {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::warn!("failed to listen for signals: Ctrl-C will not clean up politely");
-        return;
-    };
-    let mut next = async || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    next().await;
-    say("interrupted: ending the cluster, then judging what its clients saw; again: end at once");
-    cancel.cancel();
-    next().await;
-    std::process::exit(EXIT_FAILED.into());
-}
-
-/// Prints a line on standard error. Whoever read it may be gone; the run goes on.
-fn say(line: &str) {
-    drop(writeln!(stderr(), "{line}"));
-}
-
-fn exit_code(error: &RunError) -> u8 {
-    match error {
-        RunError::Workload { .. }
-        | RunError::Plan(_)
-        | RunError::Folder(_)
-        | RunError::Cluster(ClusterError::System(SystemError::Program { .. })) => EXIT_USAGE,
-        RunError::Cluster(_)
-        | RunError::Record(_)
-        | RunError::Facts(_)
-        | RunError::Judge { .. }
-        | RunError::Interrupted { .. } => EXIT_FAILED,
-    }
+    keep(judgement, folder)
 }

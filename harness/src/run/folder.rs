@@ -1,9 +1,9 @@
 //! A run's folder: where everything is that a run writes.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use tracing_subscriber::EnvFilter;
@@ -30,6 +30,25 @@ pub enum FolderError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// The log of the run that is under way.
+static LOG: Mutex<Option<File>> = Mutex::new(None);
+
+/// Writes into the log of the run that is under way.
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match &mut *LOG.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(log) => log.write(line),
+            None => Ok(line.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A run's folder.
@@ -102,17 +121,19 @@ impl RunFolder {
         folder.join("facts.json")
     }
 
-    /// Begins to log what the harness does into the folder; `RUST_LOG` says how much.
+    /// Begins to log what the harness does into the folder, and no more into that of a run before;
+    /// `RUST_LOG` says how much.
     ///
     /// # Errors
     /// When the file cannot be made.
     pub fn start_log(&self) -> Result<(), FolderError> {
         let path = self.path.join("harness.log");
         let file = File::create(&path).map_err(|source| FolderError::Write { path, source })?;
+        *LOG.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
-        // A process that already logs elsewhere goes on doing so.
-        let _ = log.with_writer(Mutex::new(file)).try_init();
+        // A process that already logs, here or elsewhere, goes on doing so.
+        let _ = log.with_writer(|| LogWriter).try_init();
         Ok(())
     }
 
