@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use harness::cli::{check, client, convert, run, scenarios, verify};
+use harness::cli::{check, client, convert, replay, run, scenarios, shrink, verify};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -20,6 +20,10 @@ struct Cli {
 enum Command {
     /// Put a cluster through a storm and judge what its clients saw
     Run(Box<run::RunArgs>),
+    /// Run a recorded plan again, and tell how often it ends as it did
+    Replay(replay::ReplayArgs),
+    /// Find the fewest faults with which a recorded run still fails
+    Shrink(shrink::ShrinkArgs),
     /// List the plans that ship with the binary, or print one
     Scenarios(scenarios::ScenariosArgs),
     /// Judge recorded histories: linearizable, or not and here is why
@@ -47,6 +51,8 @@ Examples:
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Shrink(args) => shrink::run(&args),
         Command::Scenarios(args) => scenarios::run(&args),
         Command::Check(args) => check::run(args),
         Command::Verify(args) => verify::run(&args),

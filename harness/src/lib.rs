@@ -35,9 +35,11 @@ pub mod process;
 pub mod proxy;
 pub mod recorder;
 pub mod remarks;
+pub mod replay;
 pub mod run;
 pub mod scenarios;
 pub mod seed;
+pub mod shrink;
 pub mod system;
 pub mod workload;
 

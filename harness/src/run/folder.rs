@@ -106,7 +106,19 @@ impl RunFolder {
     /// Returns the history's file.
     #[must_use]
     pub fn history(&self) -> PathBuf {
-        self.path.join("history.jsonl")
+        Self::history_in(&self.path)
+    }
+
+    /// Returns the file of the history of the run in this folder.
+    #[must_use]
+    pub fn history_in(folder: &Path) -> PathBuf {
+        folder.join("history.jsonl")
+    }
+
+    /// Returns the file of the judgement on the run in this folder.
+    #[must_use]
+    pub fn verdict_in(folder: &Path) -> PathBuf {
+        folder.join("verdict.json")
     }
 
     /// Returns the file of what else was seen of the cluster.
@@ -142,7 +154,7 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn write_verdict(&self, judgement: &Judgement) -> Result<(), FolderError> {
-        let path = self.path.join("verdict.json");
+        let path = Self::verdict_in(&self.path);
         let text = serde_json::to_string_pretty(judgement)
             .expect("a judgement has string keys and finite numbers");
         fs::write(&path, text + "\n").map_err(|source| FolderError::Write { path, source })

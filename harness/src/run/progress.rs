@@ -21,6 +21,8 @@ const LOG_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Progress {
     bar: Option<ProgressBar>,
+    /// What every line begins with.
+    prefix: String,
 }
 
 /// What a storm's progress line is made of.
@@ -32,9 +34,15 @@ pub(super) struct StormView {
 }
 
 impl Progress {
-    /// Makes the progress line of one run.
+    /// Makes the progress line of the only run.
     #[must_use]
     pub fn new() -> Self {
+        Self::of(String::new())
+    }
+
+    /// Makes the progress line of one of several runs, which begins by saying which.
+    #[must_use]
+    pub fn of(prefix: String) -> Self {
         let bar = stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{spinner} {wide_msg}");
             let bar = ProgressBar::new_spinner();
@@ -42,7 +50,7 @@ impl Progress {
             bar.enable_steady_tick(TERMINAL_INTERVAL);
             bar
         });
-        Self { bar }
+        Self { bar, prefix }
     }
 
     /// Says which phase begins.
@@ -69,6 +77,7 @@ impl Progress {
     }
 
     fn say(&self, line: String) {
+        let line = format!("{}{line}", self.prefix);
         match &self.bar {
             Some(bar) => bar.set_message(line),
             // Whoever read standard error may be gone; the run goes on.
