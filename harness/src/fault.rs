@@ -5,53 +5,87 @@
 //! [draw](ScheduledFault::draw), so a recorded schedule does the same again, even if other faults are
 //! taken out of it.
 
+mod family;
+mod links;
 pub mod schedule;
+mod sequence;
 mod target;
 mod topology;
 mod wire;
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
+use humantime::format_duration;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::span;
+use crate::proxy::{Mode, Slowness};
 use crate::seed::Seed;
 
+pub use family::{Family, FamilyError, Group};
+pub use links::Links;
+pub use sequence::{Condition, Sequence, Step, UNTIL_MAX};
 pub use target::{Census, Target, TargetError};
 pub use topology::{Cut, Topology};
 pub use wire::{Camp, Link, Wire};
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", rename_all_fields = "snake_case", deny_unknown_fields)]
 pub enum Fault {
     /// The processes are killed (SIGKILL) and started again at the end.
     Kill(Target),
     /// The processes are stopped (SIGSTOP) and continued at the end.
     Pause(Target),
-    /// Links between nodes carry nothing until the end. Links of clients are left alone.
+    /// The processes are killed and started again.
+    Restart(Restart),
+    /// Links between nodes carry nothing until the end. Links of clients are left alone, but by
+    /// [`Topology::LeaderWithClients`].
     Partition(Topology),
+    /// The same, but the links carry everything during every second half of the period.
+    Flap {
+        /// Which links.
+        topology: Topology,
+        /// How long it takes from cut to cut.
+        #[serde(with = "span")]
+        period: Duration,
+    },
+    /// Everything on the links is late.
+    Delay {
+        /// Which links.
+        links: Links,
+        /// By how much, each way.
+        #[serde(with = "span")]
+        latency: Duration,
+        /// By how much more at most; drawn for each chunk of bytes.
+        #[serde(with = "span")]
+        jitter: Duration,
+    },
+    /// The links are narrow.
+    Throttle {
+        /// Which links.
+        links: Links,
+        /// How much passes, each way.
+        bytes_per_second: u64,
+    },
+    /// The links refuse connections, and those that there were are reset.
+    Refuse(Links),
+    /// The links accept connections and reset them, and those that there were.
+    Reset(Links),
+    /// The links carry nothing, and new connections over them are accepted and stay mute.
+    Blackhole(Links),
 }
 
-/// The kinds of fault that a user turns on and off, and by which faults are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// In which order processes are killed and started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Family {
-    /// SIGKILL, then a restart.
-    Kill,
-    /// SIGSTOP, then SIGCONT.
-    Pause,
-    /// Cut links between nodes.
-    Partition,
-}
-
-/// The text names no family of faults.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no fault {name:?}; there are kill, pause and partition")]
-pub struct FamilyError {
-    name: String,
+pub enum Restart {
+    /// All are dead at the same time, and started again at the end.
+    AtOnce(Target),
+    /// One after the other is killed and started at once, spread over the fault's duration; the next
+    /// one's turn comes no earlier than this one answers.
+    Rolling(Target),
 }
 
 /// A fault and its time.
@@ -61,7 +95,7 @@ pub struct ScheduledFault {
     /// When it begins, from the start of the storm.
     #[serde(with = "span")]
     pub at: Duration,
-    /// How long it lasts.
+    /// How long it lasts, from the moment at which it has been brought.
     #[serde(with = "span")]
     pub duration: Duration,
     /// What is done.
@@ -73,7 +107,7 @@ pub struct ScheduledFault {
 }
 
 /// What became of an attempt to bring a fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultResult {
     /// It was brought, and its effect was observed.
@@ -90,56 +124,94 @@ impl Fault {
         match self {
             Self::Kill(_) => Family::Kill,
             Self::Pause(_) => Family::Pause,
-            Self::Partition(_) => Family::Partition,
+            Self::Restart(_) => Family::Restart,
+            Self::Partition(_) | Self::Flap { .. } => Family::Partition,
+            Self::Delay { .. } => Family::Delay,
+            Self::Throttle { .. } => Family::Throttle,
+            Self::Refuse(_) => Family::Refuse,
+            Self::Reset(_) => Family::Reset,
+            Self::Blackhole(_) => Family::Blackhole,
         }
     }
 
     /// Returns the target of a fault that has one.
     pub const fn target(self) -> Option<Target> {
         match self {
-            Self::Kill(target) | Self::Pause(target) => Some(target),
-            Self::Partition(topology) => topology.target(),
+            Self::Kill(target)
+            | Self::Pause(target)
+            | Self::Restart(Restart::AtOnce(target) | Restart::Rolling(target)) => Some(target),
+            Self::Partition(topology) | Self::Flap { topology, .. } => topology.target(),
+            Self::Delay { links, .. }
+            | Self::Throttle { links, .. }
+            | Self::Refuse(links)
+            | Self::Reset(links)
+            | Self::Blackhole(links) => Some(links.target()),
+        }
+    }
+
+    /// Returns the links of a fault of links, and what it makes of them.
+    pub const fn shape(self) -> Option<(Links, Mode)> {
+        let slow =
+            Slowness { latency: Duration::ZERO, jitter: Duration::ZERO, bytes_per_second: None };
+        match self {
+            Self::Delay { links, latency, jitter } => {
+                Some((links, Mode::Slow(Slowness { latency, jitter, ..slow })))
+            }
+            Self::Throttle { links, bytes_per_second } => {
+                let bytes_per_second = Some(bytes_per_second);
+                Some((links, Mode::Slow(Slowness { bytes_per_second, ..slow })))
+            }
+            Self::Refuse(links) => Some((links, Mode::Refuse)),
+            Self::Reset(links) => Some((links, Mode::Reset)),
+            Self::Blackhole(links) => Some((links, Mode::Blackhole)),
+            Self::Kill(_)
+            | Self::Pause(_)
+            | Self::Restart(_)
+            | Self::Partition(_)
+            | Self::Flap { .. } => None,
+        }
+    }
+
+    /// Says why no cluster could have such a fault, if so.
+    pub(crate) fn check(self) -> Result<(), &'static str> {
+        match self {
+            Self::Partition(Topology::Isolate(Target::All))
+            | Self::Flap { topology: Topology::Isolate(Target::All), .. } => {
+                Err("isolates all nodes, which cuts nothing")
+            }
+            Self::Flap { period, .. } if period < PERIOD_MIN => Err("flaps faster than every 2ms"),
+            Self::Throttle { bytes_per_second: 0, .. } => {
+                Err("throttles to 0 bytes a second, which is a blackhole")
+            }
+            _ => Ok(()),
         }
     }
 }
+
+/// The shortest period of a flapping link: a change of all links takes a good part of a millisecond.
+const PERIOD_MIN: Duration = Duration::from_millis(2);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kill(target) => write!(f, "kill {target}"),
             Self::Pause(target) => write!(f, "pause {target}"),
+            Self::Restart(Restart::AtOnce(target)) => write!(f, "restart {target} at once"),
+            Self::Restart(Restart::Rolling(target)) => write!(f, "restart {target} one by one"),
             Self::Partition(topology) => write!(f, "partition {topology}"),
+            Self::Flap { topology, period } => {
+                write!(f, "flap {topology} every {}", format_duration(*period))
+            }
+            Self::Delay { links, latency, jitter } => {
+                let [latency, jitter] = [latency, jitter].map(|span| format_duration(*span));
+                write!(f, "delay {links} by {latency} to {jitter} more")
+            }
+            Self::Throttle { links, bytes_per_second } => {
+                write!(f, "throttle {links} to {bytes_per_second} bytes/s")
+            }
+            Self::Refuse(links) => write!(f, "refuse {links}"),
+            Self::Reset(links) => write!(f, "reset {links}"),
+            Self::Blackhole(links) => write!(f, "blackhole {links}"),
         }
-    }
-}
-
-impl Family {
-    /// All families.
-    pub const ALL: [Self; 3] = [Self::Kill, Self::Pause, Self::Partition];
-
-    /// Returns the family's name, which is also the `f` of its events in a history.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Kill => "kill",
-            Self::Pause => "pause",
-            Self::Partition => "partition",
-        }
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Family {
-    type Err = FamilyError;
-
-    fn from_str(name: &str) -> Result<Self, FamilyError> {
-        Self::ALL
-            .into_iter()
-            .find(|family| family.name() == name)
-            .ok_or_else(|| FamilyError { name: name.into() })
     }
 }

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Placement, placement};
 use crate::fault::schedule::{self, Storm};
-use crate::fault::{Family, Fault, ScheduledFault, Target, Topology};
+use crate::fault::{Family, Fault, ScheduledFault, Sequence, Target};
 use crate::recorder::CLIENTS_MAX;
 use crate::seed::Seed;
 use crate::system::{self, SystemError};
@@ -75,7 +75,8 @@ pub struct Plan {
     /// everything has been healed.
     #[serde(with = "span")]
     pub recovery_deadline: Duration,
-    /// The families of fault that a generated schedule is made of.
+    /// The families of fault that a generated schedule is made of. All of them means as many as the
+    /// system and the plan have what it takes for, and the time room for.
     pub faults: BTreeSet<Family>,
     /// What the clients do.
     pub workload: WorkloadPlan,
@@ -89,6 +90,9 @@ pub struct Plan {
     /// run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Vec<ScheduledFault>>,
+    /// Faults that follow each other, besides those of the schedule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sequence: Vec<Sequence>,
 }
 
 /// What the clients do.
@@ -219,6 +223,7 @@ impl Default for Plan {
             node: NodePlan::default(),
             timings: Timings::default(),
             schedule: None,
+            sequence: Vec::new(),
         }
     }
 }
@@ -269,13 +274,25 @@ impl Plan {
 
     /// Returns the plan as TOML.
     pub fn print(&self) -> Result<String, PlanError> {
-        let Some(faults) = self.schedule.as_ref().filter(|faults| !faults.is_empty()) else {
-            return Ok(toml::to_string(self)?);
+        let is_listed = |faults: &&Vec<ScheduledFault>| !faults.is_empty();
+        let faults = self.schedule.as_ref().filter(is_listed);
+        // Left to itself, the serialiser gives every level of a fault a table with a heading.
+        let schedule = match faults {
+            Some(_) => None,
+            None => self.schedule.clone(),
         };
-        let rest = Self { schedule: None, ..self.clone() };
+        let rest = Self { schedule, sequence: Vec::new(), ..self.clone() };
         let mut text = toml::to_string(&rest)?;
-        for fault in faults {
-            // Left to itself, the serialiser gives every level of a fault a table with a heading.
+        for sequence in &self.sequence {
+            let at = humantime::format_duration(sequence.at);
+            text.push_str(&format!("\n[[sequence]]\nat = \"{at}\"\nsteps = [\n"));
+            for step in &sequence.steps {
+                let step = toml::Value::try_from(step)?;
+                text.push_str(&format!("    {step},\n"));
+            }
+            text.push_str("]\n");
+        }
+        for fault in faults.into_iter().flatten() {
             text.push_str("\n[[schedule]]\n");
             for (key, value) in toml::Table::try_from(fault)? {
                 text.push_str(&format!("{key} = {value}\n"));
@@ -297,7 +314,10 @@ impl Plan {
         let seed = self.seed.derive("nemesis");
         let mut faults = match self.schedule.take() {
             Some(faults) => faults,
-            None => schedule::generate(&self.storm, &self.faults, self.time_limit, seed),
+            None => {
+                (self.storm, self.faults) = self.draw_storm();
+                schedule::generate(&self.storm, &self.faults, self.time_limit, seed)
+            }
         };
         for (place, fault) in faults.iter_mut().enumerate() {
             fault.draw.get_or_insert_with(|| seed.derive(&format!("fault {place}")));
@@ -305,6 +325,39 @@ impl Plan {
         self.schedule = Some(faults);
         self.placements = self.client_placements();
         self
+    }
+
+    /// Returns the bounds of the generated schedule and the families that it is made of.
+    fn draw_storm(&self) -> (Storm, BTreeSet<Family>) {
+        let seed = self.seed.derive("storm");
+        let mut families = self.faults.clone();
+        let is_everything = self.asks_for_everything();
+        if is_everything {
+            families.retain(|family| self.lacks(*family).is_none());
+        }
+        let mut storm = self.storm.clone();
+        if storm.swarm {
+            (storm, families) = storm.draw_swarm(&families, seed.derive("swarm"));
+        }
+        if is_everything || self.storm.swarm {
+            families = storm.fit(&families, self.time_limit, seed);
+        }
+        (storm, families)
+    }
+
+    /// Says whether the plan asks for every fault that there is, and not for these and no others.
+    fn asks_for_everything(&self) -> bool {
+        self.faults.len() == Family::ALL.len()
+    }
+
+    /// Says what it would take for faults of this family, if there cannot be any.
+    fn lacks(&self, family: Family) -> Option<&'static str> {
+        match family {
+            Family::Upgrade | Family::Membership | Family::Transfer | Family::Snapshot => {
+                Some("nobody to give the orders")
+            }
+            _ => None,
+        }
     }
 
     /// Returns where the clients send their operations; client `i` has the placement `i` modulo their
@@ -375,26 +428,60 @@ impl Plan {
             return impossible("time_limit", format!("must be at most {longest}"));
         }
         self.storm.check()?;
+        self.check_faults()
+    }
+
+    /// Checks the schedule, or that there can be one, and the sequences.
+    fn check_faults(&self) -> Result<(), PlanError> {
+        let impossible = |key, why: String| Err(PlanError::Impossible { key, why: why.into() });
         if self.schedule.is_none() {
-            self.storm.check_room(&self.faults, self.time_limit)?;
+            let lack = self.faults.iter().find_map(|family| Some((family, self.lacks(*family)?)));
+            if let Some((family, what)) = lack.filter(|_| !self.asks_for_everything()) {
+                return impossible("faults", format!("have {family}, for which there is {what}"));
+            }
+            let (storm, families) = self.draw_storm();
+            let least = storm.any_fault_min();
+            if families.is_empty() && !self.faults.is_empty() && self.time_limit < least {
+                let least = humantime::format_duration(least);
+                let why = format!("must be at least {least}, or there is no room for any fault");
+                return impossible("time_limit", why);
+            }
+            storm.check_room(&families, self.time_limit)?;
         }
-        for fault in self.schedule.iter().flatten() {
-            if fault.at >= self.time_limit {
-                let at = humantime::format_duration(fault.at);
-                let why = format!("has a fault at {at}, when `time_limit` has ended the storm");
-                return impossible("schedule", why);
+        for scheduled in self.schedule.iter().flatten() {
+            self.check_fault("schedule", scheduled.at, scheduled.fault)?;
+        }
+        for sequence in &self.sequence {
+            if let Err(why) = sequence.check() {
+                return impossible("sequence", why);
             }
-            if let Some(Target::Node(node)) = fault.fault.target()
-                && node.number() > self.nodes
-            {
-                let why = format!("targets {node}, but there are {} nodes", self.nodes);
-                return impossible("schedule", why);
-            }
-            if let Fault::Partition(Topology::Isolate(Target::All)) = fault.fault {
-                return impossible("schedule", "isolates all nodes, which cuts nothing".into());
+            for fault in sequence.faults() {
+                self.check_fault("sequence", sequence.at, fault)?;
             }
         }
         Ok(())
+    }
+
+    fn check_fault(&self, key: &'static str, at: Duration, fault: Fault) -> Result<(), PlanError> {
+        let impossible = |why: String| Err(PlanError::Impossible { key, why: why.into() });
+        if at >= self.time_limit {
+            let at = humantime::format_duration(at);
+            return impossible(format!(
+                "has a fault at {at}, when `time_limit` has ended the storm"
+            ));
+        }
+        if let Some(Target::Node(node)) = fault.target()
+            && node.number() > self.nodes
+        {
+            return impossible(format!("targets {node}, but there are {} nodes", self.nodes));
+        }
+        if let Some(what) = self.lacks(fault.family()) {
+            return impossible(format!("has {fault}, for which there is {what}"));
+        }
+        match fault.check() {
+            Ok(()) => Ok(()),
+            Err(why) => impossible(why.into()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `stormproof run`: puts a cluster through a storm and judges what its clients saw.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -95,13 +96,15 @@ Exit codes:
 
 /// Families of fault, as a list on the command line.
 #[derive(Clone, Debug)]
-struct Faults(Vec<Family>);
+struct Faults(BTreeSet<Family>);
 
 fn parse_faults(text: &str) -> Result<Faults, crate::fault::FamilyError> {
     if text == "none" {
-        return Ok(Faults(vec![]));
+        return Ok(Faults(BTreeSet::new()));
     }
-    text.split(',').map(|name| name.trim().parse()).collect::<Result<_, _>>().map(Faults)
+    let words = text.split(',').map(|word| Family::of_word(word.trim()));
+    let families = words.collect::<Result<Vec<_>, _>>()?;
+    Ok(Faults(families.into_iter().flatten().collect()))
 }
 
 fn parse_system(name: &str) -> Result<String, String> {
@@ -140,7 +143,7 @@ impl RunArgs {
             plan.workload.name.clone_from(workload);
         }
         if let Some(Faults(families)) = &self.faults {
-            plan.faults = families.iter().copied().collect();
+            plan.faults.clone_from(families);
         }
         if let Some(path) = &self.node_bin {
             plan.node.bin = Some(path.clone());

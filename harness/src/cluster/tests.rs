@@ -114,6 +114,25 @@ pub(crate) fn say(run: &Path, nodes: &[NodeId], term: u64, leader: Option<NodeId
     }
 }
 
+/// Returns what is seen of three nodes that agree on who leads.
+pub(crate) fn led_by(term: u64, leader: NodeId) -> ClusterStatus {
+    let health = |node: NodeId| {
+        let status = NodeStatus {
+            role: if node == leader { Role::Leader } else { Role::Follower },
+            term,
+            leader: Some(leader),
+            last_log_index: 0,
+            commit_index: 0,
+            last_applied: 0,
+            recovered_entries: 0,
+            version: "parrot".into(),
+        };
+        (node, NodeHealth { process: ProcessState::Running, status: Some(status) })
+    };
+    let nodes = NodeId::first(3).into_iter().map(health).collect();
+    ClusterStatus { nodes, ..ClusterStatus::default() }
+}
+
 fn say_words(run: &Path, node: NodeId, words: &str) {
     let folder = run.join("nodes").join(node.to_string());
     std::fs::create_dir_all(&folder).unwrap();

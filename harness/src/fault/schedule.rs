@@ -1,28 +1,39 @@
 //! Makes a schedule of faults from a seed, before the run and without looking at it.
 //!
-//! Faults go in two lanes, one for processes and one for the network. Lanes overlap, faults of one
-//! lane do not: so at most one process fault and one partition are in force at a time, and as long
-//! as no target is a majority, at most a minority is dead or stopped. Each lane has its own seed:
-//! turning partitions off does not move a kill.
+//! Faults go in lanes. Lanes overlap, faults of one lane do not: so at most as many faults are in force
+//! at once as there are lanes. By default every [group](Group) of families has a lane of its own: at most
+//! one process fault, one partition, one fault of links and one of an operator's doing are in force at a
+//! time, and as long as no target is a majority, at most a minority is dead or stopped. Each lane has its
+//! own seed: turning partitions off does not move a kill.
 //!
 //! A lane opens with one fault of each family that was asked for, in random order, and goes on at
-//! random. In a short run the opening is squeezed towards the bounds' minima, so that none of it
-//! falls off the end: a run that never saw a fault that was asked for has shown nothing about it.
+//! random, by the families' weights. In a short run the opening is squeezed towards the bounds' minima, so
+//! that none of it falls off the end: a run that never saw a fault that was asked for has shown nothing
+//! about it. Who asks for everything gets as much as there is time for.
+//!
+//! Every fault of a schedule ends, and what is killed is started again: what a storm takes from a
+//! majority it gives back.
 
-use std::collections::BTreeSet;
+mod menu;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Family, Fault, ScheduledFault, Target, Topology};
+use crate::fault::{Family, Fault, Group, ScheduledFault, Target};
 use crate::plan::{PlanError, span};
 use crate::seed::Seed;
+use menu::{draw_duration, draw_numbers, menu};
 
 /// The most faults that a lane of a generated schedule may come to hold: it is generated whole and
 /// written into the plan. A week of the default storm comes to a third of this.
 const LANE_MAX: u128 = 500_000;
+
+/// The most lanes. More faults at once leave nothing of a cluster to be tested.
+const OVERLAP_MAX: u64 = 32;
 
 /// The bounds of a generated schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +56,24 @@ pub struct Storm {
     pub duration_max: Duration,
     /// Whom faults may hit.
     pub targets: Vec<Target>,
+    /// How many faults may be in force at once: the number of lanes.
+    pub overlap: u64,
+    /// How often faults of a family come, compared with others of its lane; 1 if nothing is said, 0 for
+    /// never.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<Family, u32>,
+    /// How long a pause lasts at least.
+    #[serde(with = "span")]
+    pub pause_min: Duration,
+    /// By how much a delayed link is late at most, jitter aside.
+    #[serde(with = "span")]
+    pub latency_max: Duration,
+    /// How little a throttled link carries in a second.
+    pub bytes_per_second_min: u64,
+    /// Whether each run draws which families are on and how hard they come: runs that are unlike each
+    /// other find more than runs that are all alike. What was drawn stands in the settled plan.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub swarm: bool,
 }
 
 impl Default for Storm {
@@ -58,6 +87,13 @@ impl Default for Storm {
             duration_min: Duration::from_secs(1),
             duration_max: Duration::from_secs(5),
             targets: vec![Target::One, Target::Minority, Target::Leader, Target::Follower],
+            overlap: Group::ALL.len() as u64,
+            weights: BTreeMap::new(),
+            pause_min: Duration::from_millis(5),
+            // As late as an election timeout, so that some delays cost a leader its office.
+            latency_max: Duration::from_millis(300),
+            bytes_per_second_min: 2_000,
+            swarm: false,
         }
     }
 }
@@ -77,6 +113,18 @@ impl Storm {
         }
         if self.targets.is_empty() {
             return impossible("storm.targets", "must name somebody, such as \"one\"");
+        }
+        if !(1..=OVERLAP_MAX).contains(&self.overlap) {
+            return impossible("storm.overlap", "must be from 1 to 32");
+        }
+        if self.pause_min.is_zero() || self.pause_min > self.duration_max {
+            return impossible("storm.pause_min", "must be from 1ms to `duration_max`");
+        }
+        if self.latency_max.is_zero() {
+            return impossible("storm.latency_max", "must be longer than nothing");
+        }
+        if self.bytes_per_second_min == 0 {
+            return impossible("storm.bytes_per_second_min", "must be at least 1");
         }
         Ok(())
     }
@@ -105,18 +153,114 @@ impl Storm {
 
     /// Returns the shortest run that has room for one fault of each family.
     fn time_limit_min(&self, families: &BTreeSet<Family>) -> Duration {
-        let network = families.iter().filter(|family| **family == Family::Partition).count();
-        let longer_lane = network.max(families.len() - network);
-        match u32::try_from(longer_lane).unwrap_or(u32::MAX) {
+        let lanes = self.lanes(families);
+        let longest = lanes.iter().filter(|lane| lane.opens).map(|lane| lane.families.len()).max();
+        match u32::try_from(longest.unwrap_or(0)).unwrap_or(u32::MAX) {
             0 => Duration::ZERO,
             count => self.calm.saturating_add(self.slot_min().saturating_mul(count)),
         }
+    }
+
+    /// Returns the shortest run that has room for any fault at all.
+    pub(crate) fn any_fault_min(&self) -> Duration {
+        self.calm.saturating_add(self.slot_min())
+    }
+
+    /// Leaves as many families as there is time for, drawn from the seed.
+    pub(crate) fn fit(
+        &self,
+        families: &BTreeSet<Family>,
+        time_limit: Duration,
+        seed: Seed,
+    ) -> BTreeSet<Family> {
+        let slots =
+            time_limit.saturating_sub(self.calm).as_nanos() / self.slot_min().as_nanos().max(1);
+        let slots = usize::try_from(slots).unwrap_or(usize::MAX);
+        let mut fitting = BTreeSet::new();
+        for lane in self.lanes(families).iter_mut().filter(|lane| lane.opens) {
+            lane.families.shuffle(&mut seed.derive(&lane.name).generator());
+            fitting.extend(lane.families.iter().take(slots));
+        }
+        fitting
+    }
+
+    fn weight(&self, family: Family) -> u32 {
+        self.weights.get(&family).copied().unwrap_or(1)
     }
 
     /// Returns the least that a fault takes of its lane, the gap before it included.
     fn slot_min(&self) -> Duration {
         self.gap_min.saturating_add(self.duration_min)
     }
+
+    /// Deals the groups out to lanes: each lane gets a group if there are enough lanes, and several if
+    /// there are not; lanes beyond that take groups a second time.
+    fn lanes(&self, families: &BTreeSet<Family>) -> Vec<Lane> {
+        let groups = Group::ALL.len() as u64;
+        let lane = |number: u64| {
+            let is_of_lane = |family: &&Family| {
+                let place = family.group() as u64;
+                match self.overlap < groups {
+                    true => place % self.overlap == number,
+                    false => place == number % groups,
+                }
+            };
+            let has_weight = |family: &&Family| self.weight(**family) > 0;
+            Lane {
+                name: format!("lane {number}"),
+                families: families.iter().filter(is_of_lane).filter(has_weight).copied().collect(),
+                opens: number < groups,
+            }
+        };
+        let lanes = (0..self.overlap).map(lane);
+        lanes.filter(|lane| !lane.families.is_empty()).collect()
+    }
+
+    /// Draws a storm that is like no other: which of the families are on, how often each comes, how
+    /// dense, how long, how late and how narrow.
+    pub(crate) fn draw_swarm(
+        &self,
+        families: &BTreeSet<Family>,
+        seed: Seed,
+    ) -> (Self, BTreeSet<Family>) {
+        let mut generator = seed.generator();
+        let mut on: BTreeSet<Family> = BTreeSet::new();
+        while on.is_empty() && !families.is_empty() {
+            on = families.iter().copied().filter(|_| generator.random()).collect();
+        }
+        let mut scale = |span: Duration| {
+            let factor = 4_f64.powf(generator.random_range(-1.0..=1.0));
+            Duration::from_millis(
+                u64::try_from(span.mul_f64(factor).as_millis()).unwrap_or(u64::MAX),
+            )
+        };
+        let (gap_max, duration_max) = (scale(self.gap_max), scale(self.duration_max));
+        let latency_max = scale(self.latency_max);
+        let weight =
+            |family: &Family| (*family, self.weight(*family) * generator.random_range(1..=4));
+        let weights = on.iter().map(weight).collect();
+        let bytes_per_second_min = self.bytes_per_second_min << generator.random_range(0..=6);
+        let storm = Self {
+            gap_max: gap_max.max(self.gap_min),
+            duration_max: duration_max.max(self.duration_min).max(self.pause_min),
+            latency_max: latency_max.max(Duration::from_millis(1)),
+            overlap: generator.random_range(1..=self.overlap),
+            weights,
+            bytes_per_second_min,
+            swarm: false,
+            ..self.clone()
+        };
+        (storm, on)
+    }
+}
+
+/// One lane of a schedule.
+struct Lane {
+    /// The name of its seed.
+    name: String,
+    families: Vec<Family>,
+    /// Whether it begins with one fault of each family.
+    opens: bool,
 }
 
 /// Makes the schedule of a run, in the order of beginnings. Every fault ends within `time_limit`.
@@ -126,64 +270,37 @@ pub fn generate(
     time_limit: Duration,
     seed: Seed,
 ) -> Vec<ScheduledFault> {
-    let processes =
-        fill_lane(storm, &process_faults(storm, families), time_limit, seed.derive("processes"));
-    let network =
-        fill_lane(storm, &network_faults(storm, families), time_limit, seed.derive("network"));
-    let mut schedule = [processes, network].concat();
+    let lanes = storm.lanes(families);
+    let fill = |lane: &Lane| fill_lane(storm, lane, time_limit, seed.derive(&lane.name));
+    let mut schedule: Vec<ScheduledFault> = lanes.iter().flat_map(fill).collect();
     schedule.sort_by_key(|fault| fault.at);
     schedule
 }
 
-fn process_faults(storm: &Storm, families: &BTreeSet<Family>) -> Vec<Fault> {
-    let mut menu = Vec::new();
-    for &target in &storm.targets {
-        if families.contains(&Family::Kill) {
-            menu.push(Fault::Kill(target));
-        }
-        if families.contains(&Family::Pause) {
-            menu.push(Fault::Pause(target));
-        }
-    }
-    menu
-}
-
-fn network_faults(storm: &Storm, families: &BTreeSet<Family>) -> Vec<Fault> {
-    if !families.contains(&Family::Partition) {
-        return Vec::new();
-    }
-    let mut menu = vec![Topology::Halves, Topology::Bridge, Topology::MajoritiesRing];
-    for &target in &storm.targets {
-        match target {
-            // To isolate many is to cut the cluster in two, which is on the menu already.
-            Target::Minority | Target::Majority | Target::All => {}
-            Target::One | Target::Leader | Target::Node(_) => menu.extend([
-                Topology::Isolate(target),
-                Topology::Outbound(target),
-                Topology::Inbound(target),
-            ]),
-            Target::Follower => menu.push(Topology::Isolate(target)),
-        }
-    }
-    menu.into_iter().map(Fault::Partition).collect()
-}
-
-/// Deals the menu like a pack of cards, shuffled anew when it is used up: chance decides the order,
-/// but a short run does not see the same fault five times. The first pack is stacked: one card of
-/// each family comes on top.
-fn fill_lane(
-    storm: &Storm,
-    menu: &[Fault],
-    time_limit: Duration,
-    seed: Seed,
-) -> Vec<ScheduledFault> {
+/// Deals faults like packs of cards, shuffled anew when they are used up: a pack of families, in which
+/// each is as often as its weight, and for each family a pack of its faults. Chance decides the order,
+/// but a short run does not see the same fault five times. The first pack is stacked: one card of each
+/// family comes on top.
+fn fill_lane(storm: &Storm, lane: &Lane, time_limit: Duration, seed: Seed) -> Vec<ScheduledFault> {
     let mut generator = seed.generator();
-    let mut lane = Vec::new();
-    let mut pack = menu.to_vec();
-    pack.shuffle(&mut generator);
-    let mut opening = stack_families(&mut pack);
+    let mut filled = Vec::new();
+    let mut menus: BTreeMap<Family, Pack<Fault>> = BTreeMap::new();
+    for &family in &lane.families {
+        let cards = menu(storm, family);
+        if !cards.is_empty() {
+            menus.insert(family, Pack::new(cards));
+        }
+    }
+    let repeat = |family: &Family| vec![*family; storm.weight(*family) as usize];
+    let mut families = Pack::new(menus.keys().flat_map(repeat).collect());
+    let mut opening = 0;
+    if lane.opens {
+        families.left = menus.keys().copied().collect();
+        families.left.shuffle(&mut generator);
+        opening = u32::try_from(families.left.len()).expect("there are few families");
+    }
     let mut now = storm.calm;
-    while !menu.is_empty() {
+    while !menus.is_empty() && (filled.len() as u128) < LANE_MAX {
         // What this fault may take beyond its least without taking another opening fault's room.
         let spare = match opening {
             0 => Duration::MAX,
@@ -196,38 +313,43 @@ fn fill_lane(
         let gap_max = storm.gap_max.min(storm.gap_min.saturating_add(spare));
         let gap = draw_span(&mut generator, storm.gap_min, gap_max);
         let spare = spare.saturating_sub(gap.saturating_sub(storm.gap_min));
-        let duration_max = storm.duration_max.min(storm.duration_min.saturating_add(spare));
-        let duration = draw_span(&mut generator, storm.duration_min, duration_max);
         now = now.saturating_add(gap);
         let left = time_limit.saturating_sub(now);
         if left < storm.duration_min {
             break;
         }
-        if pack.is_empty() {
-            pack = menu.to_vec();
-            pack.shuffle(&mut generator);
-        }
-        let duration = duration.min(left);
-        lane.extend(pack.pop().map(|fault| ScheduledFault {
-            at: now,
-            duration,
-            fault,
-            draw: Some(Seed::new(generator.random::<u32>().into())),
-        }));
+        let Some(family) = families.deal(&mut generator) else { break };
+        let Some(card) = menus.get_mut(&family).and_then(|menu| menu.deal(&mut generator)) else {
+            break;
+        };
+        let fault = draw_numbers(card, storm, &mut generator);
+        let longest = storm.duration_max.min(storm.duration_min.saturating_add(spare)).min(left);
+        let duration = draw_duration(fault, storm, longest, &mut generator);
+        let draw = Some(Seed::new(generator.random::<u32>().into()));
+        filled.push(ScheduledFault { at: now, duration, fault, draw });
         now += duration;
     }
-    lane
+    filled
 }
 
-/// Brings one card of each family to the top of a pack, which is its end, in the order in which they
-/// lie; returns how many there are.
-fn stack_families(pack: &mut Vec<Fault>) -> u32 {
-    let mut seen = BTreeSet::new();
-    let (top, rest): (Vec<Fault>, Vec<Fault>) =
-        pack.iter().partition(|fault| seen.insert(fault.family()));
-    let count = u32::try_from(top.len()).expect("there are few families");
-    *pack = [rest, top].concat();
-    count
+/// Cards that are dealt until none is left, and then all again in another order.
+struct Pack<T> {
+    all: Vec<T>,
+    left: Vec<T>,
+}
+
+impl<T: Copy> Pack<T> {
+    fn new(all: Vec<T>) -> Self {
+        Self { all, left: Vec::new() }
+    }
+
+    fn deal(&mut self, generator: &mut impl Rng) -> Option<T> {
+        if self.left.is_empty() {
+            self.left.clone_from(&self.all);
+            self.left.shuffle(generator);
+        }
+        self.left.pop()
+    }
 }
 
 /// Draws a span in whole milliseconds, so that plans are easy to read.

@@ -7,6 +7,7 @@ use rand::Rng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 use serde::{Deserialize, Serialize};
 
+use crate::fault::Link;
 use crate::system::NodeId;
 
 /// Whom a fault hits; all but [`Target::Node`] are settled at the moment of injection.
@@ -51,6 +52,13 @@ impl Census<'_> {
     /// Returns how many nodes are the smallest majority.
     pub const fn majority(&self) -> usize {
         self.nodes.len() / 2 + 1
+    }
+
+    /// Returns all links between nodes.
+    pub fn links(&self) -> impl Iterator<Item = Link> + '_ {
+        let from_all =
+            self.nodes.iter().flat_map(|&from| self.nodes.iter().map(move |&to| Link { from, to }));
+        from_all.filter(|link| link.from != link.to)
     }
 
     /// Returns how many nodes the cluster can do without.

@@ -7,8 +7,8 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Link;
 use crate::fault::target::{Census, Target};
+use crate::fault::{Camp, Link, Wire};
 use crate::system::NodeId;
 
 /// The shape of a partition.
@@ -19,6 +19,11 @@ pub enum Topology {
     Isolate(Target),
     /// A minority and a majority do not reach each other.
     Halves,
+    /// Two parts do not reach each other, of any sizes: every node is in either with equal chance.
+    RandomHalves,
+    /// The leader and the [first camp](Camp::First) of the clients reach each other, the other nodes
+    /// and the second camp reach each other, and nothing passes between.
+    LeaderWithClients,
     /// Nothing that the targets send to the others arrives.
     Outbound(Target),
     /// Nothing that the others send to the targets arrives.
@@ -37,6 +42,16 @@ pub struct Cut {
     pub nodes: Vec<NodeId>,
     /// The links that carry nothing.
     pub links: BTreeSet<Link>,
+    /// The links of clients that carry nothing.
+    pub clients: BTreeSet<(Camp, NodeId)>,
+}
+
+impl Cut {
+    /// Returns everything that carries nothing.
+    pub fn wires(&self) -> impl Iterator<Item = Wire> + '_ {
+        let links = self.links.iter().map(|link| Wire::Nodes(*link));
+        links.chain(self.clients.iter().map(|&(camp, node)| Wire::Clients(camp, node)))
+    }
 }
 
 impl Topology {
@@ -44,7 +59,8 @@ impl Topology {
     pub const fn target(self) -> Option<Target> {
         match self {
             Self::Isolate(target) | Self::Outbound(target) | Self::Inbound(target) => Some(target),
-            Self::Halves | Self::Bridge | Self::MajoritiesRing => None,
+            Self::LeaderWithClients => Some(Target::Leader),
+            Self::Halves | Self::RandomHalves | Self::Bridge | Self::MajoritiesRing => None,
         }
     }
 
@@ -53,10 +69,18 @@ impl Topology {
         let (nodes, links) = match self {
             Self::Isolate(target) => {
                 let inside = target.resolve(census, generator)?;
-                let links = links_where(census.nodes, |link| {
-                    inside.contains(&link.from) != inside.contains(&link.to)
-                });
+                let links = links_between(&inside, census.nodes);
                 (inside, links)
+            }
+            Self::RandomHalves => {
+                let one = toss(census.nodes, generator);
+                let links = links_between(&one, census.nodes);
+                (one, links)
+            }
+            Self::LeaderWithClients => {
+                let mut cut = Self::Isolate(Target::Leader).cut(census, generator)?;
+                cut.clients = clients_apart(&cut.nodes, census.nodes);
+                return Ok(cut);
             }
             Self::Halves => return Self::Isolate(Target::Minority).cut(census, generator),
             Self::Outbound(target) => {
@@ -81,7 +105,7 @@ impl Topology {
         if links.is_empty() {
             return Err("the cluster is too small");
         }
-        Ok(Cut { nodes, links })
+        Ok(Cut { nodes, links, clients: BTreeSet::new() })
     }
 }
 
@@ -94,6 +118,30 @@ fn shuffled(nodes: &[NodeId], generator: &mut impl Rng) -> Vec<NodeId> {
 fn links_where(nodes: &[NodeId], is_cut: impl Fn(Link) -> bool) -> BTreeSet<Link> {
     let from_all = nodes.iter().flat_map(|&from| nodes.iter().map(move |&to| Link { from, to }));
     from_all.filter(|link| link.from != link.to && is_cut(*link)).collect()
+}
+
+fn links_between(inside: &[NodeId], nodes: &[NodeId]) -> BTreeSet<Link> {
+    links_where(nodes, |link| inside.contains(&link.from) != inside.contains(&link.to))
+}
+
+/// Tosses a coin for every node, again if all are on one side; returns the smaller side.
+fn toss(nodes: &[NodeId], generator: &mut impl Rng) -> Vec<NodeId> {
+    if nodes.len() < 2 {
+        return Vec::new();
+    }
+    loop {
+        let (one, other): (Vec<_>, Vec<_>) =
+            nodes.iter().copied().partition(|_| generator.random());
+        if !one.is_empty() && !other.is_empty() {
+            return if one.len() <= other.len() { one } else { other };
+        }
+    }
+}
+
+/// The first camp keeps those inside only, the second those outside.
+fn clients_apart(inside: &[NodeId], nodes: &[NodeId]) -> BTreeSet<(Camp, NodeId)> {
+    let camp_cut_from = |node| if inside.contains(&node) { Camp::Second } else { Camp::First };
+    nodes.iter().map(|&node| (camp_cut_from(node), node)).collect()
 }
 
 /// The first node is the bridge; the others fall into two halves, the first of them the smaller.
@@ -134,6 +182,8 @@ impl fmt::Display for Topology {
         match self {
             Self::Isolate(target) => write!(f, "isolate {target}"),
             Self::Halves => f.write_str("halves"),
+            Self::RandomHalves => f.write_str("random-halves"),
+            Self::LeaderWithClients => f.write_str("leader-with-clients"),
             Self::Outbound(target) => write!(f, "outbound {target}"),
             Self::Inbound(target) => write!(f, "inbound {target}"),
             Self::Bridge => f.write_str("bridge"),

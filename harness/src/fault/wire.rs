@@ -57,6 +57,15 @@ impl fmt::Display for Link {
     }
 }
 
+impl fmt::Display for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nodes(link) => link.fmt(f),
+            Self::Clients(camp, node) => write!(f, "{camp}→{node}"),
+        }
+    }
+}
+
 impl fmt::Display for Camp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

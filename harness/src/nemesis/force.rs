@@ -1,18 +1,43 @@
 //! The faults in force, and what has to stay because of them when one of them ends.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
-use crate::fault::{Family, Fault, Link};
+use crate::fault::{Camp, Fault, Link, Restart, Wire};
 use crate::nemesis::describe_nodes;
+use crate::proxy::Mode;
 use crate::system::NodeId;
 
 /// What a fault came to in this run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wounds {
-    /// Who is hit; for a partition, whom it is about.
+    /// Who is hit; for a fault of the network, whom it is about.
     pub(super) nodes: Vec<NodeId>,
-    /// Which links are cut.
-    pub(super) cut: BTreeSet<Link>,
+    /// What becomes of which links.
+    pub(super) wires: BTreeMap<Wire, Mode>,
+}
+
+impl Wounds {
+    /// Returns the links between nodes that are cut.
+    pub(super) fn cut(&self) -> BTreeSet<Link> {
+        let cut = self.wires.iter().filter(|(_, mode)| **mode == Mode::Blackhole);
+        cut.filter_map(|(wire, _)| wire.link()).collect()
+    }
+
+    /// Returns the links between nodes that go on, but badly.
+    pub(super) fn shaped(&self) -> BTreeSet<Link> {
+        let shaped = self.wires.iter().filter(|(_, mode)| **mode != Mode::Blackhole);
+        shaped.filter_map(|(wire, _)| wire.link()).collect()
+    }
+
+    /// Returns the links of clients that are hit.
+    pub(super) fn clients(&self) -> BTreeSet<(Camp, NodeId)> {
+        let clients = self.wires.keys().filter_map(|wire| match wire {
+            Wire::Nodes(_) => None,
+            Wire::Clients(camp, node) => Some((*camp, *node)),
+        });
+        clients.collect()
+    }
 }
 
 /// A fault in force.
@@ -22,17 +47,56 @@ pub(super) struct Installed {
     pub(super) wounds: Wounds,
     /// Its place among the records.
     pub(super) record: usize,
+    /// Whether its links are let go for the moment.
+    pub(super) is_resting: bool,
+    /// Whose turn is still to come.
+    pub(super) queue: VecDeque<NodeId>,
+    /// How long it is from one step of it to the next.
+    pub(super) rhythm: Option<Duration>,
+    /// What went wrong with its steps.
+    pub(super) troubles: Vec<String>,
 }
 
-/// All faults in force, by their place in the schedule.
+impl Installed {
+    pub(super) fn new(fault: Fault, wounds: Wounds, record: usize) -> Self {
+        Self {
+            fault,
+            wounds,
+            record,
+            is_resting: false,
+            queue: VecDeque::new(),
+            rhythm: None,
+            troubles: Vec::new(),
+        }
+    }
+}
+
+/// In which way a fault holds its nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// They are dead.
+    Dead,
+    /// They are stopped.
+    Stopped,
+}
+
+/// Says how a fault holds its nodes, if it does.
+pub(super) const fn hold(fault: Fault) -> Option<Hold> {
+    match fault {
+        Fault::Kill(_) | Fault::Restart(Restart::AtOnce(_)) => Some(Hold::Dead),
+        Fault::Pause(_) => Some(Hold::Stopped),
+        _ => None,
+    }
+}
+
+/// All faults in force, by their places on the agenda.
 #[derive(Debug, Default)]
 pub(super) struct Force {
     faults: BTreeMap<usize, Installed>,
 }
 
 impl Force {
-    pub(super) fn add(&mut self, place: usize, fault: Fault, wounds: Wounds, record: usize) {
-        let installed = Installed { fault, wounds, record };
+    pub(super) fn add(&mut self, place: usize, installed: Installed) {
         self.faults.insert(place, installed);
     }
 
@@ -40,33 +104,43 @@ impl Force {
         self.faults.remove(&place)
     }
 
+    pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut Installed> {
+        self.faults.get_mut(&place)
+    }
+
     pub(super) fn places(&self) -> Vec<usize> {
         self.faults.keys().copied().collect()
     }
 
-    /// Returns the links that faults other than this one cut.
-    pub(super) fn cut_besides(&self, place: usize) -> BTreeSet<Link> {
-        let others = self.faults.iter().filter(|(other, _)| **other != place);
-        others.flat_map(|(_, other)| other.wounds.cut.iter().copied()).collect()
+    /// Returns what all faults in force, and these wounds besides, make of links.
+    pub(super) fn modes_with(&self, wounds: &Wounds) -> BTreeMap<Wire, Mode> {
+        let awake = self.faults.values().filter(|installed| !installed.is_resting);
+        let wires = awake.flat_map(|installed| &installed.wounds.wires).chain(&wounds.wires);
+        let mut modes: BTreeMap<Wire, Mode> = BTreeMap::new();
+        for (&wire, &mode) in wires {
+            modes.entry(wire).and_modify(|other| *other = other.and(mode)).or_insert(mode);
+        }
+        modes
     }
 
-    /// Returns the nodes of an ended fault that no fault of its kind still holds.
+    /// Returns the nodes of an ended fault that no other fault holds in the same way.
     pub(super) fn not_held(&self, ended: &Installed) -> Vec<NodeId> {
-        let is_held = |node: &NodeId| {
-            self.faults.values().any(|other| {
-                other.fault.family() == ended.fault.family() && other.wounds.nodes.contains(node)
-            })
-        };
+        let held = hold(ended.fault).map(|how| self.held(how)).unwrap_or_default();
         let mut nodes = ended.wounds.nodes.clone();
-        nodes.retain(|node| !is_held(node));
+        nodes.retain(|node| !held.contains(node));
         nodes
+    }
+
+    /// Returns the nodes that faults in force hold in this way.
+    pub(super) fn held(&self, how: Hold) -> BTreeSet<NodeId> {
+        let holding = self.faults.values().filter(|installed| hold(installed.fault) == Some(how));
+        holding.flat_map(|installed| installed.wounds.nodes.iter().copied()).collect()
     }
 
     /// Returns those of the nodes that a pause in force holds.
     pub(super) fn paused(&self, nodes: &[NodeId]) -> Vec<NodeId> {
-        let pauses = || self.faults.values().filter(|it| it.fault.family() == Family::Pause);
-        let is_held = |node: &&NodeId| pauses().any(|pause| pause.wounds.nodes.contains(node));
-        nodes.iter().filter(is_held).copied().collect()
+        let held = self.held(Hold::Stopped);
+        nodes.iter().copied().filter(|node| held.contains(node)).collect()
     }
 
     /// Renders each fault with whom it hits.
@@ -83,25 +157,31 @@ impl Force {
 mod tests {
     use super::*;
     use crate::fault::{Target, Topology};
+    use crate::proxy::Slowness;
 
     fn wounds(nodes: &[u64], cut: &[(u64, u64)]) -> Wounds {
         let link = |&(from, to): &(u64, u64)| Link { from: NodeId::new(from), to: NodeId::new(to) };
         Wounds {
             nodes: nodes.iter().copied().map(NodeId::new).collect(),
-            cut: cut.iter().map(link).collect(),
+            wires: cut.iter().map(|cut| (Wire::Nodes(link(cut)), Mode::Blackhole)).collect(),
         }
+    }
+
+    fn add(force: &mut Force, place: usize, fault: Fault, wounds: Wounds) {
+        force.add(place, Installed::new(fault, wounds, place));
     }
 
     #[test]
     fn what_another_fault_holds_stays() {
         let mut force = Force::default();
-        force.add(0, Fault::Pause(Target::Minority), wounds(&[1, 2], &[]), 0);
-        force.add(1, Fault::Pause(Target::One), wounds(&[2], &[]), 1);
-        force.add(2, Fault::Kill(Target::One), wounds(&[1], &[]), 2);
+        add(&mut force, 0, Fault::Pause(Target::Minority), wounds(&[1, 2], &[]));
+        add(&mut force, 1, Fault::Pause(Target::One), wounds(&[2], &[]));
+        add(&mut force, 2, Fault::Kill(Target::One), wounds(&[1], &[]));
         let nodes = [1, 2, 3].map(NodeId::new);
         assert_eq!(force.paused(&nodes), nodes[..2]);
         let ended = force.remove(0).unwrap();
         assert_eq!(force.not_held(&ended), [NodeId::new(1)]);
+        assert_eq!(force.held(Hold::Dead), [NodeId::new(1)].into());
         assert_eq!(force.paused(&nodes), nodes[1..2]);
         let ended = force.remove(1).unwrap();
         assert_eq!(force.not_held(&ended), [NodeId::new(2)]);
@@ -113,10 +193,43 @@ mod tests {
     fn links_stay_cut_as_long_as_any_fault_cuts_them() {
         let mut force = Force::default();
         let halves = Fault::Partition(Topology::Halves);
-        force.add(0, halves, wounds(&[1], &[(1, 2), (2, 1)]), 0);
-        force.add(1, Fault::Partition(Topology::Bridge), wounds(&[3], &[(2, 1)]), 1);
-        assert_eq!(force.cut_besides(0), wounds(&[], &[(2, 1)]).cut);
-        assert_eq!(force.cut_besides(1), wounds(&[], &[(1, 2), (2, 1)]).cut);
+        add(&mut force, 0, halves, wounds(&[1], &[(1, 2), (2, 1)]));
+        add(&mut force, 1, Fault::Partition(Topology::Bridge), wounds(&[3], &[(2, 1)]));
+        let cut =
+            |force: &Force| Wounds { nodes: vec![], wires: force.modes_with(&Wounds::default()) };
+        assert_eq!(cut(&force), wounds(&[], &[(1, 2), (2, 1)]));
+        force.get_mut(0).unwrap().is_resting = true;
+        assert_eq!(cut(&force), wounds(&[], &[(2, 1)]));
+        let more = force.modes_with(&wounds(&[], &[(3, 1)]));
+        assert_eq!(more, wounds(&[], &[(2, 1), (3, 1)]).wires);
         assert_eq!(force.describe(), ["partition halves (n1)", "partition bridge (n3)"]);
+    }
+
+    #[test]
+    fn what_several_faults_want_of_a_link_adds_up() {
+        let link = Wire::Nodes(Link { from: NodeId::new(1), to: NodeId::new(2) });
+        let late = |milliseconds| {
+            let latency = Duration::from_millis(milliseconds);
+            Mode::Slow(Slowness { latency, ..Slowness::default() })
+        };
+        let of = |mode| Wounds { nodes: vec![], wires: [(link, mode)].into() };
+        let mut force = Force::default();
+        let fault = Fault::Partition(Topology::Bridge);
+        add(&mut force, 0, fault, of(late(10)));
+        assert_eq!(force.modes_with(&of(late(20)))[&link], late(30));
+        assert_eq!(force.modes_with(&of(Mode::Reset))[&link], Mode::Reset);
+        assert_eq!(of(Mode::Reset).shaped().len(), 1);
+        assert!(of(Mode::Reset).cut().is_empty());
+    }
+
+    #[test]
+    fn who_dies_with_all_others_is_held_like_who_is_killed() {
+        let mut force = Force::default();
+        let all = Fault::Restart(Restart::AtOnce(Target::All));
+        add(&mut force, 0, all, wounds(&[1, 2], &[]));
+        add(&mut force, 1, Fault::Kill(Target::One), wounds(&[2], &[]));
+        add(&mut force, 2, Fault::Restart(Restart::Rolling(Target::All)), wounds(&[1], &[]));
+        let ended = force.remove(0).unwrap();
+        assert_eq!(force.not_held(&ended), [NodeId::new(1)]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Family, FaultResult, Link, ScheduledFault};
+use crate::fault::{Camp, Family, FaultResult, Link, ScheduledFault};
 use crate::plan::span;
 use crate::system::NodeId;
 
@@ -20,6 +20,10 @@ pub struct FaultRecord {
     pub nodes: Vec<NodeId>,
     /// Which links were cut.
     pub cut: BTreeSet<Link>,
+    /// Which links went on, but badly.
+    pub shaped: BTreeSet<Link>,
+    /// Which links of clients were hit.
+    pub clients: BTreeSet<(Camp, NodeId)>,
     /// Who led when it began, if that was known.
     pub leader: Option<NodeId>,
     /// When it was in force, from the start of the storm.

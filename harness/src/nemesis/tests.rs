@@ -6,7 +6,9 @@ use checker::history::{Event, Process};
 
 use super::*;
 use crate::cluster::tests::{say, start};
-use crate::fault::{Family, Target, Topology};
+use crate::fault::{
+    Condition, Family, Fault, Link, Links, Restart, Sequence, Step, Target, Topology, Wire,
+};
 use crate::process::{ProcessState, Processes};
 
 const MS: Duration = Duration::from_millis(1);
@@ -29,27 +31,30 @@ struct Outcome {
 }
 
 /// Runs a schedule on three parrots, of which n2 leads, and looks on with `look`.
-async fn run<L>(schedule: Vec<ScheduledFault>, look: impl FnOnce(Look) -> L) -> Outcome
-where
-    L: Future<Output = ()>,
-{
+async fn run(schedule: Vec<ScheduledFault>, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
+    run_plan(Plan { schedule: Some(schedule), ..Plan::default() }, look).await
+}
+
+async fn run_plan(plan: Plan, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let cluster = start(3, folder.path()).await.unwrap();
     say(folder.path(), cluster.nodes(), 5, Some(N2));
     let file = folder.path().join("history.jsonl");
     let (recorder, recording) = Recorder::create(&file).unwrap();
-    let nemesis = Nemesis::new(&Plan { schedule: Some(schedule), ..Plan::default() });
+    let nemesis = Nemesis::new(&plan);
     let cancel = CancellationToken::new();
     let look = look(Look {
         in_force: nemesis.in_force(),
         processes: cluster.processes(),
         cancel: cancel.clone(),
+        run: folder.path().into(),
+        cluster: &cluster,
     });
     let (report, ()) = tokio::join!(nemesis.run(&cluster, &recorder, cancel), look);
     drop(recorder);
     recording.finish().await.unwrap();
     // Whatever was done has been undone.
-    assert!(cluster.network().cuts().await.is_empty());
+    assert!(cluster.network().modes().await.is_empty());
     let states = cluster.processes().borrow().states.clone();
     assert!(states.values().all(|state| *state == ProcessState::Running), "{states:?}");
     assert_eq!(cluster.shutdown().await, []);
@@ -57,13 +62,15 @@ where
     Outcome { report, history }
 }
 
-struct Look {
+struct Look<'a> {
+    cluster: &'a Cluster,
+    run: std::path::PathBuf,
     in_force: watch::Receiver<Vec<String>>,
     processes: watch::Receiver<Processes>,
     cancel: CancellationToken,
 }
 
-async fn nothing(_: Look) {}
+async fn nothing(_: Look<'_>) {}
 
 /// Renders an event of the nemesis, but for what differs from run to run.
 fn describe(event: &Event) -> String {
@@ -139,7 +146,7 @@ async fn a_node_that_is_restarted_under_a_pause_is_stopped_again() {
         fault(0, 3_600_000, Fault::Pause(Target::Node(N1))),
         fault(50, 50, Fault::Kill(Target::Node(N1))),
     ];
-    let outcome = run(schedule, |mut look| async move {
+    let outcome = run(schedule, async |mut look| {
         let mut states = Vec::new();
         let is_over = |faults: &Vec<String>| faults == &["pause n1 (n1)"];
         tokio::time::timeout(30_000 * MS, async {
@@ -197,7 +204,7 @@ async fn when_it_is_cancelled_everything_is_undone() {
         fault(0, 3_600_000, Fault::Partition(Topology::Bridge)),
         fault(1_000_000, 1, Fault::Kill(Target::All)),
     ];
-    let outcome = run(schedule, |mut look| async move {
+    let outcome = run(schedule, async |mut look| {
         let all = look.in_force.wait_for(|faults| faults.len() == 3);
         let all = tokio::time::timeout(30_000 * MS, all).await;
         let expected = ["kill n1 (n1)", "pause leader (n2)", "partition bridge"];
@@ -210,4 +217,126 @@ async fn when_it_is_cancelled_everything_is_undone() {
     assert_eq!(outcome.report.faults.len(), 3);
     assert!(outcome.report.faults.iter().all(|record| record.ended.is_some()));
     assert_eq!(outcome.history.len(), 6);
+}
+
+#[tokio::test]
+async fn faults_of_links_shape_exactly_their_links() {
+    let delay = Fault::Delay {
+        links: Links::From(Target::Leader),
+        latency: 10 * MS,
+        jitter: Duration::ZERO,
+    };
+    let schedule = vec![
+        fault(0, 3_600_000, delay),
+        fault(1, 3_600_000, Fault::Refuse(Links::Clients(Target::Node(N1)))),
+        fault(2, 3_600_000, Fault::Blackhole(Links::To(Target::Node(N1)))),
+    ];
+    let outcome = run(schedule, async |mut look| {
+        look.in_force.wait_for(|faults| faults.len() == 3).await.unwrap();
+        let modes = look.cluster.network().modes().await;
+        let n3 = NodeId::new(3);
+        let link = |from, to| Wire::Nodes(Link { from, to });
+        // The blackhole hides the delay where both are wanted.
+        assert_eq!(modes[&link(N2, N1)], crate::proxy::Mode::Blackhole);
+        assert_eq!(modes[&link(n3, N1)], crate::proxy::Mode::Blackhole);
+        assert!(matches!(modes[&link(N2, n3)], crate::proxy::Mode::Slow(_)));
+        assert_eq!(modes.len(), 5, "{modes:?}");
+        look.cancel.cancel();
+    })
+    .await;
+    let value = |event: usize, key: &str| outcome.history[event].value[key].to_string();
+    assert_eq!(value(0, "links"), r#"[["n2","n1"],["n2","n3"]]"#);
+    assert_eq!(value(0, "cut"), "[]");
+    assert_eq!(value(1, "clients"), r#"[["first","n1"],["second","n1"]]"#);
+    assert_eq!(value(2, "cut"), r#"[["n2","n1"],["n3","n1"]]"#);
+    assert_eq!(outcome.history.len(), 6);
+}
+
+#[tokio::test]
+async fn a_flapping_partition_comes_and_goes_and_is_gone_in_the_end() {
+    let flap = Fault::Flap { topology: Topology::Isolate(Target::Leader), period: 30 * MS };
+    let outcome = run(vec![fault(0, 3_600_000, flap)], async |look| {
+        let mut seen = Vec::new();
+        while seen.len() < 6 {
+            let is_cut = !look.cluster.network().cuts().await.is_empty();
+            if seen.last() != Some(&is_cut) {
+                seen.push(is_cut);
+            }
+            tokio::task::yield_now().await;
+        }
+        look.cancel.cancel();
+    })
+    .await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    assert_eq!(lines, ["partition begin [n2] installed", "partition end [n2] undone"]);
+}
+
+fn starts(run: &Path, node: NodeId) -> usize {
+    let file = run.join("nodes").join(node.to_string()).join("starts");
+    std::fs::read_to_string(file).unwrap().lines().count()
+}
+
+#[tokio::test]
+async fn all_restart_at_once_or_one_after_the_other() {
+    let schedule = vec![
+        fault(0, 100, Fault::Restart(Restart::AtOnce(Target::All))),
+        fault(3_000, 3_600_000, Fault::Kill(Target::Node(N1))),
+        fault(3_000, 3_600_000, Fault::Pause(Target::Node(N2))),
+        fault(3_001, 900, Fault::Restart(Restart::Rolling(Target::All))),
+    ];
+    let outcome = run(schedule, async |mut look| {
+        let dead = |processes: &Processes| {
+            processes.states.values().all(|state| *state == ProcessState::Killed)
+        };
+        look.processes.wait_for(dead).await.unwrap();
+        let in_force = |faults: &Vec<String>| faults.iter().any(|it| it.contains("one by one"));
+        look.in_force.wait_for(in_force).await.unwrap();
+        look.in_force.wait_for(|faults| !in_force(faults)).await.unwrap();
+        // Who was killed stays so, who was paused is again, and all others are new.
+        let states = look.processes.borrow().states.clone();
+        assert_eq!(states[&N1], ProcessState::Killed);
+        assert_eq!(states[&N2], ProcessState::Paused);
+        let count = |node| starts(&look.run, NodeId::new(node));
+        assert_eq!([1, 2, 3].map(count), [2, 3, 3]);
+        look.cancel.cancel();
+    })
+    .await;
+    assert_eq!(outcome.report.counts()[&Family::Restart].installed, 2);
+    assert!(outcome.report.faults.iter().all(|record| record.trouble.is_none()));
+}
+
+#[tokio::test]
+async fn a_sequence_hits_the_leader_and_then_the_new_one() {
+    let isolate = Fault::Partition(Topology::Isolate(Target::Leader));
+    let name = |name: &str| Some(name.to_owned());
+    let steps = vec![
+        Step { begin: Some(isolate), name: name("cut"), ..Step::default() },
+        Step {
+            until: Some(Condition::NewLeader),
+            begin: Some(Fault::Pause(Target::Leader)),
+            ..Step::default()
+        },
+        Step { wait: 20 * MS, end: name("cut"), ..Step::default() },
+        Step { begin: Some(Fault::Kill(Target::Node(N2))), ..Step::default() },
+        Step { wait: 20 * MS, ..Step::default() },
+    ];
+    let sequence = vec![Sequence { at: 10 * MS, steps }];
+    let plan = Plan { schedule: Some(vec![]), sequence, ..Plan::default() };
+    let outcome = run_plan(plan, async |mut look| {
+        look.in_force.wait_for(|faults| faults.len() == 1).await.unwrap();
+        say(&look.run, &NodeId::first(3), 6, Some(N1));
+    })
+    .await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    assert_eq!(
+        lines,
+        [
+            "partition begin [n2] installed",
+            "pause begin [n1] installed",
+            "partition end [n2] undone",
+            "kill begin [n2] installed",
+            "pause end [n1] undone",
+            "kill end [n2] undone",
+        ]
+    );
 }

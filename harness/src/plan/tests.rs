@@ -1,6 +1,7 @@
 //! Plans survive being written and read; mistakes in them are named.
 
 use super::*;
+use crate::fault::{Condition, Links, Restart, Step, Topology};
 use crate::system::NodeId;
 
 #[test]
@@ -27,16 +28,28 @@ fn a_settled_plan_is_read_as_it_was_written() {
 
 #[test]
 fn every_fault_can_be_written_down() {
+    let span = Duration::from_millis(70);
     let mut faults = vec![
         Fault::Partition(Topology::Halves),
+        Fault::Partition(Topology::RandomHalves),
         Fault::Partition(Topology::Bridge),
         Fault::Partition(Topology::MajoritiesRing),
+        Fault::Partition(Topology::LeaderWithClients),
+        Fault::Flap { topology: Topology::Bridge, period: span },
+        Fault::Flap { topology: Topology::Outbound(Target::Leader), period: span },
     ];
     let named = Target::NAMED.into_iter();
     for target in named.chain([Target::Node(NodeId::new(2))]) {
         faults.extend([
             Fault::Kill(target),
             Fault::Pause(target),
+            Fault::Restart(Restart::AtOnce(target)),
+            Fault::Restart(Restart::Rolling(target)),
+            Fault::Delay { links: Links::To(target), latency: span, jitter: Duration::ZERO },
+            Fault::Throttle { links: Links::From(target), bytes_per_second: 1_000 },
+            Fault::Refuse(Links::Both(target)),
+            Fault::Reset(Links::Clients(target)),
+            Fault::Blackhole(Links::To(target)),
             Fault::Partition(Topology::Outbound(target)),
             Fault::Partition(Topology::Inbound(target)),
         ]);
@@ -50,8 +63,75 @@ fn every_fault_can_be_written_down() {
         fault,
         draw: None,
     });
-    let plan = Plan { schedule: Some(schedule.collect()), ..Plan::default() };
-    assert_eq!(Plan::parse(&plan.print().unwrap()).unwrap(), plan);
+    let schedule: Vec<_> = schedule.collect();
+    let begin = |(step, it): (usize, &ScheduledFault)| Step {
+        begin: Some(it.fault),
+        name: Some(format!("f{step}")),
+        until: (step % 2 == 0).then_some(Condition::NewLeader),
+        duration: span * u32::from(step % 3 == 0),
+        ..Step::default()
+    };
+    let mut steps: Vec<Step> = schedule.iter().enumerate().map(begin).collect();
+    steps.push(Step { wait: span, end: Some("f0".into()), ..Step::default() });
+    let sequence = vec![Sequence { at: span, steps }];
+    for schedule in [Some(schedule), Some(Vec::new()), None] {
+        let plan = Plan { schedule, sequence: sequence.clone(), ..Plan::default() };
+        let text = plan.print().unwrap();
+        assert_eq!(Plan::parse(&text).unwrap(), plan, "{text}");
+    }
+}
+
+#[test]
+fn plans_of_old_say_what_they_said() {
+    let text = r#"
+        faults = ["kill", "pause", "partition"]
+        [storm]
+        calm = "1s"
+        gap_min = "500ms"
+        gap_max = "2s"
+        duration_min = "1s"
+        duration_max = "5s"
+        targets = ["one", "minority", "leader", "follower"]
+        [[schedule]]
+        at = "2s 500ms"
+        draw = 7
+        duration = "3s"
+        fault = { partition = { isolate = "leader" } }
+        [[schedule]]
+        at = "3s"
+        duration = "3s"
+        fault = { partition = "halves" }
+        [[schedule]]
+        at = "4s"
+        duration = "3s"
+        fault = { kill = "n1" }
+    "#;
+    let plan = Plan::parse(text).unwrap();
+    assert_eq!(plan.faults.len(), 3);
+    let schedule = plan.schedule.unwrap();
+    assert_eq!(schedule[0].fault, Fault::Partition(Topology::Isolate(Target::Leader)));
+    assert_eq!(schedule[2].fault, Fault::Kill(Target::Node(NodeId::new(1))));
+}
+
+#[test]
+fn everything_means_what_there_is_time_and_means_for() {
+    let families = |text: &str| {
+        let plan = Plan::parse(text).unwrap().settled();
+        let came = plan.schedule.iter().flatten().map(|it| it.fault.family());
+        assert_eq!(came.collect::<BTreeSet<_>>(), plan.faults, "{text}");
+        // What is settled says the same again.
+        assert_eq!(Plan::parse(&plan.print().unwrap()).unwrap(), plan);
+        plan.faults
+    };
+    let all = families("time_limit = \"60s\"");
+    assert!(all.len() >= 9 && !all.contains(&Family::Upgrade), "{all:?}");
+    let few = families("time_limit = \"4s\"");
+    assert!(!few.is_empty() && few.len() < all.len(), "{few:?}");
+    assert_eq!(families("faults = [\"delay\"]"), [Family::Delay].into());
+    assert!(families("faults = []").is_empty());
+    let swarm = |seed| families(&format!("seed = {seed}\n[storm]\nswarm = true"));
+    assert_eq!(swarm(1), swarm(1));
+    assert!((2..10).any(|seed| swarm(seed) != swarm(1)));
 }
 
 #[test]
@@ -121,7 +201,28 @@ fn the_impossible_is_refused() {
     check_refused("concurrency = 16385", "`concurrency` must be at most 16384");
     check_refused("[workload]\nname = \"bank\"", "`workload.name` \"bank\" is none of: ledger, ");
     check_refused("time_limit = \"0s\"", "`time_limit`");
-    check_refused("time_limit = \"2s\"", "`time_limit` must be at least 5s");
+    check_refused("time_limit = \"2s\"", "`time_limit` must be at least 3s 500ms");
+    let three = "faults = [\"kill\", \"pause\", \"partition\"]\ntime_limit = \"4s\"";
+    check_refused(three, "`time_limit` must be at least 5s");
+    check_refused("faults = [\"upgrade\"]", "`faults` have upgrade, for which there is ");
+    check_refused("[storm]\noverlap = 0", "`storm.overlap`");
+    check_refused("[storm]\npause_min = \"1h\"", "`storm.pause_min`");
+    check_refused("[storm]\nlatency_max = \"0s\"", "`storm.latency_max`");
+    check_refused("[storm]\nbytes_per_second_min = 0", "`storm.bytes_per_second_min`");
+    check_refused("[storm.weights]\nmeteor = 1", "unknown variant `meteor`");
+    let entry = "[[schedule]]\nat = \"1s\"\nduration = \"1s\"\nfault = ";
+    let flap = "{ flap = { topology = \"bridge\", period = \"1ms\" } }";
+    check_refused(&format!("{entry}{flap}"), "`schedule` flaps faster");
+    let isolate = "{ partition = { isolate = \"all\" } }";
+    check_refused(&format!("{entry}{isolate}"), "which cuts nothing");
+    let throttle = "{ throttle = { links = { to = \"n1\" }, bytes_per_second = 0 } }";
+    check_refused(&format!("{entry}{throttle}"), "which is a blackhole");
+    check_refused(&format!("{entry}{{ refuse = {{ to = \"n9\" }} }}"), "targets n9");
+    let sequence = "[[sequence]]\nat = \"1s\"\nsteps = ";
+    check_refused(&format!("{sequence}[{{ end = \"cut\" }}]"), "which is not in force");
+    check_refused(&format!("{sequence}[]"), "begins no fault");
+    let late = "[[sequence]]\nat = \"30s\"\nsteps = [{ begin = { kill = \"one\" } }]";
+    check_refused(late, "when `time_limit` has ended the storm");
     check_refused("time_limit = \"8days\"", "`time_limit` must be at most 7days");
     check_refused("[node]\nflaws = [\"local-writes\"]", "no flaw \"local-writes\"");
     check_refused("nodes = 3\nplacements = [\"n3\", \"n4\"]", "name n4, but there are 3 nodes");

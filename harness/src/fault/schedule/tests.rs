@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::fault::Restart;
 
 fn storms() -> impl Strategy<Value = Storm> {
     let span = |max: u64| (0..max).prop_map(Duration::from_millis);
@@ -17,17 +18,48 @@ fn storms() -> impl Strategy<Value = Storm> {
                 duration_min,
                 duration_max: duration_min + duration_more,
                 targets,
+                pause_min: Duration::from_millis(1),
+                ..Storm::default()
             }
         },
     )
 }
 
 fn families() -> impl Strategy<Value = BTreeSet<Family>> {
-    proptest::sample::subsequence(Family::ALL.to_vec(), 0..=3).prop_map(BTreeSet::from_iter)
+    proptest::sample::subsequence(PLAIN.to_vec(), 0..=PLAIN.len()).prop_map(BTreeSet::from_iter)
 }
 
-fn is_partition(fault: &ScheduledFault) -> bool {
-    fault.fault.family() == Family::Partition
+/// The families that every system has faults of.
+const PLAIN: [Family; 9] = [
+    Family::Kill,
+    Family::Pause,
+    Family::Restart,
+    Family::Partition,
+    Family::Delay,
+    Family::Throttle,
+    Family::Refuse,
+    Family::Reset,
+    Family::Blackhole,
+];
+
+fn is_of(group: Group) -> impl Fn(&&ScheduledFault) -> bool {
+    move |fault| fault.fault.family().group() == group
+}
+
+fn is_partition(fault: &&ScheduledFault) -> bool {
+    is_of(Group::Partitions)(fault)
+}
+
+fn end(fault: &ScheduledFault) -> Duration {
+    fault.at + fault.duration
+}
+
+/// How many faults are in force at once at most.
+fn overlap(schedule: &[ScheduledFault]) -> usize {
+    let at_once = |fault: &ScheduledFault| {
+        schedule.iter().filter(|other| other.at <= fault.at && end(other) > fault.at).count()
+    };
+    schedule.iter().map(at_once).max().unwrap_or(0)
 }
 
 proptest! {
@@ -47,33 +79,81 @@ proptest! {
         if storm.check_room(&families, limit).is_ok() {
             check_complete(&schedule, &families);
         }
-        let (network, processes): (Vec<_>, Vec<_>) = schedule.iter().partition(|fault| is_partition(fault));
-        for lane in [network, processes] {
+        for group in Group::ALL {
+            let lane: Vec<_> = schedule.iter().filter(is_of(group)).collect();
             for fault in &lane {
                 prop_assert!(families.contains(&fault.fault.family()));
                 prop_assert!(fault.at >= storm.calm + storm.gap_min);
-                prop_assert!(fault.duration >= storm.duration_min);
                 prop_assert!(fault.duration <= storm.duration_max);
-                prop_assert!(fault.at + fault.duration <= limit);
+                prop_assert!(end(fault) <= limit);
                 prop_assert!(fault.draw.is_some());
-                if let Fault::Kill(target) | Fault::Pause(target) = fault.fault {
-                    prop_assert!(storm.targets.contains(&target));
+                prop_assert_eq!(fault.fault.check(), Ok(()));
+                match fault.fault {
+                    Fault::Kill(target) => prop_assert!(storm.targets.contains(&target)),
+                    Fault::Pause(target) => {
+                        prop_assert!(storm.targets.contains(&target));
+                        prop_assert!(fault.duration >= storm.pause_min.min(storm.duration_min));
+                        continue;
+                    }
+                    Fault::Restart(Restart::AtOnce(_)) => {
+                        prop_assert!(fault.duration <= storm.duration_min);
+                        continue;
+                    }
+                    Fault::Delay { latency, jitter, .. } => {
+                        prop_assert!(!latency.is_zero() && latency <= storm.latency_max);
+                        prop_assert!(jitter <= latency);
+                    }
+                    Fault::Throttle { bytes_per_second, .. } => {
+                        prop_assert!(bytes_per_second >= storm.bytes_per_second_min);
+                    }
+                    _ => {}
                 }
+                prop_assert!(fault.duration >= storm.duration_min);
             }
             for pair in lane.windows(2) {
-                let gap = pair[1].at - (pair[0].at + pair[0].duration);
+                let gap = pair[1].at - end(pair[0]);
                 prop_assert!(gap >= storm.gap_min && gap <= storm.gap_max);
             }
         }
     }
 
     #[test]
+    fn no_more_faults_are_in_force_at_once_than_allowed(
+        storm in storms(),
+        families in families(),
+        lanes in 1..8_u64,
+        seed in 0..u64::MAX,
+    ) {
+        let storm = Storm { overlap: lanes, gap_min: Duration::from_millis(1), ..storm };
+        let storm = Storm { gap_max: storm.gap_max.max(storm.gap_min), ..storm };
+        let schedule = generate(&storm, &families, Duration::from_secs(30), Seed::new(seed));
+        prop_assert!(overlap(&schedule) <= lanes as usize);
+    }
+
+    #[test]
+    fn a_swarm_keeps_the_bounds_of_bounds(
+        storm in storms(),
+        families in families(),
+        seed in 0..u64::MAX,
+    ) {
+        let (drawn, on) = storm.draw_swarm(&families, Seed::new(seed));
+        prop_assert!(on.is_subset(&families));
+        prop_assert_eq!(on.is_empty(), families.is_empty());
+        drawn.check().unwrap();
+        prop_assert!(!drawn.swarm && drawn.overlap <= storm.overlap);
+        prop_assert_eq!(storm.draw_swarm(&families, Seed::new(seed)), (drawn.clone(), on.clone()));
+        let limit = Duration::from_secs(20);
+        let fitting = drawn.fit(&on, limit, Seed::new(seed));
+        check_complete(&generate(&drawn, &fitting, limit, Seed::new(seed)), &fitting);
+    }
+
+    #[test]
     fn one_lane_does_not_shift_the_other(storm in storms(), seed in 0..u64::MAX) {
         let limit = Duration::from_secs(40);
         let seed = Seed::new(seed);
-        let mut all = generate(&storm, &Family::ALL.into(), limit, seed);
+        let mut all = generate(&storm, &PLAIN.into(), limit, seed);
         let alone = generate(&storm, &[Family::Partition].into(), limit, seed);
-        all.retain(is_partition);
+        all.retain(|fault| is_partition(&fault));
         prop_assert_eq!(all, alone);
     }
 }
@@ -88,18 +168,23 @@ fn check_complete(schedule: &[ScheduledFault], families: &BTreeSet<Family>) {
 }
 
 #[test]
-fn a_default_run_sees_something_of_everything_however_short() {
+fn a_default_run_sees_something_of_as_much_as_it_has_time_for() {
     let storm = Storm::default();
-    let families = Family::ALL.into();
-    for (seconds, faults_min) in [(5, 3), (10, 3), (20, 5), (30, 6)] {
+    for (seconds, families_min, faults_min) in [(4, 3, 3), (5, 5, 5), (10, 9, 9), (30, 9, 15)] {
         let limit = Duration::from_secs(seconds);
-        storm.check_room(&families, limit).unwrap();
         for seed in 0..300 {
-            let schedule = generate(&storm, &families, limit, Seed::new(seed));
+            let seed = Seed::new(seed);
+            let families = storm.fit(&PLAIN.into(), limit, seed);
+            assert!(families.len() >= families_min, "{seconds} s: {families:?}");
+            storm.check_room(&families, limit).unwrap();
+            let schedule = generate(&storm, &families, limit, seed);
             check_complete(&schedule, &families);
             assert!(schedule.len() >= faults_min, "{seconds} s: {schedule:?}");
         }
     }
+    let short = storm.any_fault_min();
+    assert!(!storm.fit(&PLAIN.into(), short, Seed::new(1)).is_empty());
+    assert!(storm.fit(&PLAIN.into(), short - Duration::from_millis(1), Seed::new(1)).is_empty());
 }
 
 #[test]
@@ -112,6 +197,49 @@ fn either_family_of_a_lane_may_come_first() {
 }
 
 #[test]
+fn families_come_as_often_as_their_weights_say() {
+    let weights = [(Family::Kill, 6), (Family::Pause, 2), (Family::Delay, 0)].into();
+    let storm = Storm { weights, ..Storm::default() };
+    let families = [Family::Kill, Family::Pause, Family::Delay].into();
+    let schedule = generate(&storm, &families, Duration::from_secs(600), Seed::new(4));
+    let count = |family| schedule.iter().filter(|it| it.fault.family() == family).count();
+    let (kills, pauses) = (count(Family::Kill), count(Family::Pause));
+    assert!(kills > 50 && pauses * 3 <= kills + 6 && kills <= pauses * 3 + 6, "{kills} {pauses}");
+    assert_eq!(count(Family::Delay), 0);
+}
+
+#[test]
+fn pauses_are_of_every_length() {
+    let storm = Storm::default();
+    let pauses = generate(&storm, &[Family::Pause].into(), Duration::from_secs(900), Seed::new(2));
+    let count = |from: u64, to: u64| {
+        let range = Duration::from_millis(from)..Duration::from_millis(to);
+        pauses.iter().filter(|pause| range.contains(&pause.duration)).count()
+    };
+    let (blinks, short, long) = (count(5, 50), count(50, 500), count(500, 5_000));
+    assert!(blinks > 50 && short > 50 && long > 50, "{blinks} {short} {long}");
+}
+
+#[test]
+fn more_lanes_than_groups_bring_more_at_once() {
+    let most = |overlap_max| {
+        let storm = Storm { overlap: overlap_max, ..Storm::default() };
+        overlap(&generate(&storm, &PLAIN.into(), Duration::from_secs(120), Seed::new(8)))
+    };
+    assert_eq!((most(1), most(2), most(3)), (1, 2, 3));
+    assert!(most(8) > 4, "{}", most(8));
+}
+
+#[test]
+fn swarms_differ() {
+    let swarm = |seed| Storm::default().draw_swarm(&PLAIN.into(), Seed::new(seed));
+    let families: BTreeSet<_> = (0..40).map(|seed| swarm(seed).1).collect();
+    assert!(families.len() > 25, "{}", families.len());
+    let longest: BTreeSet<_> = (0..40).map(|seed| swarm(seed).0.duration_max).collect();
+    assert!(longest.len() > 20 && longest.first() < longest.last(), "{longest:?}");
+}
+
+#[test]
 fn a_run_without_room_is_refused_and_told_how_much_it_takes() {
     let check = |storm: &Storm, families: &[Family], milliseconds| {
         let families = families.iter().copied().collect();
@@ -119,9 +247,10 @@ fn a_run_without_room_is_refused_and_told_how_much_it_takes() {
         result.map_err(|error| error.to_string())
     };
     let storm = Storm::default();
-    let error = check(&storm, &Family::ALL, 4_999).unwrap_err();
+    let three = [Family::Kill, Family::Pause, Family::Partition];
+    let error = check(&storm, &three, 4_999).unwrap_err();
     assert!(error.contains("`time_limit` must be at least 5s"), "{error}");
-    assert_eq!(check(&storm, &Family::ALL, 5_000), Ok(()));
+    assert_eq!(check(&storm, &three, 5_000), Ok(()));
     assert_eq!(check(&storm, &[Family::Kill, Family::Partition], 3_500), Ok(()));
     assert!(check(&storm, &[Family::Partition], 3_499).is_err());
     assert_eq!(check(&storm, &[], 1), Ok(()));
@@ -130,7 +259,7 @@ fn a_run_without_room_is_refused_and_told_how_much_it_takes() {
         duration_min: Duration::from_millis(1),
         ..Storm::default()
     };
-    assert_eq!(check(&hail, &Family::ALL, 400_000), Ok(()));
-    let error = check(&hail, &Family::ALL, 600_000).unwrap_err();
+    assert_eq!(check(&hail, &three, 400_000), Ok(()));
+    let error = check(&hail, &three, 600_000).unwrap_err();
     assert!(error.contains("ask for up to 600000 faults, over 500000"), "{error}");
 }

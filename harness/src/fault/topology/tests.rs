@@ -69,6 +69,40 @@ fn of_two_halves_exactly_one_is_a_majority() {
 }
 
 #[test]
+fn random_halves_are_of_any_sizes_and_never_all() {
+    check(Topology::RandomHalves, |census, cut, hearing| {
+        assert!(is_mutual(hearing));
+        assert!(!cut.nodes.is_empty() && cut.nodes.len() <= census.nodes.len() / 2);
+        for (node, heard) in hearing {
+            let inside = cut.nodes.contains(node);
+            let side = if inside { cut.nodes.len() } else { census.nodes.len() - cut.nodes.len() };
+            assert_eq!(heard.len(), side, "{node}");
+        }
+    });
+    let nodes = NodeId::first(5);
+    let census = Census { nodes: &nodes, leader: None };
+    let size = |draw| {
+        Topology::RandomHalves.cut(&census, &mut Seed::new(draw).generator()).unwrap().nodes.len()
+    };
+    assert_eq!((0..40).map(size).collect::<BTreeSet<_>>(), [1, 2].into());
+}
+
+#[test]
+fn a_leader_with_its_clients_is_a_world_of_its_own() {
+    check(Topology::LeaderWithClients, |census, cut, hearing| {
+        let leader = census.leader.unwrap();
+        assert_eq!(cut.nodes, [leader]);
+        assert_eq!(hearing[&leader], [leader].into());
+        assert_eq!(cut.clients.len(), census.nodes.len());
+        for &node in census.nodes {
+            assert_eq!(cut.clients.contains(&(Camp::First, node)), node != leader, "{node}");
+            assert_eq!(cut.clients.contains(&(Camp::Second, node)), node == leader, "{node}");
+        }
+        assert_eq!(cut.wires().count(), cut.links.len() + cut.clients.len());
+    });
+}
+
+#[test]
 fn one_way_partitions_cut_one_way() {
     check(Topology::Outbound(Target::Leader), |census, _, hearing| {
         let leader = census.leader.unwrap();
@@ -123,6 +157,7 @@ fn in_a_ring_everybody_hears_a_majority_of_his_own() {
 fn what_cannot_be_cut_is_not() {
     let topologies = [
         Topology::Halves,
+        Topology::LeaderWithClients,
         Topology::Isolate(Target::All),
         Topology::Isolate(Target::Leader),
         Topology::Bridge,

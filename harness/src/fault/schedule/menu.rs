@@ -1,0 +1,119 @@
+//! What a generated schedule chooses from.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use crate::fault::schedule::{Storm, draw_span};
+use crate::fault::{Family, Fault, Links, Restart, Target, Topology};
+
+/// The shortest latency and period, and the narrowest line as a part of the widest, that are drawn:
+/// below that nodes would notice nothing.
+const LATENCY_MIN: Duration = Duration::from_millis(2);
+const PERIOD_MIN: Duration = Duration::from_millis(40);
+const THROTTLE_SPREAD: u64 = 500;
+
+/// Returns the faults of a family, each with its numbers still to be [drawn](draw_numbers).
+pub(super) fn menu(storm: &Storm, family: Family) -> Vec<Fault> {
+    let targets = storm.targets.iter().copied();
+    let links = || {
+        targets.clone().flat_map(|target| {
+            [Links::To, Links::From, Links::Both, Links::Clients].map(|links| links(target))
+        })
+    };
+    match family {
+        Family::Kill => targets.map(Fault::Kill).collect(),
+        Family::Pause => targets.map(Fault::Pause).collect(),
+        Family::Restart => vec![
+            Fault::Restart(Restart::AtOnce(Target::All)),
+            Fault::Restart(Restart::Rolling(Target::All)),
+        ],
+        Family::Partition => partitions(storm),
+        Family::Delay => links()
+            .map(|links| Fault::Delay { links, latency: Duration::ZERO, jitter: Duration::ZERO })
+            .collect(),
+        Family::Throttle => {
+            links().map(|links| Fault::Throttle { links, bytes_per_second: 1 }).collect()
+        }
+        Family::Refuse => links().map(Fault::Refuse).collect(),
+        Family::Reset => links().map(Fault::Reset).collect(),
+        Family::Blackhole => links().map(Fault::Blackhole).collect(),
+        Family::Upgrade | Family::Membership | Family::Transfer | Family::Snapshot => Vec::new(),
+    }
+}
+
+/// Every shape once whole and, for each second one, once flapping.
+fn partitions(storm: &Storm) -> Vec<Fault> {
+    let mut shapes =
+        vec![Topology::Halves, Topology::RandomHalves, Topology::Bridge, Topology::MajoritiesRing];
+    for &target in &storm.targets {
+        match target {
+            // To isolate many is to cut the cluster in two, which is on the menu already.
+            Target::Minority | Target::Majority | Target::All => {}
+            Target::Leader => shapes.extend([
+                Topology::LeaderWithClients,
+                Topology::Isolate(target),
+                Topology::Outbound(target),
+                Topology::Inbound(target),
+            ]),
+            Target::One | Target::Node(_) => shapes.extend([
+                Topology::Isolate(target),
+                Topology::Outbound(target),
+                Topology::Inbound(target),
+            ]),
+            Target::Follower => shapes.push(Topology::Isolate(target)),
+        }
+    }
+    let flaps =
+        shapes.iter().step_by(2).map(|&topology| Fault::Flap { topology, period: PERIOD_MIN });
+    let flaps: Vec<Fault> = flaps.collect();
+    shapes.into_iter().map(Fault::Partition).chain(flaps).collect()
+}
+
+/// Draws what a card leaves open: how late, how narrow, how fast.
+pub(super) fn draw_numbers(fault: Fault, storm: &Storm, generator: &mut impl Rng) -> Fault {
+    match fault {
+        Fault::Flap { topology, .. } => {
+            let period_max = storm.duration_min.max(PERIOD_MIN);
+            Fault::Flap { topology, period: draw_magnitude(generator, PERIOD_MIN, period_max) }
+        }
+        Fault::Delay { links, .. } => {
+            let latency = draw_magnitude(generator, LATENCY_MIN, storm.latency_max);
+            let jitter = draw_span(generator, Duration::ZERO, latency);
+            Fault::Delay { links, latency, jitter }
+        }
+        Fault::Throttle { links, .. } => {
+            let least = storm.bytes_per_second_min.max(1);
+            let factor = (THROTTLE_SPREAD as f64).powf(generator.random());
+            let bytes_per_second = (least as f64 * factor) as u64;
+            Fault::Throttle { links, bytes_per_second }
+        }
+        other => other,
+    }
+}
+
+/// Draws how long a fault lasts.
+pub(super) fn draw_duration(
+    fault: Fault,
+    storm: &Storm,
+    longest: Duration,
+    generator: &mut impl Rng,
+) -> Duration {
+    match fault {
+        // What is far too short for an election is a fault of its own kind: timers jump.
+        Fault::Pause(_) => draw_magnitude(generator, storm.pause_min.min(longest), longest),
+        // Who was killed together is wanted back together, before anybody gives the cluster up.
+        Fault::Restart(Restart::AtOnce(_)) => {
+            draw_span(generator, Duration::ZERO, storm.duration_min.min(longest))
+        }
+        _ => draw_span(generator, storm.duration_min.min(longest), longest),
+    }
+}
+
+/// Draws a span of which every order of magnitude is as likely as another.
+fn draw_magnitude(generator: &mut impl Rng, min: Duration, max: Duration) -> Duration {
+    let min = min.max(Duration::from_millis(1));
+    let ratio = max.as_secs_f64() / min.as_secs_f64();
+    let drawn = min.mul_f64(ratio.max(1.0).powf(generator.random()));
+    Duration::from_millis(u64::try_from(drawn.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,237 @@
+//! What faults do to a cluster, and how that is undone.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rand::Rng;
+use rand::seq::SliceRandom;
+
+use crate::cluster::{Cluster, ClusterError};
+use crate::describe_error;
+use crate::fault::{Census, Fault, FaultResult, Restart, ScheduledFault};
+use crate::nemesis::Nemesis;
+use crate::nemesis::force::{Hold, Installed, Wounds, hold};
+use crate::process::ProcessError;
+use crate::proxy::Mode;
+use crate::system::NodeId;
+
+/// Why a fault, or a step of one, was not brought.
+#[derive(Debug)]
+pub(super) enum Obstacle {
+    Skipped(String),
+    Indeterminate(String),
+}
+
+/// Settles what a fault leaves open: who is hit, which links become what, and who is hit one after the
+/// other.
+pub(super) fn settle(
+    fault: Fault,
+    census: &Census<'_>,
+    generator: &mut impl Rng,
+) -> Result<(Wounds, Vec<NodeId>), &'static str> {
+    let mut wounds = Wounds::default();
+    let mut queue = Vec::new();
+    if let Some((links, mode)) = fault.shape() {
+        let (nodes, wires) = links.resolve(census, generator)?;
+        wounds.nodes = nodes;
+        wounds.wires = wires.into_iter().map(|wire| (wire, mode)).collect();
+        return Ok((wounds, queue));
+    }
+    match fault {
+        Fault::Partition(topology) | Fault::Flap { topology, .. } => {
+            let cut = topology.cut(census, generator)?;
+            wounds.wires = cut.wires().map(|wire| (wire, Mode::Blackhole)).collect();
+            wounds.nodes = cut.nodes;
+        }
+        Fault::Restart(Restart::Rolling(target)) => {
+            wounds.nodes = target.resolve(census, generator)?;
+            queue.clone_from(&wounds.nodes);
+            queue.shuffle(generator);
+        }
+        _ => {
+            let target = fault.target().ok_or("it has no target")?;
+            wounds.nodes = target.resolve(census, generator)?;
+        }
+    }
+    Ok((wounds, queue))
+}
+
+/// Says how long it is from one step of a fault to the next, if it has steps.
+pub(super) fn rhythm(scheduled: &ScheduledFault, nodes: usize) -> Option<Duration> {
+    match scheduled.fault {
+        Fault::Flap { period, .. } => Some(period / 2),
+        Fault::Restart(Restart::Rolling(_)) => {
+            Some(scheduled.duration / u32::try_from(nodes).unwrap_or(u32::MAX).max(1))
+        }
+        _ => None,
+    }
+}
+
+impl Nemesis {
+    /// Does what a fault does at first. Nodes that could not be hit, because they are down already, are
+    /// taken off the wounds; who is hit now is taken off the queue.
+    pub(super) async fn inflict(
+        &mut self,
+        fault: Fault,
+        wounds: &mut Wounds,
+        queue: &mut Vec<NodeId>,
+        cluster: &Cluster,
+    ) -> FaultResult {
+        if !wounds.wires.is_empty() {
+            let modes = self.force.modes_with(wounds);
+            return match cluster.network().shape_exactly(modes).await {
+                Ok(()) => FaultResult::Installed,
+                Err(error) => FaultResult::Indeterminate(describe_error(&error)),
+            };
+        }
+        let results = match hold(fault) {
+            // All at once: who is left for a moment must not be able to do anything about it.
+            Some(Hold::Dead) => act_on_all(&wounds.nodes, |node| cluster.kill(node)).await,
+            Some(Hold::Stopped) => act_on_all(&wounds.nodes, |node| cluster.pause(node)).await,
+            None => return self.inflict_on_next(queue, cluster).await,
+        };
+        let mut hit = Vec::new();
+        let mut obstacles = Vec::new();
+        for (node, result) in results {
+            match result {
+                Ok(()) => hit.push(node),
+                Err(obstacle) => {
+                    // What is in doubt has to be undone as well.
+                    if matches!(obstacle, Obstacle::Indeterminate(_)) {
+                        hit.push(node);
+                    }
+                    obstacles.push(obstacle);
+                }
+            }
+        }
+        wounds.nodes = hit;
+        conclude(&wounds.nodes, obstacles)
+    }
+
+    /// Hits the first of the queue that can be hit.
+    async fn inflict_on_next(&self, queue: &mut Vec<NodeId>, cluster: &Cluster) -> FaultResult {
+        let mut obstacles = Vec::new();
+        while let Some(node) = queue.pop() {
+            match self.restart_one(node, cluster).await {
+                Ok(()) => return FaultResult::Installed,
+                Err(obstacle @ Obstacle::Skipped(_)) => obstacles.push(obstacle),
+                Err(obstacle) => return conclude(&[node], vec![obstacle]),
+            }
+        }
+        conclude(&[], obstacles)
+    }
+
+    /// Takes the next step of a fault in force, and says how long it is to the one after.
+    pub(super) async fn take_step(&mut self, place: usize, cluster: &Cluster) -> Option<Duration> {
+        let installed = self.force.get_mut(place)?;
+        let rhythm = installed.rhythm;
+        if let Fault::Flap { .. } = installed.fault {
+            installed.is_resting = !installed.is_resting;
+            let modes = self.force.modes_with(&Wounds::default());
+            let shaped = cluster.network().shape_exactly(modes).await;
+            let trouble = shaped.err().map(|error| describe_error(&error));
+            self.force.get_mut(place)?.troubles.extend(trouble);
+            return rhythm;
+        }
+        let node = installed.queue.pop_front()?;
+        if let Err(Obstacle::Indeterminate(why)) = self.restart_one(node, cluster).await {
+            self.force.get_mut(place)?.troubles.push(why);
+        }
+        rhythm
+    }
+
+    /// Kills a node and starts it again, unless another fault wants it dead.
+    async fn restart_one(&self, node: NodeId, cluster: &Cluster) -> Result<(), Obstacle> {
+        cluster.kill(node).await?;
+        cluster.restart(&[node]).await?;
+        self.stop_again(&[node], cluster).await
+    }
+
+    /// Stops those of the nodes that a pause in force holds, and that have just been started.
+    async fn stop_again(&self, nodes: &[NodeId], cluster: &Cluster) -> Result<(), Obstacle> {
+        for node in self.force.paused(nodes) {
+            match cluster.pause(node).await.map_err(Obstacle::from) {
+                // A kill still holds it, or it did not come back, which was said before.
+                Ok(()) | Err(Obstacle::Skipped(_)) => {}
+                Err(obstacle) => return Err(obstacle),
+            }
+        }
+        Ok(())
+    }
+
+    /// Undoes what a fault did and no other in force wants to stay; returns what went wrong.
+    pub(super) async fn undo(&self, ending: &Installed, cluster: &Cluster) -> Vec<String> {
+        let mut troubles = Vec::new();
+        if !ending.wounds.wires.is_empty() {
+            let modes = self.force.modes_with(&Wounds::default());
+            let shaped = cluster.network().shape_exactly(modes).await;
+            troubles.extend(shaped.err().map(|error| describe_error(&error)));
+        }
+        match hold(ending.fault) {
+            Some(Hold::Dead) => {
+                let restarted = cluster.restart(&self.force.not_held(ending)).await;
+                troubles.extend(restarted.err().map(|error| describe_error(&error)));
+                if let Err(Obstacle::Indeterminate(why)) =
+                    self.stop_again(&ending.wounds.nodes, cluster).await
+                {
+                    troubles.push(why);
+                }
+            }
+            Some(Hold::Stopped) => {
+                for node in self.force.not_held(ending) {
+                    match cluster.resume(node).await.map_err(Obstacle::from) {
+                        // It was killed in the meantime; nothing is left to undo.
+                        Ok(()) | Err(Obstacle::Skipped(_)) => {}
+                        Err(Obstacle::Indeterminate(why)) => troubles.push(why),
+                    }
+                }
+            }
+            None => {}
+        }
+        troubles
+    }
+}
+
+/// Acts on all nodes side by side.
+async fn act_on_all<A>(
+    nodes: &[NodeId],
+    act: impl Fn(NodeId) -> A,
+) -> Vec<(NodeId, Result<(), Obstacle>)>
+where
+    A: Future<Output = Result<(), ClusterError>>,
+{
+    let acts = nodes.iter().map(|&node| {
+        let acted = act(node);
+        async move { (node, acted.await.map_err(Obstacle::from)) }
+    });
+    join_all(acts).await
+}
+
+/// Sums up what came of acting on several nodes.
+fn conclude(hit: &[NodeId], obstacles: Vec<Obstacle>) -> FaultResult {
+    let mut skipped = Vec::new();
+    let mut in_doubt = Vec::new();
+    for obstacle in obstacles {
+        match obstacle {
+            Obstacle::Skipped(why) => skipped.push(why),
+            Obstacle::Indeterminate(why) => in_doubt.push(why),
+        }
+    }
+    if !in_doubt.is_empty() {
+        FaultResult::Indeterminate(in_doubt.join("; "))
+    } else if hit.is_empty() {
+        FaultResult::Skipped(skipped.join("; "))
+    } else {
+        FaultResult::Installed
+    }
+}
+
+impl From<ClusterError> for Obstacle {
+    fn from(error: ClusterError) -> Self {
+        let why = describe_error(&error);
+        match error {
+            ClusterError::Process(ProcessError::NotRunning { .. }) => Self::Skipped(why),
+            _ => Self::Indeterminate(why),
+        }
+    }
+}

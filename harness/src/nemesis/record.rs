@@ -1,0 +1,53 @@
+//! What the history says of a fault.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::describe_error;
+use crate::nemesis::report::FaultRecord;
+use crate::recorder::Recorder;
+
+/// Writes the first edge of a fault.
+pub(super) async fn record_begin(recorder: &Recorder, record: &FaultRecord, took: Duration) {
+    let mut value = describe(record, "begin", took);
+    value["leader"] = json!(record.leader);
+    value["result"] = json!(record.result);
+    remark(recorder, record, value).await;
+}
+
+/// Writes the second edge of a fault.
+pub(super) async fn record_end(recorder: &Recorder, record: &FaultRecord, took: Duration) {
+    let mut value = describe(record, "end", took);
+    value["result"] = match &record.trouble {
+        None => json!("undone"),
+        Some(why) => json!({ "indeterminate": why }),
+    };
+    remark(recorder, record, value).await;
+}
+
+fn describe(record: &FaultRecord, edge: &str, took: Duration) -> Value {
+    let mut value = json!({
+        "edge": edge,
+        "fault": record.scheduled.fault.to_string(),
+        "nodes": record.nodes,
+        "cut": record.cut,
+        "took_ns": u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+    });
+    if !record.shaped.is_empty() {
+        value["links"] = json!(record.shaped);
+    }
+    if !record.clients.is_empty() {
+        value["clients"] = json!(record.clients);
+    }
+    value
+}
+
+/// Writes an edge into the history. If that fails the recorder says so to whoever began the
+/// recording; the nemesis goes on, because what it has done still has to be undone.
+async fn remark(recorder: &Recorder, record: &FaultRecord, value: Value) {
+    let family = record.scheduled.fault.family().name();
+    if let Err(error) = recorder.remark(family, value).await {
+        tracing::error!(error = describe_error(&error), "failed to record a fault");
+    }
+}
