@@ -157,7 +157,8 @@ impl Cluster {
             ports.insert(node, held);
             listening.insert(node, Listening { peers, clients });
         }
-        let network = Network::open(listening.clone(), plan.seed.derive("network"), None)?;
+        let wiring = system.wiring();
+        let network = Network::open(listening.clone(), wiring, plan.seed.derive("network"), None)?;
         let cluster = name_cluster(plan);
         let mut members = BTreeMap::new();
         for (node, ports) in ports {
@@ -169,6 +170,7 @@ impl Cluster {
                 folder: folder.clone(),
                 listen: listening,
                 peers: network.peers_of(node),
+                socks: network.socks_of(node),
                 entry: Entry::Founds(nodes.clone()),
             };
             let launch = Launch {

@@ -1,8 +1,13 @@
 //! The network between the nodes, and between clients and nodes: a proxy for every link.
 //!
-//! A node dials its peers and says everything that it has to say to a peer down its own connection,
-//! so the proxy that it dials *is* the directed link: to cut it is to cut that direction and nothing
-//! else. A client's link is a node's own, whoever the client is.
+//! There is one for every ordered pair of nodes, the one who dials and the one who is dialled. How that
+//! becomes a directed link depends on the system's [wiring](Wiring). Where a node says everything that it
+//! has to say to a peer down its own connection, the proxy that it dials *is* the link, and to cut it is
+//! to cut that direction and nothing else. Where both sides speak on every connection, a link is the
+//! forward way of one proxy and the way back of its opposite, and each is cut alone. Connections are made
+//! and broken both ways at once, in any network; so none is made while either way is cut.
+//!
+//! A client's link is a node's own, whoever the client is.
 //!
 //! What a link does follows from two things: the mode that faults want of it, and whether the node at
 //! its end is down. A link to a node that is down refuses, as a connection to it would without a
@@ -12,6 +17,8 @@
 //! Every node has a link for each [camp](Camp) of clients, so that a partition can go through the
 //! clients, too.
 
+mod socks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -20,13 +27,17 @@ use tokio::sync::Mutex;
 
 use crate::fault::{Camp, Link, Wire};
 use crate::messages::{Classify, MessageProxy, MessageRule};
-use crate::proxy::{Mode, Proxy, ProxyError};
+use crate::proxy::{Mode, Proxy, ProxyError, Ways};
 use crate::seed::Seed;
-use crate::system::{Listening, NodeId};
+use crate::system::{Listening, NodeId, Wiring};
+use socks::Front;
 
 /// All links. When it is dropped they end without waiting.
 #[derive(Debug)]
 pub struct Network {
+    wiring: Wiring,
+    /// Through which nodes reach their peers, where the wiring wants it so.
+    fronts: BTreeMap<NodeId, Front>,
     nodes: BTreeMap<NodeId, Listening>,
     links: BTreeMap<Link, Proxy>,
     clients: BTreeMap<(Camp, NodeId), Proxy>,
@@ -48,6 +59,7 @@ impl Network {
     /// messages, too.
     pub fn open(
         nodes: BTreeMap<NodeId, Listening>,
+        wiring: Wiring,
         seed: Seed,
         classify: Option<Classify>,
     ) -> Result<Self, ProxyError> {
@@ -72,16 +84,33 @@ impl Network {
                 clients.insert((camp, to), Proxy::start(listening.clients, seed)?);
             }
         }
-        Ok(Self { nodes, links, clients, messages, state: Mutex::default() })
+        let mut fronts = BTreeMap::new();
+        if wiring == Wiring::Socks {
+            for &from in nodes.keys() {
+                let own = links.iter().filter(|(link, _): &(&Link, &Proxy)| link.from == from);
+                let doors = own.map(|(link, proxy)| (link.to, proxy.door())).collect();
+                fronts.insert(from, Front::start(doors)?);
+            }
+        }
+        Ok(Self { wiring, fronts, nodes, links, clients, messages, state: Mutex::default() })
     }
 
-    /// Returns where a node finds each member: its peers through its own links, itself directly.
+    /// Returns where a node finds each member: its peers through its own links, itself directly; or
+    /// under the one name that each has, where the wiring wants it so.
     pub fn peers_of(&self, node: NodeId) -> Vec<(NodeId, SocketAddr)> {
-        let address = |(&to, listening): (&NodeId, &Listening)| {
-            let link = self.links.get(&Link { from: node, to });
-            (to, link.map_or(listening.peers, Proxy::address))
+        let address = |(&to, listening): (&NodeId, &Listening)| match self.wiring {
+            Wiring::Dialled => {
+                let link = self.links.get(&Link { from: node, to });
+                (to, link.map_or(listening.peers, Proxy::address))
+            }
+            Wiring::Socks => (to, socks::address_of(to)),
         };
         self.nodes.iter().map(address).collect()
+    }
+
+    /// Returns the SOCKS proxy through which a node reaches its peers, where the wiring wants it so.
+    pub fn socks_of(&self, node: NodeId) -> Option<SocketAddr> {
+        self.fronts.get(&node).map(Front::address)
     }
 
     /// Returns where the clients of a camp find each node.
@@ -152,9 +181,11 @@ impl Network {
 
     /// Ends every link; returns when nothing listens any more.
     pub async fn shutdown(self) {
-        let proxies = self.links.into_values().chain(self.clients.into_values());
         let mut ends = tokio::task::JoinSet::new();
-        for proxy in proxies {
+        for front in self.fronts.into_values() {
+            ends.spawn(front.shutdown());
+        }
+        for proxy in self.links.into_values().chain(self.clients.into_values()) {
             ends.spawn(proxy.shutdown());
         }
         for proxy in self.messages.into_values() {
@@ -167,21 +198,43 @@ impl Network {
     /// fails, so that healing heals what it can.
     async fn apply(&self, state: &State) -> Result<(), ProxyError> {
         let mut result = Ok(());
-        let links = self.links.iter().map(|(link, proxy)| (Wire::Nodes(*link), link.to, proxy));
-        let clients = self.clients.iter();
-        let clients =
-            clients.map(|(&(camp, node), proxy)| (Wire::Clients(camp, node), node, proxy));
-        for (wire, to, proxy) in links.chain(clients) {
-            let wanted = state.modes.get(&wire).copied().unwrap_or(Mode::Open);
-            let mode = match state.down.contains(&to) {
-                true => wanted.and(Mode::Refuse),
-                false => wanted,
+        let links = self.links.iter().map(|(link, proxy)| {
+            let forward = state.wanted(Wire::Nodes(*link), link.to);
+            let ways = match self.wiring {
+                Wiring::Dialled => Ways::both(forward),
+                Wiring::Socks => {
+                    let opposite = Link { from: link.to, to: link.from };
+                    // Who dials is up.
+                    let back = state.mode(Wire::Nodes(opposite));
+                    Ways { forward, back }
+                }
             };
-            if proxy.mode() != mode {
-                result = result.and(proxy.set_mode(mode).await);
+            (proxy, ways)
+        });
+        let clients = self.clients.iter().map(|(&(camp, node), proxy)| {
+            (proxy, Ways::both(state.wanted(Wire::Clients(camp, node), node)))
+        });
+        for (proxy, ways) in links.chain(clients) {
+            if proxy.ways() != ways {
+                result = result.and(proxy.set_ways(ways).await);
             }
         }
         result
+    }
+}
+
+impl State {
+    /// Returns what faults want of a link.
+    fn mode(&self, wire: Wire) -> Mode {
+        self.modes.get(&wire).copied().unwrap_or(Mode::Open)
+    }
+
+    /// Returns what a link to this node is to do with what is sent along it.
+    fn wanted(&self, wire: Wire, to: NodeId) -> Mode {
+        match self.down.contains(&to) {
+            true => self.mode(wire).and(Mode::Refuse),
+            false => self.mode(wire),
+        }
     }
 }
 

@@ -28,8 +28,9 @@ use crate::seed::Seed;
 /// How many connections may wait to be accepted; a node dials each peer once, and clients are few.
 const BACKLOG: i32 = 256;
 
-/// How many mode changes may wait for the proxy. One is under way at a time.
-const CHANGES_MAX: usize = 4;
+/// How many orders may wait for the proxy. One change is under way at a time, and connections that come
+/// through a [`Door`] are few.
+const ORDERS_MAX: usize = 16;
 
 /// How long the proxy waits before it accepts again when it could not, for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -79,6 +80,28 @@ impl Mode {
     }
 }
 
+/// What a link does, each way of its connections by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ways {
+    /// With what a caller sends.
+    pub forward: Mode,
+    /// With what it is answered.
+    pub back: Mode,
+}
+
+impl Ways {
+    /// Returns the ways of a link that does the same both ways.
+    pub const fn both(mode: Mode) -> Self {
+        Self { forward: mode, back: mode }
+    }
+
+    /// Returns what is done with connections as such: they begin, end and break both ways at once, so
+    /// they do only what both ways allow.
+    pub fn together(self) -> Mode {
+        self.forward.and(self.back)
+    }
+}
+
 impl Slowness {
     fn and(self, other: Self) -> Self {
         let rates = self.bytes_per_second.into_iter().chain(other.bytes_per_second);
@@ -125,8 +148,8 @@ pub enum ProxyError {
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    changes: mpsc::Sender<Change>,
-    mode: watch::Receiver<Mode>,
+    orders: mpsc::Sender<Order>,
+    ways: watch::Receiver<Ways>,
     live: Live,
     task: JoinHandle<()>,
 }
@@ -137,11 +160,43 @@ type Live = Arc<()>;
 /// How many clones of [`Live`] are not held by connections.
 const LIVE_HOLDERS: usize = 2;
 
-/// A wish for another mode.
+/// What the proxy's task is told.
 #[derive(Debug)]
-struct Change {
-    mode: Mode,
-    reply: oneshot::Sender<Result<(), ProxyError>>,
+enum Order {
+    /// To do otherwise with connections and bytes.
+    Change { ways: Ways, reply: oneshot::Sender<Result<(), ProxyError>> },
+    /// To carry a connection that was accepted elsewhere.
+    Carry(TcpStream),
+}
+
+/// A way into a proxy besides its own listener, for connections that were accepted elsewhere. It does
+/// not keep the proxy going.
+#[derive(Clone, Debug)]
+pub struct Door {
+    orders: mpsc::WeakSender<Order>,
+    ways: watch::Receiver<Ways>,
+}
+
+impl Door {
+    /// Tells whether a connection would be refused now.
+    pub fn refuses(&self) -> bool {
+        self.orders.upgrade().is_none() || self.ways.borrow().together() == Mode::Refuse
+    }
+
+    /// Has the proxy carry a connection as if it had accepted it. A proxy that is gone, or that refuses
+    /// by now, resets it.
+    pub async fn enter(&self, stream: TcpStream) {
+        match self.orders.upgrade() {
+            Some(orders) => {
+                if let Err(mpsc::error::SendError(Order::Carry(stream))) =
+                    orders.send(Order::Carry(stream)).await
+                {
+                    connection::reset(stream);
+                }
+            }
+            None => connection::reset(stream),
+        }
+    }
 }
 
 impl PortHold {
@@ -175,20 +230,20 @@ impl Proxy {
         let port = PortHold::reserve().map_err(ProxyError::Reserve)?;
         let address = port.address();
         let listener = port.listen().map_err(|source| ProxyError::Listen { address, source })?;
-        let (publish, mode) = watch::channel(Mode::Open);
-        let (changes, inbox) = mpsc::channel(CHANGES_MAX);
+        let (publish, ways) = watch::channel(Ways::both(Mode::Open));
+        let (orders, inbox) = mpsc::channel(ORDERS_MAX);
         let live = Live::default();
         let owner = Owner {
             live: live.clone(),
             upstream,
             port,
             listener: Some(listener),
-            mode: publish,
+            ways: publish,
             connections: Connections::default(),
             seed,
             accepted: 0,
         };
-        Ok(Self { address, changes, mode, live, task: tokio::spawn(owner.run(inbox)) })
+        Ok(Self { address, orders, ways, live, task: tokio::spawn(owner.run(inbox)) })
     }
 
     /// Returns the address to dial.
@@ -196,9 +251,14 @@ impl Proxy {
         self.address
     }
 
-    /// Returns the mode that is in effect.
-    pub fn mode(&self) -> Mode {
-        *self.mode.borrow()
+    /// Returns what is in effect.
+    pub fn ways(&self) -> Ways {
+        *self.ways.borrow()
+    }
+
+    /// Returns another way in.
+    pub fn door(&self) -> Door {
+        Door { orders: self.orders.downgrade(), ways: self.ways.clone() }
     }
 
     /// Returns how many connections there are, those included that wait to be connected.
@@ -206,17 +266,22 @@ impl Proxy {
         Arc::strong_count(&self.live).saturating_sub(LIVE_HOLDERS)
     }
 
-    /// Changes the mode and returns when the new one is in effect on every connection.
+    /// Changes the mode of both ways and returns when the new one is in effect on every connection.
     pub async fn set_mode(&self, mode: Mode) -> Result<(), ProxyError> {
+        self.set_ways(Ways::both(mode)).await
+    }
+
+    /// Changes the modes and returns when the new ones are in effect on every connection.
+    pub async fn set_ways(&self, ways: Ways) -> Result<(), ProxyError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.changes.send(Change { mode, reply }).await;
+        let sent = self.orders.send(Order::Change { ways, reply }).await;
         sent.map_err(|_| ProxyError::Gone)?;
         answer.await.map_err(|_| ProxyError::Gone)?
     }
 
     /// Ends every connection with a reset and returns when nothing listens any more.
     pub async fn shutdown(self) {
-        drop(self.changes);
+        drop(self.orders);
         // An error means that the task panicked; then its sockets are closed, too.
         let _ = self.task.await;
     }
@@ -244,7 +309,7 @@ struct Owner {
     port: PortHold,
     /// None while connections are refused.
     listener: Option<TcpListener>,
-    mode: watch::Sender<Mode>,
+    ways: watch::Sender<Ways>,
     connections: Connections,
     seed: Seed,
     live: Live,
@@ -253,14 +318,15 @@ struct Owner {
 }
 
 impl Owner {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Change>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Order>) {
         loop {
             tokio::select! {
-                change = inbox.recv() => match change {
-                    Some(Change { mode, reply }) => {
-                        let result = self.handle_change(mode).await;
+                order = inbox.recv() => match order {
+                    Some(Order::Change { ways, reply }) => {
+                        let result = self.handle_change(ways).await;
                         let _ = reply.send(result);
                     }
+                    Some(Order::Carry(stream)) => self.handle_accepted(stream),
                     None => break,
                 },
                 stream = accept(self.listener.as_ref()) => self.handle_accepted(stream),
@@ -279,7 +345,8 @@ impl Owner {
         }
     }
 
-    async fn handle_change(&mut self, mode: Mode) -> Result<(), ProxyError> {
+    async fn handle_change(&mut self, ways: Ways) -> Result<(), ProxyError> {
+        let mode = ways.together();
         if mode == Mode::Refuse {
             self.stop_listening();
         } else if self.listener.is_none() {
@@ -291,7 +358,7 @@ impl Owner {
             self.listener =
                 Some(listener.map_err(|source| ProxyError::Listen { address, source })?);
         }
-        self.mode.send_replace(mode);
+        self.ways.send_replace(ways);
         if matches!(mode, Mode::Refuse | Mode::Reset) {
             self.connections.reset_all().await;
         }
@@ -299,13 +366,13 @@ impl Owner {
     }
 
     fn handle_accepted(&mut self, stream: TcpStream) {
-        if matches!(*self.mode.borrow(), Mode::Refuse | Mode::Reset) {
+        if matches!(self.ways.borrow().together(), Mode::Refuse | Mode::Reset) {
             connection::reset(stream);
             return;
         }
         let seed = self.seed.derive(&format!("connection {}", self.accepted));
         self.accepted += 1;
-        let connection = connection::carry(stream, self.upstream, self.mode.subscribe(), seed);
+        let connection = connection::carry(stream, self.upstream, self.ways.subscribe(), seed);
         let end = self.connections.end.clone();
         let live = self.live.clone();
         self.connections.tasks.spawn(async move {

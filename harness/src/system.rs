@@ -132,6 +132,17 @@ pub struct Listening {
     pub clients: SocketAddr,
 }
 
+/// How a system's nodes reach their peers, as far as links have to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wiring {
+    /// Every node has an address book of its own, so that each link has an address of its own; and what
+    /// a node has to say to a peer it says on connections that it dialled itself.
+    Dialled,
+    /// A member has one address, which all others know it by, and each node dials its peers through a
+    /// SOCKS proxy of its own, which tells the links apart. Both sides speak on every connection.
+    Socks,
+}
+
 /// How a node comes into its cluster. It counts when the node first starts; after that its data say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -153,9 +164,10 @@ pub struct NodeView {
     pub folder: PathBuf,
     /// Where it listens.
     pub listen: Listening,
-    /// Where it reaches whoever may ever be in the cluster: through its own proxy to that peer; itself
-    /// directly.
+    /// Where it reaches whoever may ever be in the cluster, itself included: through its own links.
     pub peers: Vec<(NodeId, SocketAddr)>,
+    /// The SOCKS proxy through which it reaches them, if the system's [wiring](Wiring) wants one.
+    pub socks: Option<SocketAddr>,
     /// How it comes into the cluster.
     pub entry: Entry,
 }
@@ -255,6 +267,11 @@ pub trait System: fmt::Debug + Send + Sync {
 
     /// Tells whether its clients have these operations.
     fn offers(&self, mapping: Mapping) -> bool;
+
+    /// Says how its nodes reach their peers.
+    fn wiring(&self) -> Wiring {
+        Wiring::Dialled
+    }
 
     /// Writes the files that a node needs and says how to start it.
     fn prepare(&self, view: &NodeView) -> Result<CommandLine, SystemError>;

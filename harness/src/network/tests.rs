@@ -20,12 +20,16 @@ const N2: NodeId = NodeId::new(2);
 const N3: NodeId = NodeId::new(3);
 
 async fn network() -> Network {
+    wired(Wiring::Dialled).await
+}
+
+async fn wired(wiring: Wiring) -> Network {
     let mut nodes = BTreeMap::new();
     for node in NodeId::first(3) {
         let listening = Listening { peers: echo().await, clients: echo().await };
         nodes.insert(node, listening);
     }
-    Network::open(nodes, Seed::new(1), None).unwrap()
+    Network::open(nodes, wiring, Seed::new(1), None).unwrap()
 }
 
 /// The connections that the nodes of a cluster would have, and one of each node's clients.
@@ -165,7 +169,8 @@ async fn messages_are_known_only_where_they_are_asked_for() {
         MessageRule { kind: None, percent: 100, action: crate::messages::MessageAction::Drop };
     let classify: Classify = |_, _| crate::messages::MessageKind::Other;
     for (classify, expected) in [(None, false), (Some(classify), true)] {
-        let network = Network::open(nodes.clone(), Seed::new(1), classify).unwrap();
+        let network =
+            Network::open(nodes.clone(), Wiring::Dialled, Seed::new(1), classify).unwrap();
         assert_eq!(network.knows_messages(), expected);
         network.rule_exactly(&[(link, rule)].into());
         let ruled: Vec<_> =
@@ -181,4 +186,96 @@ async fn messages_are_known_only_where_they_are_asked_for() {
         assert!(network.messages.values().all(|proxy| proxy.rule().is_none()));
         network.shutdown().await;
     }
+}
+
+/// Dials a node through another's front, as a node would, and says how that went.
+async fn dial(network: &Network, link: Link) -> Result<TcpStream, u8> {
+    let front = network.socks_of(link.from).unwrap();
+    let peers: BTreeMap<_, _> = network.peers_of(link.from).into_iter().collect();
+    let SocketAddr::V4(address) = peers[&link.to] else {
+        unreachable!("members have IPv4 addresses");
+    };
+    let mut stream = TcpStream::connect(front).await.unwrap();
+    let mut request = vec![5, 1, 0, 5, 1, 0, 1];
+    request.extend(address.ip().octets());
+    request.extend(address.port().to_be_bytes());
+    stream.write_all(&request).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    match answer[3] {
+        0 => Ok(stream),
+        reply => Err(reply),
+    }
+}
+
+#[tokio::test]
+async fn a_front_leads_to_every_peer_by_its_own_link() {
+    let network = wired(Wiring::Socks).await;
+    for link in network.links.keys() {
+        let mut stream = dial(&network, *link).await.unwrap();
+        answers(&mut stream).await;
+        assert_eq!(network.links[link].connections(), 1, "{link}");
+    }
+    assert_eq!(dial(&network, Link { from: N1, to: N1 }).await.unwrap_err(), 4);
+    network.set_down(N2, true).await.unwrap();
+    assert_eq!(dial(&network, Link { from: N1, to: N2 }).await.unwrap_err(), 5);
+    let fronts: Vec<_> =
+        NodeId::first(3).into_iter().filter_map(|it| network.socks_of(it)).collect();
+    network.shutdown().await;
+    for front in fronts {
+        assert!(TcpStream::connect(front).await.is_err(), "{front} listens still");
+    }
+}
+
+#[tokio::test]
+async fn where_both_sides_speak_a_cut_holds_one_way_of_two_connections() {
+    let nodes = [(N1, listener()), (N2, listener()), (N3, listener())];
+    let mut listeners = BTreeMap::new();
+    let mut listening = BTreeMap::new();
+    for (node, listener) in nodes {
+        let (listener, address) = listener.await;
+        listeners.insert(node, listener);
+        listening.insert(node, Listening { peers: address, clients: address });
+    }
+    let network = Network::open(listening, Wiring::Socks, Seed::new(1), None).unwrap();
+    let link = Link { from: N1, to: N2 };
+    let opposite = Link { from: N2, to: N1 };
+    let mut dialled = dial(&network, link).await.unwrap();
+    let (mut accepted, _) = listeners[&N2].accept().await.unwrap();
+    let mut dialled_back = dial(&network, opposite).await.unwrap();
+    let (mut accepted_back, _) = listeners[&N1].accept().await.unwrap();
+
+    network.cut_exactly([link].into()).await.unwrap();
+    assert!(is_held(&mut dialled, &mut accepted).await, "N1 speaks on what it dialled");
+    assert!(is_held(&mut accepted_back, &mut dialled_back).await, "N1 speaks on what it accepted");
+    arrives(&mut accepted, &mut dialled).await;
+    arrives(&mut dialled_back, &mut accepted_back).await;
+    // No connection is made by one who is not heard, nor to one.
+    for link in [link, opposite] {
+        let _mute = dial(&network, link).await.unwrap();
+        let accepted = tokio::time::timeout(QUIET, listeners[&link.to].accept()).await;
+        assert!(accepted.is_err(), "{link} was connected");
+    }
+    network.cut_exactly(BTreeSet::new()).await.unwrap();
+    for receiver in [&mut accepted, &mut dialled_back] {
+        let held = tokio::time::timeout(DEADLINE, receiver.read_u8()).await;
+        assert_eq!(held.unwrap().unwrap(), 7, "what was held is delivered");
+    }
+}
+
+async fn listener() -> (tokio::net::TcpListener, SocketAddr) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+async fn is_held(from: &mut TcpStream, to: &mut TcpStream) -> bool {
+    from.write_u8(7).await.unwrap();
+    tokio::time::timeout(QUIET, to.read_u8()).await.is_err()
+}
+
+async fn arrives(from: &mut TcpStream, to: &mut TcpStream) {
+    from.write_u8(8).await.unwrap();
+    let byte = tokio::time::timeout(DEADLINE, to.read_u8()).await;
+    assert_eq!(byte.expect("nothing arrived").unwrap(), 8);
 }

@@ -11,8 +11,8 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::proxy::Mode;
 use crate::proxy::shaper::{Release, Shaper};
+use crate::proxy::{Mode, Ways};
 use crate::seed::Seed;
 
 /// How many bytes of one direction are held beyond what the kernel holds. Enough for a delayed link
@@ -26,24 +26,24 @@ const READ_SIZE: usize = 64 * 1024;
 pub(super) async fn carry(
     caller: TcpStream,
     upstream: SocketAddr,
-    mut mode: watch::Receiver<Mode>,
+    mut ways: watch::Receiver<Ways>,
     seed: Seed,
 ) {
     let caller = End::new(caller);
-    let mut request = Direction::new(seed.derive("request"));
+    let mut request = Direction::new(Way::Forward, seed.derive("request"));
     let upstream = tokio::select! {
-        upstream = dial(upstream, mode.clone()) => upstream,
+        upstream = dial(upstream, ways.clone()) => upstream,
         // A caller that gives up before anything could pass was never connected.
-        () = request.take_in_all(&caller, &mut mode) => return,
+        () = request.take_in_all(&caller, &mut ways) => return,
     };
     // If nobody answers there, the caller is reset, too.
     let Ok(upstream) = upstream else {
         return;
     };
-    let answer = Direction::new(seed.derive("answer"));
+    let answer = Direction::new(Way::Back, seed.derive("answer"));
     let ended = tokio::try_join!(
-        request.pump(&caller, &upstream, mode.clone()),
-        answer.pump(&upstream, &caller, mode),
+        request.pump(&caller, &upstream, ways.clone()),
+        answer.pump(&upstream, &caller, ways),
     );
     if ended.is_ok() {
         caller.close();
@@ -93,19 +93,21 @@ impl Drop for End {
     }
 }
 
-/// Connects as soon as the mode lets anything pass, and lets a failure pass no earlier.
-async fn dial(upstream: SocketAddr, mut mode: watch::Receiver<Mode>) -> io::Result<End> {
+/// Connects as soon as both ways let anything pass, for a connection is made by asking and being
+/// answered; and lets a failure pass no earlier.
+async fn dial(upstream: SocketAddr, mut ways: watch::Receiver<Ways>) -> io::Result<End> {
     let gone = |_| io::ErrorKind::NotConnected;
-    mode.wait_for(passes).await.map_err(gone)?;
+    let connects = |ways: &Ways| passes(ways.together());
+    ways.wait_for(connects).await.map_err(gone)?;
     let stream = TcpStream::connect(upstream).await;
     if stream.is_err() {
-        mode.wait_for(passes).await.map_err(gone)?;
+        ways.wait_for(connects).await.map_err(gone)?;
     }
     stream.map(End::new)
 }
 
 /// Says whether the end or the reset of a connection passes.
-fn passes(mode: &Mode) -> bool {
+fn passes(mode: Mode) -> bool {
     match mode {
         Mode::Open | Mode::Slow(_) => true,
         Mode::Blackhole | Mode::Refuse | Mode::Reset => false,
@@ -134,8 +136,25 @@ enum Next {
     Over,
 }
 
+/// Which of the two ways of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Forward,
+    Back,
+}
+
+impl Way {
+    fn mode(self, ways: Ways) -> Mode {
+        match self {
+            Self::Forward => ways.forward,
+            Self::Back => ways.back,
+        }
+    }
+}
+
 /// The bytes that go one way.
 struct Direction {
+    way: Way,
     bytes: BytesMut,
     shaper: Shaper,
     farewell: Option<Farewell>,
@@ -143,8 +162,9 @@ struct Direction {
 }
 
 impl Direction {
-    fn new(seed: Seed) -> Self {
+    fn new(way: Way, seed: Seed) -> Self {
         Self {
+            way,
             bytes: BytesMut::new(),
             shaper: Shaper::new(),
             farewell: None,
@@ -157,16 +177,16 @@ impl Direction {
         mut self,
         from: &TcpStream,
         to: &TcpStream,
-        mut mode: watch::Receiver<Mode>,
+        mut ways: watch::Receiver<Ways>,
     ) -> io::Result<()> {
         loop {
-            let next = self.pass_on(to, &mut mode)?;
+            let next = self.pass_on(to, &mut ways)?;
             if matches!(next, Next::Over) {
                 return Ok(());
             }
             tokio::select! {
-                changed = mode.changed() => changed.map_err(|_| io::ErrorKind::NotConnected)?,
-                _ = from.readable(), if self.has_room() => self.take_in(from, &mut mode),
+                changed = ways.changed() => changed.map_err(|_| io::ErrorKind::NotConnected)?,
+                _ = from.readable(), if self.has_room() => self.take_in(from, &mut ways),
                 _ = to.writable(), if matches!(next, Next::Room) => {}
                 () = sleep_until(&next), if matches!(next, Next::Time(_)) => {}
             }
@@ -175,12 +195,12 @@ impl Direction {
 
     /// Takes in what a caller says before it is connected. Returns if it gives up on a link that
     /// lets nothing pass; on one that does, who has said everything may still want an answer.
-    async fn take_in_all(&mut self, from: &TcpStream, mode: &mut watch::Receiver<Mode>) {
+    async fn take_in_all(&mut self, from: &TcpStream, ways: &mut watch::Receiver<Ways>) {
         while self.has_room() {
             let _ = from.readable().await;
-            self.take_in(from, mode);
+            self.take_in(from, ways);
         }
-        let is_connected_soon = passes(&mode.borrow());
+        let is_connected_soon = passes(ways.borrow().together());
         match self.farewell {
             Some(Farewell::Broken(_)) => {}
             Some(Farewell::Regular) if !is_connected_soon => {}
@@ -193,12 +213,12 @@ impl Direction {
     }
 
     /// Reads what has arrived.
-    fn take_in(&mut self, from: &TcpStream, mode: &mut watch::Receiver<Mode>) {
+    fn take_in(&mut self, from: &TcpStream, ways: &mut watch::Receiver<Ways>) {
         self.bytes.reserve(READ_SIZE);
         match from.try_read_buf(&mut self.bytes) {
             Ok(0) => self.farewell = Some(Farewell::Regular),
             Ok(count) => {
-                let mode = *mode.borrow();
+                let mode = self.way.mode(*ways.borrow());
                 self.shaper.take_in(count, Instant::now(), mode, &mut self.generator);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -208,15 +228,16 @@ impl Direction {
 
     /// Writes what the mode allows. The mode cannot change under a write: whoever changes it waits
     /// for the guard that is held here.
-    fn pass_on(&mut self, to: &TcpStream, mode: &mut watch::Receiver<Mode>) -> io::Result<Next> {
-        let mode = mode.borrow_and_update();
+    fn pass_on(&mut self, to: &TcpStream, ways: &mut watch::Receiver<Ways>) -> io::Result<Next> {
+        let ways = ways.borrow_and_update();
+        let mode = self.way.mode(*ways);
         loop {
             let now = Instant::now();
-            match self.shaper.release(now, *mode) {
+            match self.shaper.release(now, mode) {
                 Release::Now(count) => match to.try_write(&self.bytes[..count]) {
                     Ok(count) => {
                         self.bytes.advance(count);
-                        self.shaper.pass_on(count, now, *mode);
+                        self.shaper.pass_on(count, now, mode);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         return Ok(Next::Room);
@@ -225,7 +246,7 @@ impl Direction {
                 },
                 Release::At(time) => return Ok(Next::Time(time)),
                 Release::Held => return Ok(Next::Mode),
-                Release::Empty if self.farewell.is_some() && !passes(&mode) => {
+                Release::Empty if self.farewell.is_some() && !passes(mode) => {
                     return Ok(Next::Mode);
                 }
                 Release::Empty => {

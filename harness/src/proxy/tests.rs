@@ -322,7 +322,7 @@ async fn a_change_that_failed_is_not_in_effect() {
     socket.shutdown(Shutdown::Both).unwrap();
     drop(socket);
     // This is what `Network::apply` does on the next heal.
-    if proxy.mode() != Mode::Open {
+    if proxy.ways() != Ways::both(Mode::Open) {
         proxy.set_mode(Mode::Open).await.unwrap();
     }
     assert!(std::net::TcpStream::connect(proxy.address()).is_ok(), "still refused after healing");

@@ -290,6 +290,7 @@ mod tests {
             folder,
             listen: Listening { peers: address(4001), clients: address(4002) },
             peers: vec![(NodeId::new(1), address(5001)), (NodeId::new(2), address(4001))],
+            socks: None,
             entry: Entry::Founds(NodeId::first(2)),
         }
     }
