@@ -1,7 +1,7 @@
 //! Compiles `proto/*.proto` for crate `proto` with protox, so that no machine needs a protoc.
 //! Cargo runs it in `proto/`, whose manifest names it.
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
     "raft.proto",
     "outcome.proto",
     "ledger.proto",
@@ -9,6 +9,7 @@ const PROTOS: [&str; 7] = [
     "session.proto",
     "admin.proto",
     "log.proto",
+    "etcd.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

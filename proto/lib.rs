@@ -1,5 +1,5 @@
 //! The wire and nothing else: the messages and services of `proto/*.proto`, whose comments are the
-//! protocol's manual. Node and harness meet here and nowhere else.
+//! protocol's manual. Node and harness meet here and nowhere else; `etcd.proto` is for the harness alone.
 
 /// Generated code, shielded from lints that are meant for people.
 macro_rules! generated {
@@ -41,6 +41,8 @@ pub mod stormproof {
         generated!(v1, "stormproof.raft.v1", "What nodes say to each other (`raft.proto`).");
     }
 }
+
+generated!(etcd, "etcdserverpb", "What the harness asks etcd (`etcd.proto`).");
 
 pub use stormproof::admin::v1 as admin;
 pub use stormproof::kv::v1 as kv;

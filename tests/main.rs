@@ -4,9 +4,11 @@
 
 mod checking;
 mod corpus;
+mod etcd;
 mod faults;
 mod follow;
 mod membership;
+mod operator;
 mod orphans;
 mod run;
 mod sessions;

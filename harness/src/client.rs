@@ -10,11 +10,11 @@
 //! In a session (`session.proto`) an operation may be sent several times. A proof is then needed for
 //! every time that it was sent: once one of them has an unknown end, only an answer is a definite end.
 
+pub(crate) mod connection;
 pub(crate) mod leader;
 pub mod placement;
 pub mod store;
 
-mod connection;
 mod kv;
 mod ledger;
 mod outcome;

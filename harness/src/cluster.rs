@@ -28,7 +28,7 @@ use crate::process::{
 use crate::proxy::{PortHold, ProxyError};
 use crate::seed::Seed;
 use crate::system::{
-    self, ClientOrder, Entry, Listening, NodeId, NodeView, Operator, System, SystemError,
+    self, ClientOrder, DATA, Entry, Listening, NodeId, NodeView, Operator, System, SystemError,
 };
 
 pub use status::{ClusterStatus, Leadership, NodeHealth, Rivals};
@@ -126,6 +126,7 @@ pub struct Cluster {
 /// What is fixed about a node.
 #[derive(Debug)]
 struct Member {
+    folder: PathBuf,
     launch: Launch,
     listening: Listening,
     /// Keeps the node's ports from others while it is down.
@@ -178,7 +179,7 @@ impl Cluster {
                 stdout: folder.join("stdout.log"),
                 stderr: folder.join("stderr.log"),
             };
-            let member = Member { launch, listening, _ports: ports };
+            let member = Member { folder, launch, listening, _ports: ports };
             members.insert(node, member);
         }
         let supervisor = Supervisor::start()?;
@@ -328,6 +329,11 @@ impl Cluster {
         self.watcher.shutdown().await;
         self.supervisor.shutdown().await;
         self.network.shutdown().await;
+        if !self.system.leaves_data() {
+            for member in self.members.values() {
+                discard(&member.folder.join(DATA));
+            }
+        }
         exits
     }
 }
@@ -396,6 +402,16 @@ fn make_folder(run: &Path, node: NodeId) -> Result<PathBuf, ClusterError> {
             .map_err(|source| ClusterError::Folder { path, source })
     };
     make(run.join("nodes").join(node.to_string()))
+}
+
+/// Removes a folder of data, if it is there.
+fn discard(folder: &Path) {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, folder = %folder.display(), "failed to remove a node's data");
+        }
+        _ => {}
+    }
 }
 
 /// Reads the end of what a node printed, on one line.

@@ -31,6 +31,7 @@ use crate::proxy::{Mode, Proxy, ProxyError, Ways};
 use crate::seed::Seed;
 use crate::system::{Listening, NodeId, Wiring};
 use socks::Front;
+pub(crate) use socks::{address_of, node_at};
 
 /// All links. When it is dropped they end without waiting.
 #[derive(Debug)]

@@ -109,6 +109,19 @@ pub struct WorkloadPlan {
     /// number, until it has an answer or the operation's time is over. So fewer outcomes are unknown,
     /// and a system that does something twice is found out.
     pub sessions: bool,
+    /// What reads promise.
+    pub reads: Reads,
+}
+
+/// What reads promise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reads {
+    /// They see every change that was answered before they began.
+    #[default]
+    Linearizable,
+    /// They see what the asked node has, however old: not what a run's verdict is about, and it says so.
+    Serializable,
 }
 
 /// How nodes are started.
@@ -230,7 +243,13 @@ impl Default for Plan {
 
 impl Default for WorkloadPlan {
     fn default() -> Self {
-        Self { name: "ledger".into(), keys: 5, accounts: 5, sessions: false }
+        Self {
+            name: "ledger".into(),
+            keys: 5,
+            accounts: 5,
+            sessions: false,
+            reads: Reads::default(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything outside a system's own module goes through [`System`]; no other module knows a
 //! system's name, but for the registry [`by_name`].
 
+mod etcd;
 mod operator;
 mod stormproof;
 
@@ -143,6 +144,16 @@ pub enum Wiring {
     Socks,
 }
 
+/// What the term is that a node says it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Terms {
+    /// Its own: of two that lead in one term at least one does not do as it should.
+    Own,
+    /// That of the last entry that it has applied. Who has just become leader has applied none of its
+    /// own term yet, so two may name the same one for a moment and nothing be wrong.
+    Applied,
+}
+
 /// How a node comes into its cluster. It counts when the node first starts; after that its data say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
@@ -201,6 +212,12 @@ pub enum SystemError {
         flaw: String,
         /// What it can be asked for.
         known: &'static [&'static str],
+    },
+    /// It is not made for something that the plan asks for.
+    #[error("the plan does not fit the system: {what}")]
+    Unfit {
+        /// What it lacks or demands.
+        what: &'static str,
     },
     /// The program to start is not there or cannot be run.
     #[error("failed to find the node's program {}: {why}", path.display())]
@@ -273,6 +290,16 @@ pub trait System: fmt::Debug + Send + Sync {
         Wiring::Dialled
     }
 
+    /// Says which term its nodes name.
+    fn terms(&self) -> Terms {
+        Terms::Own
+    }
+
+    /// Tells whether what its nodes have on their disks is kept in the run's folder when they are gone.
+    fn leaves_data(&self) -> bool {
+        true
+    }
+
     /// Writes the files that a node needs and says how to start it.
     fn prepare(&self, view: &NodeView) -> Result<CommandLine, SystemError>;
 
@@ -300,13 +327,17 @@ pub trait System: fmt::Debug + Send + Sync {
     }
 }
 
+/// The folder, within a node's own, that holds all that the node is to find again after a restart.
+pub const DATA: &str = "data";
+
 /// The names of all systems.
-pub const NAMES: [&str; 1] = [stormproof::NAME];
+pub const NAMES: [&str; 2] = [stormproof::NAME, etcd::NAME];
 
 /// Returns the system that the plan names, or none if there is none of that name.
 pub fn by_name(plan: &Plan) -> Option<Arc<dyn System>> {
     match plan.system.as_str() {
         stormproof::NAME => Some(Arc::new(stormproof::Stormproof::new(plan))),
+        etcd::NAME => Some(Arc::new(etcd::Etcd::new(plan))),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ use super::storm::{EXIT_FAILED, Storms, exit_code, keep, remark_error};
 use crate::describe_error;
 use crate::fault::Family;
 use crate::judgement::Judgement;
-use crate::plan::{Plan, PlanError};
+use crate::plan::{Plan, PlanError, WorkloadPlan};
 use crate::run::{Progress, RunError, RunFolder, StormEnd};
 use crate::scenarios;
 use crate::seed::Seed;
@@ -65,8 +65,8 @@ pub struct RunArgs {
     /// Where run folders are made
     #[arg(long, value_name = "FOLDER", default_value = "stormproof-runs")]
     store: PathBuf,
-    /// The node's program [default: this one, as `stormproof node`]
-    #[arg(long, value_name = "PATH")]
+    /// The node's program [default: this one, as `stormproof node`; of another system, the one on PATH]
+    #[arg(long, visible_alias = "etcd-bin", value_name = "PATH")]
     node_bin: Option<PathBuf>,
     /// A flaw for the nodes to have, to see that it is found: local-reads
     #[arg(long, value_name = "NAME", hide = true)]
@@ -139,8 +139,10 @@ impl RunArgs {
         if let Some(system) = &self.system {
             plan.system.clone_from(system);
         }
-        if let Some(workload) = &self.workload {
-            plan.workload.name.clone_from(workload);
+        match &self.workload {
+            Some(workload) => plan.workload.name.clone_from(workload),
+            None if self.plan.is_none() => choose_workload(&mut plan),
+            None => {}
         }
         if let Some(Faults(families)) = &self.faults {
             plan.faults.clone_from(families);
@@ -158,6 +160,20 @@ impl RunArgs {
         plan.check()?;
         Ok(plan.settled())
     }
+}
+
+/// Puts the first workload that its system is good for into a plan that nobody wrote.
+fn choose_workload(plan: &mut Plan) {
+    let usual = std::mem::take(&mut plan.workload.name);
+    let system = system::by_name(plan);
+    let fits = |name: &&str| {
+        let named = WorkloadPlan { name: (*name).into(), ..plan.workload.clone() };
+        let workload = workload::by_name(&named);
+        let mapping = workload.map(|workload| workload.mapping());
+        mapping.zip(system.as_ref()).is_some_and(|(mapping, system)| system.offers(mapping))
+    };
+    let names = [usual.as_str()].into_iter().chain(workload::NAMES);
+    plan.workload.name = names.into_iter().find(fits).unwrap_or(&usual).into();
 }
 
 /// Runs the storm and prints the judgement.

@@ -10,6 +10,7 @@
 //! mute node costs is a definite `fail`, and `info` is left for operations that were really under way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -81,19 +82,33 @@ async fn dial(address: &str) -> Result<Connection, ConnectError> {
 
 /// Connects and asks the node how it is.
 async fn greet(address: &str) -> Result<(Channel, StatusResponse), ConnectError> {
-    let endpoint =
-        Endpoint::from_shared(format!("http://{address}")).map_err(ConnectError::Address)?;
-    let socket = TcpStream::connect(address).await.map_err(ConnectError::Dial)?;
-    socket.set_nodelay(true).map_err(ConnectError::Dial)?;
-    let channel = endpoint
-        .connect_with_connector(OneSocket(Some(socket)))
-        .await
-        .map_err(ConnectError::Handshake)?;
+    let channel = connect_once(address).await?;
     let status = AdminClient::new(channel.clone())
         .status(StatusRequest {})
         .await
         .map_err(|status| ConnectError::Probe(Box::new(status)))?;
     Ok((channel, status.into_inner()))
+}
+
+/// Connects. The channel never dials anew; see [`is_unsent`]. Nobody has answered on it yet.
+pub(crate) async fn connect_once(address: &str) -> Result<Channel, ConnectError> {
+    let endpoint =
+        Endpoint::from_shared(format!("http://{address}")).map_err(ConnectError::Address)?;
+    let socket = TcpStream::connect(address).await.map_err(ConnectError::Dial)?;
+    socket.set_nodelay(true).map_err(ConnectError::Dial)?;
+    endpoint.connect_with_connector(OneSocket(Some(socket))).await.map_err(ConnectError::Handshake)
+}
+
+/// Tells whether the channel had no connection left and so had nothing to write the request to.
+pub(crate) fn is_unsent(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<Spent>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What a node says of itself.

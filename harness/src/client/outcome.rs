@@ -1,6 +1,5 @@
 //! How an operation ended, and what a gRPC status proves about it.
 
-use std::error::Error;
 use std::fmt;
 
 use proto::{LEADER_KEY, NOT_APPLIED, OUTCOME_KEY, SESSION_ERROR_KEY};
@@ -8,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tonic::{Code, Status};
 
-use super::connection::Spent;
+use super::connection::is_unsent;
 
 /// How an operation ended, as far as its client can know.
 #[derive(Clone, Debug, PartialEq)]
@@ -145,18 +144,6 @@ impl Remedy {
 fn leader_of(status: &Status) -> Option<u64> {
     let text = status.metadata().get(LEADER_KEY)?.to_str().ok()?;
     text.parse().ok().filter(|leader| *leader > 0)
-}
-
-/// Tells whether the channel had no connection left and so had nothing to write the request to.
-fn is_unsent(status: &Status) -> bool {
-    let mut cause = status.source();
-    while let Some(error) = cause {
-        if error.is::<Spent>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// Renders a status for the `error` of an event: the code, and what was said.

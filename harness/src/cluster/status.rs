@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::process::{ProcessState, Processes};
-use crate::system::{Listening, NodeId, NodeStatus, Probe, Role, System};
+use crate::system::{Listening, NodeId, NodeStatus, Probe, Role, System, Terms};
 
 /// How long a node has to answer. On the same machine it takes a millisecond; a node that takes
 /// longer than this is too busy to be waited for while others have news.
@@ -86,16 +86,26 @@ impl ClusterStatus {
 }
 
 /// Leaders by term, as seen over time.
-#[derive(Debug, Default)]
-struct Reigns(BTreeMap<u64, BTreeSet<NodeId>>);
+#[derive(Debug)]
+struct Reigns {
+    leaders: BTreeMap<u64, BTreeSet<NodeId>>,
+    terms: Terms,
+}
 
 impl Reigns {
+    fn new(terms: Terms) -> Self {
+        Self { leaders: BTreeMap::new(), terms }
+    }
+
     /// Notes who leads now, writes what is known by now into the status, and returns who is new.
     fn handle(&mut self, status: &mut ClusterStatus) -> Vec<Leadership> {
-        let is_new = |it: &Leadership| self.0.entry(it.term).or_default().insert(it.node);
+        let is_new = |it: &Leadership| self.leaders.entry(it.term).or_default().insert(it.node);
         let new = status.leaders().filter(is_new).collect();
-        status.elections = self.0.len();
-        let rivals = self.0.iter().filter(|(_, nodes)| nodes.len() > 1);
+        status.elections = self.leaders.len();
+        if self.terms == Terms::Applied {
+            return new;
+        }
+        let rivals = self.leaders.iter().filter(|(_, nodes)| nodes.len() > 1);
         let rivals = rivals.map(|(&term, nodes)| Rivals { term, nodes: nodes.clone() });
         status.rivals = rivals.collect();
         new
@@ -106,6 +116,7 @@ impl Reigns {
 pub(super) struct Poll {
     probes: BTreeMap<NodeId, Box<dyn Probe>>,
     processes: watch::Receiver<Processes>,
+    terms: Terms,
 }
 
 impl Poll {
@@ -115,7 +126,7 @@ impl Poll {
         processes: watch::Receiver<Processes>,
     ) -> Self {
         let probe = |(&node, listening): (&NodeId, &Listening)| (node, system.probe(*listening));
-        Self { probes: nodes.iter().map(probe).collect(), processes }
+        Self { probes: nodes.iter().map(probe).collect(), processes, terms: system.terms() }
     }
 
     /// Asks every node whose process is running.
@@ -147,7 +158,7 @@ impl Poll {
     /// Asks once, and knows of rivals only if they lead at once.
     pub(super) async fn now(mut self) -> ClusterStatus {
         let mut status = self.ask().await;
-        Reigns::default().handle(&mut status);
+        Reigns::new(self.terms).handle(&mut status);
         status.elections = 0;
         status
     }
@@ -185,7 +196,7 @@ impl Watcher {
 }
 
 async fn watch_cluster(mut poll: Poll, publish: watch::Sender<ClusterStatus>) {
-    let mut reigns = Reigns::default();
+    let mut reigns = Reigns::new(poll.terms);
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -256,7 +267,7 @@ mod tests {
 
     #[test]
     fn reigns_are_counted_and_rivals_are_seen_however_far_apart() {
-        let mut reigns = Reigns::default();
+        let mut reigns = Reigns::new(Terms::Own);
         let mut see = |nodes: Vec<_>| {
             let mut status = status(nodes);
             reigns.handle(&mut status);
@@ -267,5 +278,15 @@ mod tests {
         assert_eq!(see(vec![health(1, 2, Some(1)), health(2, 3, Some(2))]), (2, vec![]));
         let rivals = Rivals { term: 2, nodes: [1, 3].map(NodeId::new).into() };
         assert_eq!(see(vec![health(3, 2, Some(3))]), (2, vec![rivals]));
+    }
+
+    #[test]
+    fn terms_that_lag_behind_make_no_rivals() {
+        let mut reigns = Reigns::new(Terms::Applied);
+        for leader in [1, 2] {
+            let mut status = status([health(leader, 2, Some(leader))]);
+            assert_eq!(reigns.handle(&mut status).len(), 1);
+            assert_eq!((status.elections, status.rivals), (1, vec![]));
+        }
     }
 }

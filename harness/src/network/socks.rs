@@ -84,7 +84,7 @@ enum SocksError {
 ///
 /// # Panics
 /// If the node's number has more than two bytes: no cluster is that large.
-pub(super) fn address_of(node: NodeId) -> SocketAddr {
+pub(crate) fn address_of(node: NodeId) -> SocketAddr {
     let number = u16::try_from(node.number()).expect("a cluster has far fewer nodes");
     let [high, low] = number.to_be_bytes();
     let [first, second] = BLOCK;
@@ -92,7 +92,7 @@ pub(super) fn address_of(node: NodeId) -> SocketAddr {
 }
 
 /// Returns the node that an address stands for, if it stands for one.
-fn node_at(address: SocketAddr) -> Option<NodeId> {
+pub(crate) fn node_at(address: SocketAddr) -> Option<NodeId> {
     let IpAddr::V4(host) = address.ip() else {
         return None;
     };

@@ -18,11 +18,11 @@ use crate::client::{
     StormproofClient,
 };
 use crate::messages::{Classify, MessageKind};
-use crate::plan::{Plan, SnapshotPlan, Timings};
+use crate::plan::{Plan, Reads, SnapshotPlan, Timings};
 use crate::seed::Seed;
 use crate::system::{
-    BoxFuture, ClientOrder, CommandLine, Entry, Listening, NodeId, NodeStatus, NodeView, Operator,
-    Probe, ProbeError, Role, System, SystemError, find_program, write_file,
+    BoxFuture, ClientOrder, CommandLine, DATA, Entry, Listening, NodeId, NodeStatus, NodeView,
+    Operator, Probe, ProbeError, Role, System, SystemError, find_program, write_file,
 };
 use operator::ClusterOperator;
 
@@ -48,6 +48,7 @@ pub(super) struct Stormproof {
     bin: Option<PathBuf>,
     /// How clients make sure of their operations.
     assurance: Assurance,
+    reads: Reads,
     flaws: Vec<String>,
     timings: Timings,
     snapshot: SnapshotPlan,
@@ -63,6 +64,7 @@ impl Stormproof {
                 true => Assurance::ExactlyOnce { ttl: SESSION_TTL },
                 false => Assurance::AtMostOnce,
             },
+            reads: plan.workload.reads,
             flaws: plan.node.flaws.clone(),
             timings: plan.timings.clone(),
             snapshot: plan.node.snapshot.clone(),
@@ -87,7 +89,7 @@ impl Stormproof {
                 .collect(),
             members,
             join,
-            data: view.folder.join("data"),
+            data: view.folder.join(DATA),
             timings: TimingsConfig {
                 tick: span(self.timings.tick),
                 heartbeat: span(self.timings.heartbeat),
@@ -140,6 +142,10 @@ struct TimingsConfig {
 
 impl System for Stormproof {
     fn check(&self) -> Result<(), SystemError> {
+        if self.reads == Reads::Serializable {
+            let what = "our own nodes know no serializable reads";
+            return Err(SystemError::Unfit { what });
+        }
         match self.flaws.iter().find(|flaw| !FLAWS.contains(&flaw.as_str())) {
             Some(flaw) => Err(SystemError::Flaw { flaw: flaw.clone(), known: &FLAWS }),
             None => Ok(()),
@@ -301,6 +307,7 @@ mod tests {
         let system = Stormproof {
             bin: None,
             assurance: Assurance::AtMostOnce,
+            reads: Reads::Linearizable,
             flaws: vec!["local-reads".into()],
             timings: Timings::default(),
             snapshot: SnapshotPlan::default(),
@@ -355,6 +362,7 @@ flaws:
             let system = Stormproof {
                 bin: Some(bin.into()),
                 assurance: Assurance::AtMostOnce,
+                reads: Reads::Linearizable,
                 flaws: Vec::new(),
                 timings: Timings::default(),
                 snapshot: SnapshotPlan::default(),

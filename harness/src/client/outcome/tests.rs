@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tonic::metadata::MetadataValue;
 
 use super::*;
+use crate::client::connection::Spent;
 
 fn status(code: Code, marker: Option<&'static str>, leader: Option<&'static str>) -> Status {
     let mut status = Status::new(code, "why");
