@@ -26,6 +26,11 @@ const KEPT: &[(u64, Workload, &str)] = &[
         Workload::Ledger,
         "a write that found no room ended its node after the storm, and nobody started it again",
     ),
+    (
+        3_375_052,
+        Workload::Ledger,
+        "the operator took a node for gone that another change had just taken back",
+    ),
 ];
 
 fn campaign(seeds: std::ops::Range<u64>, workload: Workload) {

@@ -81,6 +81,15 @@ impl Simulation {
         self.with_node(id, |node, scene: &mut Scene<'_>| node.operate(input, scene))
     }
 
+    /// Tells whether a node that was replaced is wanted again: another change took it back before the
+    /// operator heard that it was out.
+    fn is_wanted(&self, id: NodeId) -> bool {
+        let is_member = |membership: &Membership| membership.everybody().contains(&id);
+        let mut goals = self.errands.values().filter_map(|errand| errand.goal.as_ref());
+        goals.any(|(_, to)| is_member(to))
+            || self.leader().is_some_and(|leader| is_member(leader.membership()))
+    }
+
     /// A request of the operator has ended.
     pub(super) fn end_request(&mut self, request: RequestId, is_done: bool) {
         let found = self.errands.iter().find(|(_, errand)| errand.request == Some(request));
@@ -97,6 +106,9 @@ impl Simulation {
         };
         self.errands.remove(&id);
         for id in gone {
+            if self.is_wanted(id) {
+                continue;
+            }
             self.nodes[place(id)].is_retired = true;
             self.crash(id);
             self.tell(|| format!("{id} is gone for good"));
