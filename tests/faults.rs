@@ -1,11 +1,12 @@
 //! Each fault is shown to bite, on real nodes: it has the effect that it is for, and its end has too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
 use harness::cluster::{Cluster, ClusterStatus, Leadership};
 use harness::fault::Link;
+use harness::messages::{MessageAction, MessageKind, MessageRule};
 use harness::plan::Plan;
 use harness::process::ProcessState;
 use harness::system::NodeId;
@@ -17,10 +18,18 @@ fn with_cluster<F>(test: impl FnOnce(Cluster, Leadership) -> F)
 where
     F: Future<Output = Cluster>,
 {
+    with_plan(Plan::default(), test);
+}
+
+/// The same with a plan that says more.
+fn with_plan<F>(plan: Plan, test: impl FnOnce(Cluster, Leadership) -> F)
+where
+    F: Future<Output = Cluster>,
+{
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let mut plan = Plan { nodes: 3, recovery_deadline: PATIENCE, ..Plan::default() };
+        let mut plan = Plan { nodes: 3, recovery_deadline: PATIENCE, ..plan };
         plan.node.bin = Some(env!("CARGO_BIN_EXE_stormproof-node").into());
         let cluster = Cluster::start(&plan, folder.path()).await.unwrap();
         let leader = cluster.wait_for_leader(PATIENCE).await.unwrap();
@@ -86,6 +95,48 @@ fn a_link_cut_one_way_silences_only_that_way() {
                 && term(status, old.node) > old.term
         })
         .await;
+        cluster
+    });
+}
+
+#[test]
+fn a_leader_whose_appends_are_lost_one_by_one_is_replaced() {
+    let messages = r#"
+        [[schedule]]
+        at = "1s"
+        duration = "1s"
+        fault = { messages = { links = { from = "leader" }, rule = { percent = 1, action = "drop" } } }
+    "#;
+    with_plan(Plan::parse(messages).unwrap(), async |cluster, old| {
+        let of_links = |from: NodeId, rule: MessageRule| {
+            let others = cluster.nodes().iter().filter(move |&&to| to != from);
+            others.map(move |&to| (Link { from, to }, vec![rule])).collect::<BTreeMap<_, _>>()
+        };
+        // Everything else that the leader says still arrives.
+        let kind = Some(MessageKind::AppendEntries);
+        let lost = MessageRule { kind, percent: 100, action: MessageAction::Drop };
+        cluster.network().rule_exactly(&of_links(old.node, lost));
+        wait_until(&cluster, "another leader", |status| {
+            status.leader().is_some_and(|new| new.node != old.node && new.term > old.term)
+        })
+        .await;
+        let links = cluster.nodes().iter().map(|&to| Link { from: old.node, to });
+        assert!(cluster.network().messages_hit(links) > 0);
+        // Messages that come twice or late, from all nodes to all, are nothing that Raft minds.
+        let delay = MessageAction::Delay(Duration::from_millis(3));
+        for action in [MessageAction::Duplicate, MessageAction::Reorder, delay] {
+            let rule = MessageRule { kind: None, percent: 50, action };
+            let nodes = cluster.nodes().iter();
+            let all = nodes.flat_map(|&from| of_links(from, rule)).collect();
+            cluster.network().rule_exactly(&all);
+            let endpoints = cluster.client_addresses();
+            let endpoints: Vec<_> = endpoints.values().map(ToString::to_string).collect();
+            let put = ["client", "--endpoints", &endpoints.join(","), "add", "key", "1"];
+            let output = tokio::task::block_in_place(|| stormproof(&put));
+            assert!(output.status.success(), "{action:?}: {output:?}");
+        }
+        cluster.heal_all().await.unwrap();
+        wait_until(&cluster, "one leader for all", |status| status.agreed().is_some()).await;
         cluster
     });
 }

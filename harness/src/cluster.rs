@@ -159,7 +159,9 @@ impl Cluster {
             listening.insert(node, Listening { peers, clients });
         }
         let wiring = system.wiring();
-        let network = Network::open(listening.clone(), wiring, plan.seed.derive("network"), None)?;
+        let classify = system.classify().filter(|_| plan.hurts_messages());
+        let seed = plan.seed.derive("network");
+        let network = Network::open(listening.clone(), wiring, seed, classify)?;
         let cluster = name_cluster(plan);
         let mut members = BTreeMap::new();
         for (node, ports) in ports {
@@ -305,6 +307,7 @@ impl Cluster {
     /// killed. A node that ended by itself stays down. Does what it can even if some of it fails,
     /// and then returns the first error.
     pub async fn heal_all(&self) -> Result<(), ClusterError> {
+        self.network.rule_exactly(&BTreeMap::new());
         let healed = self.network.cut_exactly(BTreeSet::new()).await;
         let mut results = vec![healed.map_err(ClusterError::from)];
         let mut killed = Vec::new();

@@ -19,6 +19,7 @@ use std::time::Duration;
 use humantime::format_duration;
 use serde::{Deserialize, Serialize};
 
+use crate::messages::MessageRule;
 use crate::plan::span;
 use crate::proxy::{Mode, Slowness};
 use crate::seed::Seed;
@@ -75,6 +76,13 @@ pub enum Fault {
     Reset(Links),
     /// The links carry nothing, and new connections over them are accepted and stay mute.
     Blackhole(Links),
+    /// Some of the messages between nodes are dropped, doubled, delayed or change places, one at a time.
+    Messages {
+        /// Which links; those of clients are left alone.
+        links: Links,
+        /// Which messages, and what becomes of them.
+        rule: MessageRule,
+    },
 }
 
 /// In which order processes are killed and started again.
@@ -131,6 +139,7 @@ impl Fault {
             Self::Refuse(_) => Family::Refuse,
             Self::Reset(_) => Family::Reset,
             Self::Blackhole(_) => Family::Blackhole,
+            Self::Messages { .. } => Family::Messages,
         }
     }
 
@@ -145,7 +154,8 @@ impl Fault {
             | Self::Throttle { links, .. }
             | Self::Refuse(links)
             | Self::Reset(links)
-            | Self::Blackhole(links) => Some(links.target()),
+            | Self::Blackhole(links)
+            | Self::Messages { links, .. } => Some(links.target()),
         }
     }
 
@@ -168,7 +178,8 @@ impl Fault {
             | Self::Pause(_)
             | Self::Restart(_)
             | Self::Partition(_)
-            | Self::Flap { .. } => None,
+            | Self::Flap { .. }
+            | Self::Messages { .. } => None,
         }
     }
 
@@ -183,6 +194,10 @@ impl Fault {
             Self::Throttle { bytes_per_second: 0, .. } => {
                 Err("throttles to 0 bytes a second, which is a blackhole")
             }
+            Self::Messages { links: Links::Clients(_), .. } => {
+                Err("hurts messages of clients; those are between nodes")
+            }
+            Self::Messages { rule, .. } => rule.check(),
             _ => Ok(()),
         }
     }
@@ -212,6 +227,7 @@ impl fmt::Display for Fault {
             Self::Refuse(links) => write!(f, "refuse {links}"),
             Self::Reset(links) => write!(f, "reset {links}"),
             Self::Blackhole(links) => write!(f, "blackhole {links}"),
+            Self::Messages { links, rule } => write!(f, "{rule} {links}"),
         }
     }
 }

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use rule::{MessageAction, MessageKind, MessageRule, MessageRuleError};
+pub use rule::{MessageAction, MessageKind, MessageRule};
 
 use crate::proxy::{PortHold, ProxyError};
 use crate::seed::Seed;
@@ -42,7 +42,7 @@ pub type Classify = fn(path: &str, message: &[u8]) -> MessageKind;
 #[derive(Debug)]
 pub struct MessageProxy {
     address: SocketAddr,
-    rule: watch::Sender<Option<MessageRule>>,
+    rules: watch::Sender<Arc<[MessageRule]>>,
     hits: Arc<AtomicU64>,
     end: CancellationToken,
     tasks: TaskTracker,
@@ -53,8 +53,8 @@ pub struct MessageProxy {
 struct Shared {
     upstream: SocketAddr,
     classify: Classify,
-    rule: watch::Receiver<Option<MessageRule>>,
-    /// How many messages a rule was applied to.
+    rules: watch::Receiver<Arc<[MessageRule]>>,
+    /// How many messages a rule has hit.
     hits: Arc<AtomicU64>,
     seed: Seed,
     /// How many streams there were: each draws from a seed of its own.
@@ -62,7 +62,7 @@ struct Shared {
 }
 
 impl MessageProxy {
-    /// Starts a proxy to `upstream` on a port of its own, without a rule. The seed decides which
+    /// Starts a proxy to `upstream` on a port of its own, without rules. The seed decides which
     /// messages a rule hits.
     ///
     /// # Errors
@@ -71,14 +71,14 @@ impl MessageProxy {
         let port = PortHold::reserve().map_err(ProxyError::Reserve)?;
         let address = port.address();
         let listener = port.listen().map_err(|source| ProxyError::Listen { address, source })?;
-        let (publish, rule) = watch::channel(None);
+        let (publish, rules) = watch::channel(Arc::default());
         let hits = Arc::<AtomicU64>::default();
         let streams = Arc::default();
-        let shared = Shared { upstream, classify, rule, hits: Arc::clone(&hits), seed, streams };
+        let shared = Shared { upstream, classify, rules, hits: Arc::clone(&hits), seed, streams };
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(accept_all(listener, port, shared, end.clone(), tasks.clone()));
         tasks.close();
-        Ok(Self { address, rule: publish, hits, end, tasks })
+        Ok(Self { address, rules: publish, hits, end, tasks })
     }
 
     /// Returns the address to dial.
@@ -86,15 +86,21 @@ impl MessageProxy {
         self.address
     }
 
-    /// Applies a rule to every message from now on, or none. What an earlier rule held back passes at
-    /// once.
-    pub fn set_rule(&self, rule: Option<MessageRule>) {
-        self.rule.send_replace(rule);
+    /// Applies these rules to every message from now on; the first that hits it decides. What earlier
+    /// rules held back passes at once if there is none.
+    pub fn set_rules(&self, rules: &[MessageRule]) {
+        self.rules.send_if_modified(|old| {
+            let is_new = **old != *rules;
+            if is_new {
+                *old = rules.into();
+            }
+            is_new
+        });
     }
 
-    /// Returns the rule in force.
-    pub fn rule(&self) -> Option<MessageRule> {
-        *self.rule.borrow()
+    /// Returns the rules in force.
+    pub fn rules(&self) -> Arc<[MessageRule]> {
+        Arc::clone(&self.rules.borrow())
     }
 
     /// Returns how many messages were hit by rules so far.

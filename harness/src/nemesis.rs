@@ -174,6 +174,7 @@ impl Nemesis {
             cut: wounds.cut(),
             shaped: wounds.shaped(),
             clients: wounds.clients(),
+            messages_hit: None,
             leader,
             began: field.now(),
             ended: None,
@@ -236,6 +237,11 @@ impl Nemesis {
         tracing::info!(fault = %ending.fault, nodes, trouble, "fault ends");
         let record = &mut self.records[ending.record];
         record.ended = Some(field.now());
+        record.messages_hit = ending.messages_hit(field.cluster.network());
+        if record.messages_hit == Some(0) {
+            // It was in force and hurt nobody, which shows nothing about the system.
+            record.result = FaultResult::Skipped("no such message came by".into());
+        }
         record.trouble = trouble;
         record_end(field.recorder, record, began.elapsed()).await;
         self.publish();
@@ -294,6 +300,7 @@ impl Nemesis {
             cut: BTreeSet::new(),
             shaped: BTreeSet::new(),
             clients: BTreeSet::new(),
+            messages_hit: None,
             leader: None,
             began: field.now(),
             ended: None,

@@ -164,9 +164,9 @@ impl Network {
 
     /// Applies these rules to the messages of links, and none to those of all others. A link that there
     /// is not is passed over, and so is every one of a network that does not know messages.
-    pub fn rule_exactly(&self, rules: &BTreeMap<Link, MessageRule>) {
+    pub fn rule_exactly(&self, rules: &BTreeMap<Link, Vec<MessageRule>>) {
         for (link, proxy) in &self.messages {
-            proxy.set_rule(rules.get(link).copied());
+            proxy.set_rules(rules.get(link).map_or(&[], Vec::as_slice));
         }
     }
 

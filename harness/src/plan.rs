@@ -369,11 +369,22 @@ impl Plan {
         self.faults.len() == Family::ALL.len()
     }
 
+    /// Tells whether any of its faults, once it is [settled](Plan::settled), is one of single messages.
+    pub fn hurts_messages(&self) -> bool {
+        let scheduled = self.schedule.iter().flatten().map(|scheduled| scheduled.fault);
+        let directed = self.sequence.iter().flat_map(Sequence::faults);
+        scheduled.chain(directed).any(|fault| fault.family() == Family::Messages)
+    }
+
     /// Says what it would take for faults of this family, if there cannot be any.
     fn lacks(&self, family: Family) -> Option<&'static str> {
         match family {
             Family::Upgrade | Family::Membership | Family::Transfer | Family::Snapshot => {
                 Some("nobody to give the orders")
+            }
+            Family::Messages => {
+                let is_known = system::by_name(self).is_some_and(|it| it.classify().is_some());
+                (!is_known).then_some("no way to tell the messages of this system's nodes apart")
             }
             _ => None,
         }

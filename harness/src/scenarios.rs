@@ -25,7 +25,7 @@ macro_rules! scenarios {
 /// All of them, those first that one wants first.
 pub const ALL: &[Scenario] = scenarios![
     "quick" "default"
-    "kill" "pause" "partition"
+    "kill" "pause" "partition" "messages"
 ];
 
 /// Returns the scenario of a name, if there is one.

@@ -30,6 +30,8 @@ pub enum Family {
     Reset,
     /// Links that carry nothing.
     Blackhole,
+    /// Messages dropped, doubled, late and out of order.
+    Messages,
     /// Nodes that leave, join and are replaced.
     Membership,
     /// Leadership handed over.
@@ -61,7 +63,7 @@ pub struct FamilyError {
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -72,6 +74,7 @@ impl Family {
         Self::Refuse,
         Self::Reset,
         Self::Blackhole,
+        Self::Messages,
         Self::Membership,
         Self::Transfer,
         Self::Snapshot,
@@ -90,6 +93,7 @@ impl Family {
             Self::Refuse => "refuse",
             Self::Reset => "reset",
             Self::Blackhole => "blackhole",
+            Self::Messages => "messages",
             Self::Membership => "membership",
             Self::Transfer => "transfer",
             Self::Snapshot => "snapshot",
@@ -109,6 +113,7 @@ impl Family {
             Self::Refuse => "links refuse connections",
             Self::Reset => "links end connections with a reset",
             Self::Blackhole => "single links carry nothing",
+            Self::Messages => "single messages are dropped, doubled, late or out of order",
             Self::Membership => "nodes leave and come back, join, are replaced by empty ones",
             Self::Transfer => "the leader is told to hand over",
             Self::Snapshot => "nodes are told to compact their logs, again and again",
@@ -120,9 +125,12 @@ impl Family {
         match self {
             Self::Kill | Self::Pause | Self::Restart | Self::Upgrade => Group::Processes,
             Self::Partition => Group::Partitions,
-            Self::Delay | Self::Throttle | Self::Refuse | Self::Reset | Self::Blackhole => {
-                Group::Links
-            }
+            Self::Delay
+            | Self::Throttle
+            | Self::Refuse
+            | Self::Reset
+            | Self::Blackhole
+            | Self::Messages => Group::Links,
             Self::Membership | Self::Transfer | Self::Snapshot => Group::Operations,
         }
     }

@@ -102,7 +102,7 @@ struct Pump {
 enum Next {
     Came(Option<Result<Frame<Bytes>, hyper::Error>>),
     Due,
-    Rule,
+    Rules,
 }
 
 /// Nobody wants what a pump would send on.
@@ -136,8 +136,8 @@ impl Pump {
                 Next::Came(Some(Err(error))) => return give(&send, Err(error.into())).await,
                 Next::Came(None) => is_over = true,
                 Next::Due => (),
-                Next::Rule => {
-                    if self.shared.rule.borrow_and_update().is_none() {
+                Next::Rules => {
+                    if self.shared.rules.borrow_and_update().is_empty() {
                         self.course.release_all(Instant::now());
                     }
                 }
@@ -172,7 +172,7 @@ impl Pump {
         let due_at = tokio::time::Instant::from_std(due.unwrap_or_else(Instant::now));
         tokio::select! {
             () = send.closed() => Err(Unwanted),
-            Ok(()) = self.shared.rule.changed() => Ok(Next::Rule),
+            Ok(()) = self.shared.rules.changed() => Ok(Next::Rules),
             () = sleep_until(due_at), if due.is_some() => Ok(Next::Due),
             frame = body.frame(), if !is_over && self.course.len() < HELD_MAX => {
                 Ok(Next::Came(frame))
@@ -184,9 +184,9 @@ impl Pump {
     async fn take_in(&mut self, data: Bytes, send: &mpsc::Sender<Piece>) -> Result<(), Unwanted> {
         let Some(path) = self.path.clone() else { return give(send, Ok(Frame::data(data))).await };
         self.frames.push(&data);
-        let rule = *self.shared.rule.borrow();
-        let Some(rule) = rule else {
-            // What an earlier rule held back came before.
+        let rules = Arc::clone(&self.shared.rules.borrow());
+        if rules.is_empty() {
+            // What earlier rules held back came before.
             self.course.release_all(Instant::now());
             self.pass_on(send).await?;
             return match self.frames.all() {
@@ -194,7 +194,7 @@ impl Pump {
                 Ok(None) => Ok(()),
                 Err(error) => give(send, Err(error.into())).await.and(Err(Unwanted)),
             };
-        };
+        }
         loop {
             let message = match self.frames.next() {
                 Ok(Some(message)) => message,
@@ -204,7 +204,7 @@ impl Pump {
             let kind = message
                 .content()
                 .map_or(MessageKind::Other, |content| (self.shared.classify)(&path, content));
-            let action = rule.is_about(kind).then(|| draw(rule, &mut self.generator)).flatten();
+            let action = draw(&rules, kind, &mut self.generator);
             if action.is_some() {
                 self.shared.hits.fetch_add(1, Ordering::Relaxed);
             }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rand::Rng;
 
 use super::frames::Message;
-use super::rule::{MessageAction, MessageRule};
+use super::rule::{MessageAction, MessageKind, MessageRule};
 
 /// How long a message that is to change places waits for another.
 const REORDER_MAX: Duration = Duration::from_millis(200);
@@ -108,9 +108,14 @@ impl Course {
     }
 }
 
-/// Says what becomes of a message that a rule is about.
-pub(super) fn draw(rule: MessageRule, generator: &mut impl Rng) -> Option<MessageAction> {
-    (generator.random_range(0..100) < rule.percent).then_some(rule.action)
+/// Says what becomes of a message of a kind by the first of the rules that hits it.
+pub(super) fn draw(
+    rules: &[MessageRule],
+    kind: MessageKind,
+    generator: &mut impl Rng,
+) -> Option<MessageAction> {
+    let mut about = rules.iter().filter(|rule| rule.is_about(kind));
+    about.find(|rule| generator.random_range(0..100) < rule.percent).map(|rule| rule.action)
 }
 
 #[cfg(test)]
@@ -195,8 +200,11 @@ mod tests {
     fn chance_hits_as_many_as_the_rule_says() {
         let mut generator = Seed::new(1).generator();
         for percent in [1, 50, 100] {
-            let rule = MessageRule { kind: None, percent, action: MessageAction::Drop };
-            let hit = (0..10_000).filter(|_| draw(rule, &mut generator).is_some()).count();
+            let kind = MessageKind::RequestVote;
+            let rule = MessageRule { kind: Some(kind), percent, action: MessageAction::Drop };
+            let mut draw = |kind| draw(&[rule], kind, &mut generator);
+            assert!((0..100).all(|_| draw(MessageKind::PreVote).is_none()));
+            let hit = (0..10_000).filter(|_| draw(kind).is_some()).count();
             assert!(hit.abs_diff(usize::from(percent) * 100) < 200, "{hit} of {percent} %");
         }
     }

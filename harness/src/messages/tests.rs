@@ -122,8 +122,8 @@ impl Line {
     }
 }
 
-fn rule(kind: Option<MessageKind>, action: MessageAction) -> Option<MessageRule> {
-    Some(MessageRule { kind, percent: 100, action })
+fn rule(kind: Option<MessageKind>, action: MessageAction) -> [MessageRule; 1] {
+    [MessageRule { kind, percent: 100, action }]
 }
 
 #[tokio::test]
@@ -149,14 +149,14 @@ async fn messages_of_a_kind_are_dropped_or_doubled() {
     let line = Line::open().await;
     line.send(1..=4).await;
     line.expect(&[1, 2, 3, 4]).await;
-    line.proxy.set_rule(rule(Some(MessageKind::RequestVote), MessageAction::Drop));
+    line.proxy.set_rules(&rule(Some(MessageKind::RequestVote), MessageAction::Drop));
     line.send(5..=8).await;
     line.expect(&[1, 2, 3, 4, 5, 7]).await;
-    line.proxy.set_rule(rule(None, MessageAction::Duplicate));
+    line.proxy.set_rules(&rule(None, MessageAction::Duplicate));
     line.send(9..=10).await;
     line.expect(&[1, 2, 3, 4, 5, 7, 9, 9, 10, 10]).await;
     assert_eq!(line.proxy.hits(), 4);
-    line.proxy.set_rule(None);
+    line.proxy.set_rules(&[]);
     line.send([11]).await;
     line.expect(&[1, 2, 3, 4, 5, 7, 9, 9, 10, 10, 11]).await;
     line.end().await.unwrap();
@@ -166,12 +166,12 @@ async fn messages_of_a_kind_are_dropped_or_doubled() {
 async fn what_is_held_back_is_overtaken_and_freed_by_the_heal() {
     let line = Line::open().await;
     let day = Duration::from_secs(24 * 60 * 60);
-    line.proxy.set_rule(rule(Some(MessageKind::TimeoutNow), MessageAction::Delay(day)));
+    line.proxy.set_rules(&rule(Some(MessageKind::TimeoutNow), MessageAction::Delay(day)));
     line.send(1..=4).await;
     line.expect(&[2, 4]).await;
-    line.proxy.set_rule(None);
+    line.proxy.set_rules(&[]);
     line.expect(&[2, 4, 1, 3]).await;
-    line.proxy.set_rule(rule(Some(MessageKind::TimeoutNow), MessageAction::Reorder));
+    line.proxy.set_rules(&rule(Some(MessageKind::TimeoutNow), MessageAction::Reorder));
     line.send(5..=8).await;
     line.expect(&[2, 4, 1, 3, 6, 5, 8, 7]).await;
     line.end().await.unwrap();
@@ -181,7 +181,7 @@ async fn what_is_held_back_is_overtaken_and_freed_by_the_heal() {
 async fn the_end_of_a_stream_waits_for_what_is_held_back() {
     let line = Line::open().await;
     let delay = MessageAction::Delay(Duration::from_millis(50));
-    line.proxy.set_rule(rule(None, delay));
+    line.proxy.set_rules(&rule(None, delay));
     line.send(1..=2).await;
     let node = line.node.clone();
     line.end().await.unwrap();

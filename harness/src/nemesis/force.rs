@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::fault::{Camp, Fault, Link, Restart, Wire};
+use crate::messages::MessageRule;
 use crate::nemesis::describe_nodes;
+use crate::network::Network;
 use crate::proxy::Mode;
 use crate::system::NodeId;
 
@@ -15,6 +17,10 @@ pub(super) struct Wounds {
     pub(super) nodes: Vec<NodeId>,
     /// What becomes of which links.
     pub(super) wires: BTreeMap<Wire, Mode>,
+    /// What becomes of messages on which links.
+    pub(super) rules: BTreeMap<Link, MessageRule>,
+    /// How many messages rules had hit on those links before.
+    pub(super) hits_before: u64,
 }
 
 impl Wounds {
@@ -27,7 +33,7 @@ impl Wounds {
     /// Returns the links between nodes that go on, but badly.
     pub(super) fn shaped(&self) -> BTreeSet<Link> {
         let shaped = self.wires.iter().filter(|(_, mode)| **mode != Mode::Blackhole);
-        shaped.filter_map(|(wire, _)| wire.link()).collect()
+        shaped.filter_map(|(wire, _)| wire.link()).chain(self.rules.keys().copied()).collect()
     }
 
     /// Returns the links of clients that are hit.
@@ -68,6 +74,15 @@ impl Installed {
             rhythm: None,
             troubles: Vec::new(),
         }
+    }
+}
+
+impl Installed {
+    /// Returns how many messages the fault has hit so far, if it is one of messages.
+    pub(super) fn messages_hit(&self, network: &Network) -> Option<u64> {
+        let links = self.wounds.rules.keys().copied();
+        let hits = || network.messages_hit(links).saturating_sub(self.wounds.hits_before);
+        (!self.wounds.rules.is_empty()).then(hits)
     }
 }
 
@@ -123,6 +138,17 @@ impl Force {
         modes
     }
 
+    /// Returns what all faults in force, and these wounds besides, make of messages; of several rules
+    /// the oldest comes first.
+    pub(super) fn rules_with(&self, wounds: &Wounds) -> BTreeMap<Link, Vec<MessageRule>> {
+        let all = self.faults.values().map(|installed| &installed.wounds).chain([wounds]);
+        let mut rules: BTreeMap<Link, Vec<MessageRule>> = BTreeMap::new();
+        for (&link, &rule) in all.flat_map(|wounds| &wounds.rules) {
+            rules.entry(link).or_default().push(rule);
+        }
+        rules
+    }
+
     /// Returns the nodes of an ended fault that no other fault holds in the same way.
     pub(super) fn not_held(&self, ended: &Installed) -> Vec<NodeId> {
         let held = hold(ended.fault).map(|how| self.held(how)).unwrap_or_default();
@@ -156,7 +182,8 @@ impl Force {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::{Target, Topology};
+    use crate::fault::{Links, Target, Topology};
+    use crate::messages::MessageAction;
     use crate::proxy::Slowness;
 
     fn wounds(nodes: &[u64], cut: &[(u64, u64)]) -> Wounds {
@@ -164,6 +191,7 @@ mod tests {
         Wounds {
             nodes: nodes.iter().copied().map(NodeId::new).collect(),
             wires: cut.iter().map(|cut| (Wire::Nodes(link(cut)), Mode::Blackhole)).collect(),
+            ..Wounds::default()
         }
     }
 
@@ -195,8 +223,10 @@ mod tests {
         let halves = Fault::Partition(Topology::Halves);
         add(&mut force, 0, halves, wounds(&[1], &[(1, 2), (2, 1)]));
         add(&mut force, 1, Fault::Partition(Topology::Bridge), wounds(&[3], &[(2, 1)]));
-        let cut =
-            |force: &Force| Wounds { nodes: vec![], wires: force.modes_with(&Wounds::default()) };
+        let cut = |force: &Force| Wounds {
+            wires: force.modes_with(&Wounds::default()),
+            ..Wounds::default()
+        };
         assert_eq!(cut(&force), wounds(&[], &[(1, 2), (2, 1)]));
         force.get_mut(0).unwrap().is_resting = true;
         assert_eq!(cut(&force), wounds(&[], &[(2, 1)]));
@@ -212,7 +242,7 @@ mod tests {
             let latency = Duration::from_millis(milliseconds);
             Mode::Slow(Slowness { latency, ..Slowness::default() })
         };
-        let of = |mode| Wounds { nodes: vec![], wires: [(link, mode)].into() };
+        let of = |mode| Wounds { wires: [(link, mode)].into(), ..Wounds::default() };
         let mut force = Force::default();
         let fault = Fault::Partition(Topology::Bridge);
         add(&mut force, 0, fault, of(late(10)));
@@ -231,5 +261,22 @@ mod tests {
         add(&mut force, 2, Fault::Restart(Restart::Rolling(Target::All)), wounds(&[1], &[]));
         let ended = force.remove(0).unwrap();
         assert_eq!(force.not_held(&ended), [NodeId::new(1)]);
+    }
+
+    #[test]
+    fn messages_are_under_the_rules_of_all_faults_the_oldest_first() {
+        let link = Link { from: NodeId::new(1), to: NodeId::new(2) };
+        let of = |percent| {
+            let rule = MessageRule { kind: None, percent, action: MessageAction::Drop };
+            (rule, Wounds { rules: [(link, rule)].into(), ..Wounds::default() })
+        };
+        let ((first, first_wounds), (second, second_wounds)) = (of(10), of(20));
+        let fault = |rule| Fault::Messages { links: Links::To(Target::One), rule };
+        let mut force = Force::default();
+        add(&mut force, 0, fault(first), first_wounds);
+        assert_eq!(force.rules_with(&second_wounds), [(link, vec![first, second])].into());
+        add(&mut force, 1, fault(second), second_wounds);
+        force.remove(0);
+        assert_eq!(force.rules_with(&Wounds::default()), [(link, vec![second])].into());
     }
 }

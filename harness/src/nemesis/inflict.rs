@@ -43,6 +43,12 @@ pub(super) fn settle(
             wounds.wires = cut.wires().map(|wire| (wire, Mode::Blackhole)).collect();
             wounds.nodes = cut.nodes;
         }
+        Fault::Messages { links, rule } => {
+            let (nodes, wires) = links.resolve(census, generator)?;
+            wounds.nodes = nodes;
+            let between = wires.iter().filter_map(|wire| wire.link());
+            wounds.rules = between.map(|link| (link, rule)).collect();
+        }
         Fault::Restart(Restart::Rolling(target)) => {
             wounds.nodes = target.resolve(census, generator)?;
             queue.clone_from(&wounds.nodes);
@@ -83,6 +89,14 @@ impl Nemesis {
                 Ok(()) => FaultResult::Installed,
                 Err(error) => FaultResult::Indeterminate(describe_error(&error)),
             };
+        }
+        if !wounds.rules.is_empty() {
+            if !cluster.network().knows_messages() {
+                return FaultResult::Skipped("the system's messages are not known".into());
+            }
+            wounds.hits_before = cluster.network().messages_hit(wounds.rules.keys().copied());
+            cluster.network().rule_exactly(&self.force.rules_with(wounds));
+            return FaultResult::Installed;
         }
         let results = match hold(fault) {
             // All at once: who is left for a moment must not be able to do anything about it.
@@ -166,6 +180,9 @@ impl Nemesis {
             let modes = self.force.modes_with(&Wounds::default());
             let shaped = cluster.network().shape_exactly(modes).await;
             troubles.extend(shaped.err().map(|error| describe_error(&error)));
+        }
+        if !ending.wounds.rules.is_empty() {
+            cluster.network().rule_exactly(&self.force.rules_with(&Wounds::default()));
         }
         match hold(ending.fault) {
             Some(Hold::Dead) => {

@@ -19,6 +19,9 @@ pub(super) async fn record_begin(recorder: &Recorder, record: &FaultRecord, took
 /// Writes the second edge of a fault.
 pub(super) async fn record_end(recorder: &Recorder, record: &FaultRecord, took: Duration) {
     let mut value = describe(record, "end", took);
+    if let Some(hits) = record.messages_hit {
+        value["messages_hit"] = json!(hits);
+    }
     value["result"] = match &record.trouble {
         None => json!("undone"),
         Some(why) => json!({ "indeterminate": why }),

@@ -24,6 +24,9 @@ pub struct FaultRecord {
     pub shaped: BTreeSet<Link>,
     /// Which links of clients were hit.
     pub clients: BTreeSet<(Camp, NodeId)>,
+    /// How many messages it has hit, if it is one of messages and has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_hit: Option<u64>,
     /// Who led when it began, if that was known.
     pub leader: Option<NodeId>,
     /// When it was in force, from the start of the storm.

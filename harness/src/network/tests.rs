@@ -172,9 +172,9 @@ async fn messages_are_known_only_where_they_are_asked_for() {
         let network =
             Network::open(nodes.clone(), Wiring::Dialled, Seed::new(1), classify).unwrap();
         assert_eq!(network.knows_messages(), expected);
-        network.rule_exactly(&[(link, rule)].into());
+        network.rule_exactly(&[(link, vec![rule])].into());
         let ruled: Vec<_> =
-            network.messages.iter().filter(|(_, proxy)| proxy.rule().is_some()).collect();
+            network.messages.iter().filter(|(_, proxy)| !proxy.rules().is_empty()).collect();
         assert_eq!(
             ruled.iter().map(|(link, _)| **link).collect::<Vec<_>>(),
             match expected {
@@ -183,7 +183,7 @@ async fn messages_are_known_only_where_they_are_asked_for() {
             }
         );
         network.rule_exactly(&BTreeMap::new());
-        assert!(network.messages.values().all(|proxy| proxy.rule().is_none()));
+        assert!(network.messages.values().all(|proxy| proxy.rules().is_empty()));
         network.shutdown().await;
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::fault::{Condition, Links, Restart, Step, Topology};
+use crate::messages::{MessageAction, MessageKind, MessageRule};
 use crate::system::NodeId;
 
 #[test]
@@ -38,6 +39,9 @@ fn every_fault_can_be_written_down() {
         Fault::Flap { topology: Topology::Bridge, period: span },
         Fault::Flap { topology: Topology::Outbound(Target::Leader), period: span },
     ];
+    let drop_all = MessageRule { kind: None, percent: 100, action: MessageAction::Drop };
+    let kind = Some(MessageKind::RequestVoteResponse);
+    let delay_votes = MessageRule { kind, percent: 1, action: MessageAction::Delay(span) };
     let named = Target::NAMED.into_iter();
     for target in named.chain([Target::Node(NodeId::new(2))]) {
         faults.extend([
@@ -50,6 +54,8 @@ fn every_fault_can_be_written_down() {
             Fault::Refuse(Links::Both(target)),
             Fault::Reset(Links::Clients(target)),
             Fault::Blackhole(Links::To(target)),
+            Fault::Messages { links: Links::From(target), rule: drop_all },
+            Fault::Messages { links: Links::Both(target), rule: delay_votes },
             Fault::Partition(Topology::Outbound(target)),
             Fault::Partition(Topology::Inbound(target)),
         ]);

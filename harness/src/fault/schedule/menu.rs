@@ -6,6 +6,7 @@ use rand::Rng;
 
 use crate::fault::schedule::{Storm, draw_span};
 use crate::fault::{Family, Fault, Links, Restart, Target, Topology};
+use crate::messages::{MessageAction, MessageKind, MessageRule};
 
 /// The shortest latency and period, and the narrowest line as a part of the widest, that are drawn:
 /// below that nodes would notice nothing.
@@ -38,6 +39,7 @@ pub(super) fn menu(storm: &Storm, family: Family) -> Vec<Fault> {
         Family::Refuse => links().map(Fault::Refuse).collect(),
         Family::Reset => links().map(Fault::Reset).collect(),
         Family::Blackhole => links().map(Fault::Blackhole).collect(),
+        Family::Messages => messages(storm),
         Family::Upgrade | Family::Membership | Family::Transfer | Family::Snapshot => Vec::new(),
     }
 }
@@ -70,6 +72,22 @@ fn partitions(storm: &Storm) -> Vec<Fault> {
     shapes.into_iter().map(Fault::Partition).chain(flaps).collect()
 }
 
+/// Every action once on the links to, and once on those from each target.
+fn messages(storm: &Storm) -> Vec<Fault> {
+    let actions = [
+        MessageAction::Drop,
+        MessageAction::Duplicate,
+        MessageAction::Delay(LATENCY_MIN),
+        MessageAction::Reorder,
+    ];
+    let of_links = |links: Links| {
+        let rule = move |action| MessageRule { kind: None, percent: 100, action };
+        actions.map(|action| Fault::Messages { links, rule: rule(action) })
+    };
+    let targets = storm.targets.iter();
+    targets.flat_map(|&it| [Links::To(it), Links::From(it)]).flat_map(of_links).collect()
+}
+
 /// Draws what a card leaves open: how late, how narrow, how fast.
 pub(super) fn draw_numbers(fault: Fault, storm: &Storm, generator: &mut impl Rng) -> Fault {
     match fault {
@@ -87,6 +105,20 @@ pub(super) fn draw_numbers(fault: Fault, storm: &Storm, generator: &mut impl Rng
             let factor = (THROTTLE_SPREAD as f64).powf(generator.random());
             let bytes_per_second = (least as f64 * factor) as u64;
             Fault::Throttle { links, bytes_per_second }
+        }
+        Fault::Messages { links, rule } => {
+            // Half of them hit whatever comes; to lose all of one kind is another matter.
+            let is_of_kind = generator.random();
+            let kind =
+                MessageKind::TOLD_APART[generator.random_range(0..MessageKind::TOLD_APART.len())];
+            let percent = generator.random_range(5..=100);
+            let late = draw_magnitude(generator, LATENCY_MIN, storm.latency_max);
+            let action = match rule.action {
+                MessageAction::Delay(_) => MessageAction::Delay(late),
+                other => other,
+            };
+            let rule = MessageRule { kind: Some(kind).filter(|_| is_of_kind), percent, action };
+            Fault::Messages { links, rule }
         }
         other => other,
     }
