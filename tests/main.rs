@@ -4,12 +4,14 @@
 
 mod checking;
 mod corpus;
+mod crashes;
 mod etcd;
 mod faults;
 mod follow;
 mod membership;
 mod operator;
 mod orphans;
+mod replay;
 mod run;
 mod sessions;
 mod sim;

@@ -23,7 +23,7 @@ fn run(arguments: &[&str]) -> Run {
     all.extend(arguments);
     let output = stormproof(&all);
     let folder = run_folder(store.path()).unwrap_or_else(|| panic!("{}", describe(&output)));
-    for file in ["plan.toml", "history.jsonl", "facts.json", "verdict.json"] {
+    for file in ["plan.toml", "history.jsonl", "facts.json", "verdict.json", "report.html"] {
         assert!(folder.join(file).is_file(), "{file} is missing\n{}", describe(&output));
     }
     let verdict = fs::read_to_string(folder.join("verdict.json")).unwrap();

@@ -81,7 +81,9 @@ pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) 
 pub(crate) fn run_folder(store: &Path) -> Option<PathBuf> {
     let folders = fs::read_dir(store).ok()?.filter_map(|entry| {
         let entry = entry.ok()?;
-        entry.file_type().ok()?.is_dir().then(|| entry.path())
+        // A hidden one is about to come into being under another name.
+        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+        (entry.file_type().ok()?.is_dir() && !is_hidden).then(|| entry.path())
     });
     folders.last()
 }

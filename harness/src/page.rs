@@ -4,6 +4,8 @@
 //! The page holds the operations as columns of numbers and its labels once each, so that a hundred
 //! thousand operations are some megabytes; it draws on a canvas what is in view.
 
+mod run;
+
 use std::collections::{BTreeSet, HashMap};
 
 use checker::check::{Options, PartitionKeys, Report};
@@ -13,8 +15,12 @@ use checker::verdict::{DeadEnd, Sighting, Verdict};
 use minijinja::{Environment, context};
 use serde::Serialize;
 
+pub use run::run_page;
+
 /// The page around the data.
 const TEMPLATE: &str = include_str!("page/page.html");
+/// What the script draws on.
+const TIMELINE: &str = include_str!("page/timeline.html");
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
@@ -74,7 +80,8 @@ pub fn page(
 ) -> Result<String, PageError> {
     let operations = operations(recording).map_err(checker::check::CheckError::from)?;
     let keys = PartitionKeys::of(recording, &operations, options, report.model)?;
-    let data = Data::of(recording, &operations, &keys, report, explanation);
+    let all: Vec<usize> = (0..operations.list.len()).collect();
+    let data = Data::of(recording, &operations, &keys, report, explanation, &all);
     let verdict = match report.verdict {
         Verdict::Linearizable => "linearizable",
         Verdict::Violation { .. } => "not linearizable",
@@ -97,6 +104,7 @@ pub fn page(
     Ok(environment.get_template("page.html")?.render(context! {
         name => report.name,
         verdict,
+        stage => TIMELINE,
         style => STYLE,
         script => SCRIPT,
         report => report.describe(),
@@ -108,40 +116,47 @@ pub fn page(
 }
 
 impl Data {
+    /// Makes the data of these operations, which are in the order of the recording.
     fn of(
         recording: &Recording,
         operations: &Operations,
         keys: &PartitionKeys,
         report: &Report,
         explanation: Option<&Explanation>,
+        shown: &[usize],
     ) -> Self {
         let mut texts = Texts::default();
-        let mut columns = Columns { lane: lanes(&operations.list), ..Columns::default() };
-        for (index, operation) in operations.list.iter().enumerate() {
-            columns.push(operation, keys.index(index), &mut texts);
+        let mut columns = Columns::default();
+        for &index in shown {
+            columns.push(&operations.list[index], keys.index(index), &mut texts);
         }
-        columns.place = vec![None; operations.list.len()];
+        columns.lane = lanes(shown.iter().map(|&index| &operations.list[index]));
+        columns.place = vec![None; shown.len()];
+        let place_of = |index: usize| shown.binary_search(&index).ok();
         for partition in &report.partitions {
-            for (place, index) in partition.linearization.iter().flatten().enumerate() {
-                columns.place[*index] = Some(place);
+            for (place, &index) in partition.linearization.iter().flatten().enumerate() {
+                if let Some(shown) = place_of(index) {
+                    columns.place[shown] = Some(place);
+                }
             }
         }
-        let core = explanation.map(|explanation| {
-            let named = explanation.operations.iter();
-            let named = named.map(|named| (named.index, named.role.name()));
-            let background = explanation.background.iter().flat_map(|kind| &kind.indices);
-            named.chain(background.map(|index| (*index, "background"))).collect::<Vec<_>>()
-        });
-        let core = core.unwrap_or_default();
+        let core = explanation.map(core_of).unwrap_or_default();
         Self {
             events: recording.events.len(),
             key: core.first().map(|(index, _)| keys.index(*index)),
             keys: keys.names(),
             labels: texts.list,
             operations: columns,
-            core,
+            core: core.into_iter().filter_map(|(it, role)| Some((place_of(it)?, role))).collect(),
         }
     }
+}
+
+/// The operations of a core and their roles, those that it names first.
+fn core_of(explanation: &Explanation) -> Vec<(usize, &'static str)> {
+    let named = explanation.operations.iter().map(|named| (named.index, named.role.name()));
+    let background = explanation.background.iter().flat_map(|kind| &kind.indices);
+    named.chain(background.map(|index| (*index, "background"))).collect()
 }
 
 impl Columns {
@@ -187,9 +202,9 @@ impl Texts {
 
 /// Gives every process a row, and the same row to processes that one after the other are there:
 /// recorders give a client a new number after an outcome that they do not know.
-fn lanes(list: &[Operation]) -> Vec<usize> {
+fn lanes<'a>(list: impl Iterator<Item = &'a Operation> + Clone) -> Vec<usize> {
     let mut spans: HashMap<u64, (usize, usize)> = HashMap::new();
-    for operation in list {
+    for operation in list.clone() {
         let end = operation.completed.map_or(operation.invoked.event, |moment| moment.event);
         let span = spans.entry(operation.process).or_insert((operation.invoked.event, end));
         span.1 = span.1.max(end);
@@ -208,7 +223,7 @@ fn lanes(list: &[Operation]) -> Vec<usize> {
         taken.insert((until, lane));
         lane_of.insert(process, lane);
     }
-    list.iter().map(|operation| lane_of[&operation.process]).collect()
+    list.map(|operation| lane_of[&operation.process]).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! history.jsonl   what the clients saw and when faults were in force
 //! facts.json      what else was seen of the cluster; kept while the run goes on
 //! verdict.json    what every checker found
+//! report.html     the same as a page for any browser
 //! harness.log     what the harness did and noticed
 //! nodes/n1/…      each node's configuration, data and output
 //! ```
@@ -129,8 +130,6 @@ pub async fn run(
         .ok_or_else(|| RunError::Workload { name: plan.workload.name.clone() })?
         .into();
     let interrupted = || RunError::Interrupted { history: folder.history() };
-    // From here on the folder can be judged, whenever the harness is killed.
-    Facts::default().write(&folder.facts())?;
     let (recorder, recording) = Recorder::create(&folder.history())?;
 
     progress.phase("starting");

@@ -24,8 +24,9 @@ macro_rules! scenarios {
 
 /// All of them, those first that one wants first.
 pub const ALL: &[Scenario] = scenarios![
-    "quick" "default"
-    "kill" "pause" "partition" "messages"
+    "quick" "default" "swarm" "deposed"
+    "kill" "pause" "restart" "partition" "messages"
+    "delay" "throttle" "refuse" "reset" "blackhole"
 ];
 
 /// Returns the scenario of a name, if there is one.
@@ -64,8 +65,9 @@ mod tests {
     fn every_scenario_can_be_carried_out_and_says_what_it_is_for() {
         for scenario in ALL {
             let plan = scenario.plan().unwrap_or_else(|error| panic!("{}: {error}", scenario.name));
-            let faults = plan.clone().settled().schedule.unwrap_or_default();
-            assert!(!faults.is_empty(), "{} is no storm", scenario.name);
+            let plan = plan.settled();
+            let count = plan.schedule.map_or(0, |faults| faults.len()) + plan.sequence.len();
+            assert!(count > 0, "{} is no storm", scenario.name);
             assert!(scenario.summary().len() > 20, "{}: {:?}", scenario.name, scenario.summary());
             assert!(!scenario.text.contains("seed ="), "{} repeats itself", scenario.name);
             assert_eq!(by_name(scenario.name), Some(*scenario));
@@ -80,13 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn a_scenario_that_is_called_like_a_family_brings_nothing_else() {
-        for (scenario, family) in
-            ALL.iter().filter_map(|it| Some((it, it.name.parse::<Family>().ok()?)))
-        {
+    fn every_family_has_a_scenario_of_its_own() {
+        // An upgrade needs a program to upgrade to, which nobody can ship.
+        let without = [Family::Upgrade, Family::Membership, Family::Transfer, Family::Snapshot];
+        for family in Family::ALL.into_iter().filter(|family| !without.contains(family)) {
+            let name = family.name();
+            let scenario = by_name(name).unwrap_or_else(|| panic!("{name} has no plan in plans/"));
             let schedule = scenario.plan().unwrap().settled().schedule.unwrap_or_default();
-            let families: BTreeSet<Family> = schedule.iter().map(|it| it.fault.family()).collect();
-            assert_eq!(families, [family].into());
+            assert!(schedule.iter().any(|it| it.fault.family() == family), "{name}");
         }
     }
 

@@ -9,10 +9,13 @@
 //! failed at least once.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
+use humantime::format_duration;
 use serde::Serialize;
 
+use crate::fault::{Fault, ScheduledFault, Step};
 use crate::plan::Plan;
 use crate::replay::Ending;
 
@@ -56,12 +59,56 @@ pub enum ShrinkEnd {
 pub struct Shrunk {
     /// The smallest plan that failed, if any did.
     pub plan: Option<Plan>,
-    /// Which faults of the recorded schedule are left in it, by place.
+    /// Which of the plan's [parts] are left in it, by place.
     pub kept: Vec<usize>,
     /// How many runs it took.
     pub runs: usize,
     /// Why it ended.
     pub end: ShrinkEnd,
+}
+
+/// A fault that can be taken out of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// One of the schedule.
+    Scheduled(ScheduledFault),
+    /// One that a step of a sequence begins.
+    Begun {
+        /// The sequence's place in the plan.
+        sequence: usize,
+        /// The step's place in the sequence.
+        step: usize,
+        /// The fault.
+        fault: Fault,
+    },
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scheduled(ScheduledFault { at, duration, fault, .. }) => {
+                let (at, duration) = (format_duration(*at), format_duration(*duration));
+                write!(f, "{fault} at {at} for {duration}")
+            }
+            Self::Begun { sequence, step, fault } => {
+                write!(f, "{fault}, step {} of sequence {}", step + 1, sequence + 1)
+            }
+        }
+    }
+}
+
+/// Returns what can be taken out of a settled plan: its faults.
+#[must_use]
+pub fn parts(plan: &Plan) -> Vec<Part> {
+    let scheduled = plan.schedule.iter().flatten().cloned().map(Part::Scheduled);
+    let begun = plan.sequence.iter().enumerate().flat_map(|(sequence, it)| {
+        let steps = it.steps.iter().enumerate();
+        steps.filter_map(move |(step, it)| {
+            it.begin.map(|fault| Part::Begun { sequence, step, fault })
+        })
+    });
+    scheduled.chain(begun).collect()
 }
 
 /// Takes faults out of a settled plan while runs of it end as `original` did.
@@ -71,8 +118,8 @@ pub fn shrink(
     options: &ShrinkOptions,
     trial: &mut impl Trial,
 ) -> Shrunk {
-    let count = plan.schedule.as_ref().map_or(0, Vec::len);
-    let mut search = Search::new(count, options.tries);
+    let parts = parts(plan);
+    let mut search = Search::new(parts.len(), options.tries);
     let mut runs = 0;
     let end = loop {
         let Some(candidate) = search.candidate() else {
@@ -82,7 +129,7 @@ pub fn shrink(
         if trial.elapsed() >= options.time_limit {
             break ShrinkEnd::TimeLimit;
         }
-        let Some(ending) = trial.run(&with_only(plan, candidate)) else {
+        let Some(ending) = trial.run(&with_only(plan, &parts, candidate)) else {
             let is_late = trial.elapsed() >= options.time_limit;
             break if is_late { ShrinkEnd::TimeLimit } else { ShrinkEnd::Stopped };
         };
@@ -94,16 +141,47 @@ pub fn shrink(
         search.observe(is_same);
     };
     let kept = search.smallest().map(<[usize]>::to_vec);
-    let plan = kept.as_ref().map(|kept| with_only(plan, kept));
+    let plan = kept.as_ref().map(|kept| with_only(plan, &parts, kept));
     Shrunk { plan, kept: kept.unwrap_or_default(), runs, end }
 }
 
-/// Returns the plan with only these faults of its schedule. Each has its own draw, so that it does
-/// the same whatever else is taken out.
-fn with_only(plan: &Plan, kept: &[usize]) -> Plan {
-    let schedule = plan.schedule.as_deref().unwrap_or_default();
-    let schedule = kept.iter().map(|&place| schedule[place].clone()).collect();
-    Plan { schedule: Some(schedule), ..plan.clone() }
+/// Returns the plan with only these of its parts, which are sorted. Each fault of the schedule has its
+/// own draw, so that it does the same whatever else is taken out; a step of a sequence whose fault is
+/// taken out still waits for what it waited for.
+fn with_only(plan: &Plan, parts: &[Part], kept: &[usize]) -> Plan {
+    let mut plan = Plan { schedule: Some(Vec::new()), ..plan.clone() };
+    for (place, part) in parts.iter().enumerate() {
+        let is_kept = kept.binary_search(&place).is_ok();
+        match part {
+            Part::Scheduled(fault) if is_kept => {
+                plan.schedule.get_or_insert_default().push(fault.clone())
+            }
+            Part::Begun { sequence, step, .. } if !is_kept => {
+                take_out(&mut plan.sequence[*sequence].steps, *step);
+            }
+            Part::Scheduled(_) | Part::Begun { .. } => {}
+        }
+    }
+    for sequence in &mut plan.sequence {
+        sequence.steps.retain(|step| {
+            let is_pause = !step.wait.is_zero() || step.until.is_some();
+            is_pause || step.begin.is_some() || step.end.is_some()
+        });
+    }
+    plan.sequence.retain(|sequence| sequence.steps.iter().any(|step| step.begin.is_some()));
+    plan
+}
+
+/// Takes a fault out of a sequence, and its end with it.
+fn take_out(steps: &mut [Step], place: usize) {
+    steps[place].begin = None;
+    steps[place].duration = Duration::ZERO;
+    let Some(name) = steps[place].name.take() else { return };
+    // A name is free again once what bore it has ended.
+    let end = steps[place..].iter_mut().find(|step| step.end.as_ref() == Some(&name));
+    if let Some(step) = end {
+        step.end = None;
+    }
 }
 
 /// The search for a minimal schedule: says what to try next, and is told what came of it.
@@ -118,12 +196,12 @@ struct Search {
     in_vain: BTreeSet<Vec<usize>>,
     /// Into how many parts the smallest is cut.
     parts: usize,
-    step: Step,
+    step: Next,
 }
 
 /// What is tried after the present candidate.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum Next {
     /// No faults at all.
     Nothing,
     /// This part alone.
@@ -140,7 +218,7 @@ impl Search {
             smallest: None,
             in_vain: BTreeSet::new(),
             parts: 2,
-            step: Step::Nothing,
+            step: Next::Nothing,
         }
     }
 
@@ -170,11 +248,11 @@ impl Search {
     fn accept(&mut self, faults: Vec<usize>) {
         self.parts = match self.step {
             // The candidate was a rest: its parts are those of before, without one.
-            Step::Rest(_) => self.parts.saturating_sub(1).max(2),
-            Step::Nothing | Step::Part(_) => 2,
+            Next::Rest(_) => self.parts.saturating_sub(1).max(2),
+            Next::Nothing | Next::Part(_) => 2,
         };
         if self.smallest.is_some() {
-            self.step = Step::Part(0);
+            self.step = Next::Part(0);
         }
         self.smallest = Some(faults);
     }
@@ -185,27 +263,27 @@ impl Search {
         let count = smallest.len();
         loop {
             let candidate = match self.step {
-                Step::Nothing => {
-                    self.step = Step::Part(0);
+                Next::Nothing => {
+                    self.step = Next::Part(0);
                     Vec::new()
                 }
-                Step::Part(part) if part < self.parts => {
-                    self.step = Step::Part(part + 1);
+                Next::Part(part) if part < self.parts => {
+                    self.step = Next::Part(part + 1);
                     smallest[self.bounds(part, count)].to_vec()
                 }
-                Step::Part(_) => {
-                    self.step = Step::Rest(0);
+                Next::Part(_) => {
+                    self.step = Next::Rest(0);
                     continue;
                 }
-                Step::Rest(part) if part < self.parts => {
-                    self.step = Step::Rest(part + 1);
+                Next::Rest(part) if part < self.parts => {
+                    self.step = Next::Rest(part + 1);
                     let out = self.bounds(part, count);
                     [&smallest[..out.start], &smallest[out.end..]].concat()
                 }
-                Step::Rest(_) if self.parts >= count => return None,
-                Step::Rest(_) => {
+                Next::Rest(_) if self.parts >= count => return None,
+                Next::Rest(_) => {
                     self.parts = (self.parts * 2).min(count);
-                    self.step = Step::Part(0);
+                    self.step = Next::Part(0);
                     continue;
                 }
             };

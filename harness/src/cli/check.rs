@@ -28,7 +28,7 @@ use super::say::{remark, say};
 use crate::describe_error;
 use crate::facts::Facts;
 use crate::judgement::{Evidence, Judgement, RunVerdict, Searched, conclude};
-use crate::page::page;
+use crate::page::{page, run_page};
 use crate::plan::Plan;
 use crate::run::RunFolder;
 use crate::workload;
@@ -440,19 +440,27 @@ fn judge_content(
             }
         }
     }
+    let searched = Searched { recording, report };
+    let judgement =
+        run.map(|evidence| Box::new(conclude(evidence, Ok::<_, &CheckError>(&searched))));
     if let Some(target) = &args.report {
-        let target = beside::path(target, path, is_only, "html");
-        match page(&recording, options, &report, explained) {
-            Ok(page) => is_lacking |= !keep(&target, &page),
+        let Searched { recording, report } = &searched;
+        let page = match (run, &judgement) {
+            (Some(evidence), Some(judgement)) => {
+                let name = path.display().to_string();
+                let explanation = explanation.as_ref();
+                run_page(&name, judgement, evidence, Some(&searched), explanation)
+            }
+            _ => page(recording, options, report, explanation.as_ref()),
+        };
+        match page {
+            Ok(page) => is_lacking |= !keep(&beside::path(target, path, is_only, "html"), &page),
             Err(error) => {
                 remark(format_args!("error: {} is not written: {error}", target.display()));
                 is_lacking = true;
             }
         }
     }
-    let searched = Searched { recording, report };
-    let judgement =
-        run.map(|evidence| Box::new(conclude(evidence, Ok::<_, &CheckError>(&searched))));
     let Searched { report, .. } = searched;
     let explanation = explanation.filter(|_| args.explain);
     Ok(Judged { report, explanation, run: judgement, is_lacking })

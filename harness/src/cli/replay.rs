@@ -120,7 +120,7 @@ fn replay(
         return Ok(None);
     }
     let ended = ended.map_err(|error| describe_error(&error))?;
-    keep(&ended.judgement, &folder);
+    keep(&ended, &folder);
     let ending = Ending::from(&ended.judgement);
     let path = folder.path().display();
     remark(format_args!("{number} of {}: {ending}  {path}", args.times));

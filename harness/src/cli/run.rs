@@ -12,9 +12,8 @@ use super::say::{remark, say};
 use super::storm::{EXIT_FAILED, Storms, exit_code, keep, remark_error};
 use crate::describe_error;
 use crate::fault::Family;
-use crate::judgement::Judgement;
 use crate::plan::{Plan, PlanError, WorkloadPlan};
-use crate::run::{Progress, RunError, RunFolder, StormEnd};
+use crate::run::{Ended, Progress, RunError, RunFolder, StormEnd};
 use crate::scenarios;
 use crate::seed::Seed;
 use crate::system;
@@ -201,7 +200,7 @@ pub fn run(args: &RunArgs) -> ExitCode {
     };
     progress.finish();
     let code = match result {
-        Ok(ended) => print(&ended.judgement, &folder, args.json),
+        Ok(ended) => print(&ended, &folder, args.json),
         Err((code, error)) => {
             if args.json {
                 let folder = folder.path().display().to_string();
@@ -215,8 +214,9 @@ pub fn run(args: &RunArgs) -> ExitCode {
     if !args.json {
         let (path, plan_path, seed) = (folder.path(), folder.plan(), plan.seed);
         say(&format!(
-            "\n  run folder   {}\n  again        stormproof run --plan {}\n\nseed {seed}\n",
+            "\n  run folder   {}\n  report       {}\n  again        stormproof run --plan {}\n\nseed {seed}\n",
             path.display(),
+            path.join("report.html").display(),
             plan_path.display(),
         ));
     }
@@ -224,7 +224,8 @@ pub fn run(args: &RunArgs) -> ExitCode {
 }
 
 /// Prints the judgement, then writes it down: what was found is told even if the disk is full.
-fn print(judgement: &Judgement, folder: &RunFolder, json: bool) -> u8 {
+fn print(ended: &Ended, folder: &RunFolder, json: bool) -> u8 {
+    let judgement = &ended.judgement;
     if json {
         let mut value = json!(judgement);
         value["folder"] = folder.path().display().to_string().into();
@@ -232,5 +233,5 @@ fn print(judgement: &Judgement, folder: &RunFolder, json: bool) -> u8 {
     } else {
         say(&format!("\n{}", judgement.describe()));
     }
-    keep(judgement, folder)
+    keep(ended, folder)
 }

@@ -11,12 +11,11 @@ use serde_json::json;
 use super::say::{remark, say};
 use super::storm::{EXIT_FAILED, EXIT_UNKNOWN, EXIT_USAGE, Storms, keep, remark_error};
 use crate::describe_error;
-use crate::fault::ScheduledFault;
 use crate::judgement::RunVerdict;
 use crate::plan::Plan;
 use crate::replay::Ending;
 use crate::run::{Progress, RunFolder, StormEnd};
-use crate::shrink::{ShrinkEnd, ShrinkOptions, Shrunk, Trial, shrink};
+use crate::shrink::{Part, ShrinkEnd, ShrinkOptions, Shrunk, Trial, parts, shrink};
 
 /// Find the fewest faults with which a recorded run still fails.
 ///
@@ -82,7 +81,7 @@ pub fn run(args: &ShrinkArgs) -> ExitCode {
         }
     };
     storms.end_after(args.time_limit);
-    let count = plan.schedule.as_ref().map_or(0, Vec::len);
+    let count = parts(&plan).len();
     remark(format_args!("seed {}, {count} faults, recorded: {original}", plan.seed));
     let tries = usize::try_from(args.tries).unwrap_or(usize::MAX);
     let options = ShrinkOptions { tries, time_limit: args.time_limit };
@@ -149,7 +148,7 @@ impl Runs<'_> {
             return Ok(None);
         }
         let ended = ended.map_err(|error| describe_error(&error))?;
-        keep(&ended.judgement, &folder);
+        keep(&ended, &folder);
         Ok(Some(Ending::from(&ended.judgement)))
     }
 }
@@ -163,7 +162,7 @@ impl Trial for Runs<'_> {
             self.error = Some(error);
             None
         })?;
-        let faults = plan.schedule.as_ref().map_or(0, Vec::len);
+        let faults = parts(plan).len();
         let elapsed = humantime::format_duration(Duration::from_secs(self.elapsed().as_secs()));
         remark(format_args!("run {}, {elapsed}: {faults} faults, {ending}", self.number));
         Some(ending)
@@ -201,8 +200,8 @@ fn report(
     smallest: Option<&RunFolder>,
     error: Option<&str>,
 ) {
-    let faults = plan.schedule.as_deref().unwrap_or_default();
-    let of = |is_kept: bool| -> Vec<&ScheduledFault> {
+    let faults = parts(plan);
+    let of = |is_kept: bool| -> Vec<&Part> {
         let places = 0..faults.len();
         places
             .filter(|place| shrunk.kept.contains(place) == is_kept)
@@ -247,7 +246,6 @@ fn report(
     say(&text);
 }
 
-fn describe(fault: &ScheduledFault) -> String {
-    let span = humantime::format_duration;
-    format!("  {} at {} for {}\n", fault.fault, span(fault.at), span(fault.duration))
+fn describe(fault: &Part) -> String {
+    format!("  {fault}\n")
 }

@@ -2,7 +2,11 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::time::Duration;
 
+use checker::check::Options;
+use checker::explain::explain;
+use checker::verdict::Verdict;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -10,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::say::remark;
 use crate::cluster::ClusterError;
 use crate::describe_error;
-use crate::judgement::{Judgement, RunVerdict};
+use crate::judgement::{RunVerdict, Searched};
+use crate::page::run_page;
 use crate::plan::Plan;
 use crate::run::{Ended, Progress, RunError, RunFolder, StormEnd, run as carry_out};
 use crate::system::SystemError;
@@ -23,6 +28,10 @@ pub(super) const EXIT_UNKNOWN: u8 = 3;
 
 /// The exit code for a harness or a cluster that could not be run.
 pub(super) const EXIT_FAILED: u8 = 4;
+
+/// How long the core of a violation may be searched for: somebody waits for the run to end, and
+/// `stormproof check --explain` has more time.
+const EXPLAINING_MAX: Duration = Duration::from_secs(20);
 
 /// Carries out runs, one after the other, until it is interrupted.
 pub(super) struct Storms {
@@ -41,7 +50,6 @@ impl Storms {
     /// Makes the folder of a run of a settled plan.
     pub(super) fn prepare(store: &Path, plan: &Plan) -> Result<RunFolder, RunError> {
         let folder = RunFolder::create(store, plan)?;
-        plan.write(&folder.plan())?;
         folder.start_log()?;
         Ok(folder)
     }
@@ -58,7 +66,7 @@ impl Storms {
     }
 
     /// Ends whatever run is under way after so long, as an interruption does, and lets none begin.
-    pub(super) fn end_after(&self, time: std::time::Duration) {
+    pub(super) fn end_after(&self, time: Duration) {
         let cancel = self.cancel.clone();
         drop(self.runtime.spawn(async move {
             tokio::time::sleep(time).await;
@@ -72,12 +80,31 @@ impl Storms {
     }
 }
 
-/// Writes the judgement down. Returns the exit code: what was found stands if the disk is full, but a
-/// pass that nobody can read again is none.
-pub(super) fn keep(judgement: &Judgement, folder: &RunFolder) -> u8 {
-    let Err(error) = folder.write_verdict(judgement) else { return judgement.verdict.exit_code() };
+/// Writes the judgement down, and its page. Returns the exit code: what was found stands if the disk
+/// is full, but a pass that nobody can read again is none.
+pub(super) fn keep(ended: &Ended, folder: &RunFolder) -> u8 {
+    let written = folder.write_verdict(&ended.judgement);
+    // The page is drawn of what has been written otherwise, and can be drawn again.
+    if let Err(error) = write_page(ended, folder) {
+        remark(format_args!("warning: there is no report.html: {error}"));
+    }
+    let verdict = ended.judgement.verdict;
+    let Err(error) = written else { return verdict.exit_code() };
     remark_error(describe_error(&error));
-    judgement.verdict.max(RunVerdict::HarnessFailure).exit_code()
+    verdict.max(RunVerdict::HarnessFailure).exit_code()
+}
+
+fn write_page(ended: &Ended, folder: &RunFolder) -> Result<(), Box<dyn std::error::Error>> {
+    let Ended { judgement, evidence, searched } = ended;
+    let name = folder.path().file_name().unwrap_or_default().to_string_lossy();
+    let explanation = searched.as_ref().and_then(|Searched { recording, report }| {
+        let model = Some(evidence.workload.model());
+        let options = Options { model, time_limit: EXPLAINING_MAX, ..Options::default() };
+        let is_violation = matches!(report.verdict, Verdict::Violation { .. });
+        is_violation.then(|| explain(recording, &options, report).ok()).flatten()
+    });
+    let page = run_page(&name, judgement, evidence, searched.as_ref(), explanation.as_ref())?;
+    Ok(folder.write_page(&page)?)
 }
 
 /// Says what went wrong.

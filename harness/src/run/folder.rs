@@ -8,6 +8,8 @@ use std::time::SystemTime;
 
 use tracing_subscriber::EnvFilter;
 
+use super::RunError;
+use crate::facts::Facts;
 use crate::judgement::Judgement;
 use crate::plan::Plan;
 
@@ -58,11 +60,13 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a new folder under `store`, named after the time, the workload and the seed.
+    /// Makes a new folder under `store`, named after the time, the workload and the seed, with the
+    /// plan in it. It comes into being as a whole: whenever the harness is killed, a folder that is
+    /// there can be judged.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn create(store: &Path, plan: &Plan) -> Result<Self, FolderError> {
+    pub fn create(store: &Path, plan: &Plan) -> Result<Self, RunError> {
         let fail = |path: &Path, source| FolderError::Create { path: path.into(), source };
         fs::create_dir_all(store).map_err(|source| fail(store, source))?;
         // An absolute path: nodes are started with it, and are found by it.
@@ -70,16 +74,25 @@ impl RunFolder {
         let seconds = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let time = seconds.trim_end_matches('Z').replace(':', "-");
         let name = format!("{time}-{}-{}", plan.workload.name, plan.seed);
+        let fresh = store.join(format!(".{name}-{}", std::process::id()));
+        fs::create_dir(&fresh).map_err(|source| fail(&fresh, source))?;
+        plan.write(&Self::plan_in(&fresh))?;
+        Facts::default().write(&Self::facts_in(&fresh))?;
         // Two runs may begin in the same second with the same seed.
         for attempt in 1.. {
             let path = match attempt {
                 1 => store.join(&name),
                 _ => store.join(format!("{name}-{attempt}")),
             };
-            match fs::create_dir(&path) {
+            match fs::rename(&fresh, &path) {
                 Ok(()) => return Ok(Self { path }),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(fail(&path, source)),
+                // Another run's folder is never empty, and so never replaced.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty
+                    ) => {}
+                Err(source) => return Err(fail(&path, source).into()),
             }
         }
         unreachable!("the loop ends only by returning")
@@ -149,6 +162,15 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Writes the page of the run.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_page(&self, page: &str) -> Result<(), FolderError> {
+        let path = self.path.join("report.html");
+        fs::write(&path, page).map_err(|source| FolderError::Write { path, source })
+    }
+
     /// Writes the judgement.
     ///
     /// # Errors
@@ -158,5 +180,25 @@ impl RunFolder {
         let text = serde_json::to_string_pretty(judgement)
             .expect("a judgement has string keys and finite numbers");
         fs::write(&path, text + "\n").map_err(|source| FolderError::Write { path, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_there_as_a_whole_and_never_another_runs() {
+        let store = tempfile::tempdir().unwrap();
+        let plan = Plan::default().settled();
+        let folders = [(); 3].map(|()| RunFolder::create(store.path(), &plan).unwrap());
+        for folder in &folders {
+            assert_eq!(Plan::read(&folder.plan()).unwrap(), plan);
+            assert!(!Facts::read(&folder.facts()).unwrap().is_whole);
+        }
+        let names = fs::read_dir(store.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert!(names.iter().all(|name| !name.starts_with('.')), "{names:?}");
     }
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::fault::{Fault, ScheduledFault, Target};
 use crate::judgement::RunVerdict;
+use crate::scenarios;
 use crate::seed::Seed;
 
 use super::*;
@@ -211,4 +212,27 @@ fn another_failure_is_another() {
     let options = ShrinkOptions { tries: 1, time_limit: Duration::from_secs(1) };
     let shrunk = shrink(&plan(2), &ending(RunVerdict::Violation), &options, &mut Other);
     assert_eq!(shrunk.end, ShrinkEnd::NotReproduced);
+}
+
+#[test]
+fn what_a_sequence_begins_can_be_taken_out_with_its_end() {
+    let plan = scenarios::by_name("deposed").unwrap().plan().unwrap().settled();
+    let parts = parts(&plan);
+    let words: Vec<String> = parts.iter().map(Part::to_string).collect();
+    assert_eq!(words.len(), 4, "{words:?}");
+    assert_eq!(words[1], "pause leader, step 2 of sequence 1");
+    for mask in 0..1_usize << parts.len() {
+        let kept = faults_of(mask);
+        let smaller = with_only(&plan, &parts, &kept);
+        smaller.check().unwrap_or_else(|error| panic!("{kept:?}: {error}"));
+        let expected: Vec<&String> = kept.iter().map(|&place| &words[place]).collect();
+        let left: Vec<Fault> = smaller
+            .sequence
+            .iter()
+            .flat_map(|it| it.steps.iter().filter_map(|step| step.begin))
+            .collect();
+        assert_eq!(left.len(), kept.len(), "{expected:?}");
+        let (begun, ended) = (left.len(), smaller.sequence.iter().flat_map(|it| &it.steps));
+        assert_eq!(ended.filter(|step| step.end.is_some()).count(), begun, "{expected:?}");
+    }
 }
