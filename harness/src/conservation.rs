@@ -1,4 +1,4 @@
-//! The conservation checker: what a ledger may not do, whatever the order of its operations.
+//! The conservation auditor: what a ledger may not do, whatever the order of its operations.
 //!
 //! It looks at a book as an auditor does, from the clients' records alone, and shares nothing with
 //! the model by which the same history is searched for an order. Where an outcome is unknown it
@@ -19,58 +19,12 @@ mod parse;
 mod trades;
 mod wealth;
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use checker::history::{Operation, Operations, Outcome, Value};
-use serde::Serialize;
 
-/// What a judge of a history found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "finding", rename_all = "kebab-case")]
-pub enum Finding {
-    /// All rules hold.
-    Pass,
-    /// A rule is broken; the first breach found.
-    Violation {
-        /// The proof.
-        breach: Box<Breach>,
-    },
-    /// The history does not say enough to tell.
-    Unknown {
-        /// What is missing.
-        why: String,
-    },
-}
-
-impl Finding {
-    /// Returns the finding's weight in a composition, on the same scale as
-    /// [`checker::verdict::Verdict::rank`].
-    pub fn rank(&self) -> u8 {
-        match self {
-            Self::Pass => 0,
-            Self::Unknown { .. } => 1,
-            Self::Violation { .. } => 3,
-        }
-    }
-}
-
-/// A rule that was broken, and how one can see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Breach {
-    /// The rule.
-    pub rule: Rule,
-    /// The book.
-    pub book: String,
-    /// What is wrong, in words.
-    pub explanation: String,
-    /// The lines of the operations that prove it: each one's invocation, then its completion.
-    pub lines: Vec<usize>,
-}
+use crate::audit::{self, Audit, Breach, Fault};
 
 /// The rules; the module's documentation says what they ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// An account is opened once and stays.
     Accounts,
@@ -88,65 +42,29 @@ pub enum Rule {
     Lost,
 }
 
-impl fmt::Display for Breach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.lines.iter().map(usize::to_string).collect();
-        write!(f, "{}: {} (lines {})", self.book, self.explanation, lines.join(", "))
-    }
-}
-
-impl Breach {
-    fn new(rule: Rule, book: &str, explanation: String, proof: &[&Operation]) -> Box<Self> {
-        let lines = proof.iter().flat_map(|operation| {
-            let completed = operation.completed.map(|moment| moment.line);
-            std::iter::once(operation.invoked.line).chain(completed)
-        });
-        Box::new(Self { rule, book: book.into(), explanation, lines: lines.collect() })
-    }
-}
-
-/// Why a book was not passed.
-enum Fault {
-    Breach(Box<Breach>),
-    /// A value that is none of the ledger's.
-    Shape {
-        line: usize,
-    },
-}
-
-impl From<Box<Breach>> for Fault {
-    fn from(breach: Box<Breach>) -> Self {
-        Self::Breach(breach)
+impl From<Rule> for &'static str {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::Accounts => "accounts",
+            Rule::Cash => "cash",
+            Rule::Shares => "shares",
+            Rule::Count => "count",
+            Rule::History => "history",
+            Rule::Twice => "twice",
+            Rule::Lost => "lost",
+        }
     }
 }
 
 /// Audits every book of a ledger's history.
-pub fn check(operations: &Operations) -> Finding {
-    let mut books: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
-    for operation in &operations.list {
-        if let Some(book) = &operation.key {
-            books.entry(book).or_default().push(operation);
-        }
-    }
-    let mut doubt = None;
-    for (book, operations) in &books {
-        match check_book(book, operations) {
-            Ok(0) => {}
-            Ok(unread) => {
-                let why = format!("{unread} acknowledged trades of {book} were never read back");
-                doubt.get_or_insert(why);
-            }
-            Err(Fault::Breach(breach)) => return Finding::Violation { breach },
-            Err(Fault::Shape { line }) => {
-                let why = format!("line {line} holds a value that is none of the ledger's");
-                doubt.get_or_insert(why);
-            }
-        }
-    }
-    match doubt {
-        Some(why) => Finding::Unknown { why },
-        None => Finding::Pass,
-    }
+pub fn check(operations: &Operations) -> Audit {
+    let finding = audit::each_object(operations, |book, operations| {
+        let unread = check_book(book, operations)?;
+        Ok((unread > 0)
+            .then(|| format!("{unread} acknowledged trades of {book} were never read back")))
+    });
+    let summary = "every rule holds".into();
+    Audit { name: "conservation", finding, summary, measures: serde_json::Value::Null }
 }
 
 /// Audits one book; returns how many acknowledged trades no history read has shown.

@@ -19,8 +19,8 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::audit::{Audit, Finding};
 use crate::cluster::{Leadership, Rivals};
-use crate::conservation::Finding;
 use crate::describe_error;
 use crate::facts::Facts;
 use crate::fault::Family;
@@ -262,9 +262,8 @@ fn check_history(workload: &dyn Workload, facts: &Facts, searched: &Searched) ->
         Ok(operations) => operations,
         Err(error) => return vec![unjudged(describe_error(&error))],
     };
-    let findings = workload.judge(&operations).into_iter();
     let mut checks = vec![describe_linearizability(report)];
-    checks.extend(findings.map(|(name, finding)| describe_finding(name, &finding)));
+    checks.extend(workload.judge(&operations).iter().map(describe_audit));
     checks
 }
 
@@ -296,16 +295,16 @@ fn describe_linearizability(report: &Report) -> Check {
     }
 }
 
-fn describe_finding(name: &'static str, finding: &Finding) -> Check {
+fn describe_audit(audit: &Audit) -> Check {
     Check {
-        name,
-        verdict: RunVerdict::of_rank(finding.rank()),
-        summary: match finding {
-            Finding::Pass => "every rule holds".into(),
+        name: audit.name,
+        verdict: RunVerdict::of_rank(audit.finding.rank()),
+        summary: match &audit.finding {
+            Finding::Pass => audit.summary.clone(),
             Finding::Violation { breach } => breach.to_string(),
             Finding::Unknown { why } => why.clone(),
         },
-        details: to_json(finding),
+        details: to_json(audit),
     }
 }
 

@@ -16,6 +16,7 @@
 //! - **H3, bytes are held or the connection dies**: no fault takes bytes out of a stream that goes on.
 //! - **H4, undone**: after [`Cluster::heal_all`](cluster::Cluster::heal_all) no fault is in force.
 
+pub mod audit;
 pub mod cli;
 pub mod client;
 pub mod cluster;

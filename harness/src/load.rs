@@ -192,7 +192,7 @@ impl Load {
         deadline: Instant,
         cancel: &CancellationToken,
     ) -> Result<(), LoadError> {
-        let work = self.shared.workload.final_reads();
+        let work = lock(&self.shared.generator).final_reads();
         self.run_errands(Phase::FinalReads, work, deadline, cancel).await
     }
 

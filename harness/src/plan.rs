@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Placement, placement};
+use crate::client::{Mapping, Placement, placement};
 use crate::fault::schedule::{self, Storm};
 use crate::fault::{Family, Fault, ScheduledFault, Sequence, Target};
 use crate::recorder::CLIENTS_MAX;
@@ -46,6 +46,12 @@ pub const TIME_LIMIT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// The most nodes that a plan may ask for: every pair of them takes a proxy and a connection.
 pub const NODES_MAX: u64 = 15;
+
+/// The largest `workload.zipf`: beyond it nearly everything goes to the first key.
+const ZIPF_MAX: f64 = 10.0;
+
+/// The largest `workload.value_size`: documents that hold many values stay below what a node takes.
+const VALUE_SIZE_MAX: u64 = 256 * 1024;
 
 /// Everything that decides what a run does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,15 +102,23 @@ pub struct Plan {
 }
 
 /// What the clients do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkloadPlan {
     /// The workload's name.
     pub name: String,
-    /// How many independent objects there are: books or registers.
+    /// How many independent objects there are: books, registers, sets and so on.
     pub keys: u64,
     /// How many accounts a book has.
     pub accounts: u64,
+    /// How many operations of a hundred are reads; if it is left out, the workload's own mix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_percent: Option<u8>,
+    /// How hot the hot keys are: of several keys, key `i` is drawn `(i + 1)^-zipf` times as often as
+    /// the first. With 0 all are alike, with 1 the first of five has 44 % of all operations.
+    pub zipf: f64,
+    /// How many bytes a stored value takes at least; shorter ones are filled up. Not for the ledger.
+    pub value_size: u64,
     /// Whether clients work in sessions: what has an unknown outcome is sent again, under the same
     /// number, until it has an answer or the operation's time is over. So fewer outcomes are unknown,
     /// and a system that does something twice is found out.
@@ -244,12 +258,46 @@ impl Default for Plan {
 impl Default for WorkloadPlan {
     fn default() -> Self {
         Self {
-            name: "ledger".into(),
+            name: workload::NAMES[0].into(),
             keys: 5,
             accounts: 5,
+            read_percent: None,
+            zipf: 0.0,
+            value_size: 0,
             sessions: false,
             reads: Reads::default(),
         }
+    }
+}
+
+impl WorkloadPlan {
+    /// Checks that there is such a workload, and that it can be asked for all this.
+    fn check(&self) -> Result<(), PlanError> {
+        let impossible = |key, why: String| Err(PlanError::Impossible { key, why: why.into() });
+        let Some(workload) = workload::by_name(self) else {
+            let known = workload::NAMES.join(", ");
+            return impossible("workload.name", format!("{:?} is none of: {known}", self.name));
+        };
+        if let Some(percent) = self.read_percent {
+            if percent > 100 {
+                return impossible("workload.read_percent", "must be at most 100".into());
+            }
+            if !workload.has_reads() {
+                let why = format!("has no meaning: the workload {} reads nothing", self.name);
+                return impossible("workload.read_percent", why);
+            }
+        }
+        if !(0.0..=ZIPF_MAX).contains(&self.zipf) {
+            return impossible("workload.zipf", format!("must be from 0 to {ZIPF_MAX}"));
+        }
+        if self.value_size > VALUE_SIZE_MAX {
+            return impossible("workload.value_size", format!("must be at most {VALUE_SIZE_MAX}"));
+        }
+        if self.value_size > 0 && workload.mapping() == Mapping::Ledger {
+            let why = "has no meaning: a ledger stores numbers".into();
+            return impossible("workload.value_size", why);
+        }
+        Ok(())
     }
 }
 
@@ -424,11 +472,7 @@ impl Plan {
         if self.concurrency > CLIENTS_MAX as u64 {
             return impossible("concurrency", format!("must be at most {CLIENTS_MAX}"));
         }
-        if !workload::NAMES.contains(&self.workload.name.as_str()) {
-            let known = workload::NAMES.join(", ");
-            let why = format!("{:?} is none of: {known}", self.workload.name);
-            return impossible("workload.name", why);
-        }
+        self.workload.check()?;
         let workload = workload::by_name(&self.workload);
         if workload.is_some_and(|workload| !system.offers(workload.mapping())) {
             let why = format!("{:?} is not for the system {}", self.workload.name, self.system);

@@ -5,6 +5,7 @@ use checker::history::{Operations, operations, read_bytes};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::audit::Finding;
 
 /// A history in the making: times are line numbers.
 #[derive(Default)]
@@ -84,14 +85,14 @@ fn entry(number: u64, quantity: u64) -> Value {
 
 #[track_caller]
 fn check_passes(script: &Script) {
-    let finding = check(&script.operations());
+    let finding = check(&script.operations()).finding;
     assert_eq!(finding, Finding::Pass, "{}", script.text);
 }
 
 #[track_caller]
 fn check_breaks(script: &Script, rule: Rule) -> Box<Breach> {
-    match check(&script.operations()) {
-        Finding::Violation { breach } if breach.rule == rule => {
+    match check(&script.operations()).finding {
+        Finding::Violation { breach } if breach.rule == <&str>::from(rule) => {
             assert!(!breach.lines.is_empty());
             breach
         }
@@ -335,9 +336,9 @@ fn a_number_comes_after_those_before() {
 fn what_was_never_read_back_is_unknown() {
     let mut script = Script::opened();
     script.trade(0, 3, 1);
-    assert!(matches!(check(&script.operations()), Finding::Unknown { .. }));
+    assert!(matches!(check(&script.operations()).finding, Finding::Unknown { .. }));
     script.page(0, 2, &[], 1);
-    assert!(matches!(check(&script.operations()), Finding::Unknown { .. }));
+    assert!(matches!(check(&script.operations()).finding, Finding::Unknown { .. }));
     script.history(0, &[3]);
     check_passes(&script);
 }
@@ -346,6 +347,6 @@ fn what_was_never_read_back_is_unknown() {
 fn strange_values_are_unknown_and_named_by_line() {
     let mut script = Script::opened();
     script.ok(0, "book", Value::Null, json!({"accounts": 7}));
-    let Finding::Unknown { why } = check(&script.operations()) else { panic!() };
+    let Finding::Unknown { why } = check(&script.operations()).finding else { panic!() };
     assert!(why.contains("line 6"), "{why}");
 }

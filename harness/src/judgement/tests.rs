@@ -29,9 +29,9 @@ fn fair_weather() -> (Plan, Observed) {
     };
     let plan =
         Plan { faults: [Family::Kill].into(), schedule: Some(vec![kill]), ..Plan::default() };
-    let ok = |&f: &&'static str| (f.to_owned(), Tally { ok: 9, refused: 1, ..Tally::default() });
+    let ok = |f: &'static str| (f.to_owned(), Tally { ok: 9, refused: 1, ..Tally::default() });
     let observed = Observed {
-        storm_operations: register().functions().iter().map(ok).collect(),
+        storm_operations: register().functions().into_iter().map(ok).collect(),
         faults: [(Family::Kill, Counts { installed: 1, ..Counts::default() })].into(),
         recovered_after: Some(Duration::from_millis(300)),
         ..Observed::default()

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Cause, Outcome};
-use crate::workload::is_refusal;
+use crate::workload::is_in_vain;
 
 /// How many operations of one function ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// They happened, refusals included.
     pub ok: u64,
-    /// Of those, the ones that the system refused: rejections and mismatches.
+    /// Of those, the ones that did not do what they are for: rejections, mismatches, locks that
+    /// another holds, queues that are empty.
     pub refused: u64,
     /// They did not happen.
     pub fail: u64,
@@ -81,7 +82,7 @@ impl Tallies {
         match outcome {
             Outcome::Ok { value, .. } => {
                 tally.ok += 1;
-                tally.refused += u64::from(is_refusal(value));
+                tally.refused += u64::from(is_in_vain(f, value));
             }
             Outcome::Fail { .. } => tally.fail += 1,
             Outcome::Info { .. } => tally.info += 1,

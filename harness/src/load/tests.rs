@@ -11,9 +11,18 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::plan::WorkloadPlan;
 use crate::recorder::Recording;
 use crate::system::{BoxFuture, NodeId};
 use crate::workload::{Ledger, Register};
+
+fn register() -> Register {
+    Register::new(&WorkloadPlan { keys: 3, ..WorkloadPlan::default() })
+}
+
+fn ledger() -> Ledger {
+    Ledger::new(&WorkloadPlan { keys: 1, accounts: 2, ..WorkloadPlan::default() })
+}
 
 const FAR: Duration = Duration::from_secs(60);
 
@@ -114,7 +123,7 @@ fn judge(path: &std::path::Path) -> Operations {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_invocation_is_completed_and_counted() {
-    let mut run = run(Arc::new(Register::new(3)), 4, 0.0, false);
+    let mut run = run(Arc::new(register()), 4, 0.0, false);
     let never = CancellationToken::new();
     run.load.set_up(Instant::now() + FAR, &never).await.unwrap();
     drive_until(&mut run.load, 2000).await;
@@ -147,7 +156,7 @@ async fn every_invocation_is_completed_and_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rate_is_kept() {
-    let mut run = run(Arc::new(Register::new(3)), 4, 500.0, false);
+    let mut run = run(Arc::new(register()), 4, 500.0, false);
     let start = Instant::now();
     drive_until(&mut run.load, 100).await;
     // A fifth of a second's worth, less what jitter may bring forward; a slow machine takes longer.
@@ -163,13 +172,12 @@ async fn a_client_that_crashes_ends_the_storm_at_once() {
     let options =
         LoadOptions { concurrency: 4, rate: 0.0, operation_timeout: FAR, placements: Vec::new() };
     let mut count = 0;
-    let mut load =
-        Load::new(Arc::new(Register::new(3)), &options, recorder, Seed::new(5), |seed, _| {
-            count += 1;
-            let values = Arc::default();
-            let crash_after = (count == 2).then_some(10);
-            Box::new(Registers { values, random: seed.generator(), is_dead: false, crash_after })
-        });
+    let mut load = Load::new(Arc::new(register()), &options, recorder, Seed::new(5), |seed, _| {
+        count += 1;
+        let values = Arc::default();
+        let crash_after = (count == 2).then_some(10);
+        Box::new(Registers { values, random: seed.generator(), is_dead: false, crash_after })
+    });
     let never = CancellationToken::new();
     let driven = tokio::time::timeout(FAR, load.drive(&never)).await.unwrap();
     assert!(matches!(driven, Err(LoadError::Crashed(_))), "{driven:?}");
@@ -181,7 +189,7 @@ async fn a_client_that_crashes_ends_the_storm_at_once() {
 
 #[tokio::test]
 async fn a_system_that_does_not_serve_is_a_deadline() {
-    let mut run = run(Arc::new(Ledger::new(1, 2)), 2, 0.0, true);
+    let mut run = run(Arc::new(ledger()), 2, 0.0, true);
     let never = CancellationToken::new();
     let error =
         run.load.set_up(Instant::now() + Duration::from_millis(20), &never).await.unwrap_err();

@@ -16,7 +16,14 @@ fn a_settled_plan_is_read_as_it_was_written() {
                 flaws: vec!["local-reads".into()],
                 snapshot: SnapshotPlan { entries: 7, keep: 3 },
             },
-            workload: WorkloadPlan { sessions: seed % 2 == 0, ..WorkloadPlan::default() },
+            workload: WorkloadPlan {
+                name: "set".into(),
+                sessions: seed % 2 == 0,
+                read_percent: Some(20),
+                zipf: 1.5,
+                value_size: 100,
+                ..WorkloadPlan::default()
+            },
             ..Plan::default()
         }
         .settled();
@@ -205,7 +212,20 @@ fn the_impossible_is_refused() {
     check_refused("concurrency = 0", "`concurrency` must be at least 1");
     check_refused("[workload]\nkeys = 0", "`workload.keys`");
     check_refused("concurrency = 16385", "`concurrency` must be at most 16384");
-    check_refused("[workload]\nname = \"bank\"", "`workload.name` \"bank\" is none of: ledger, ");
+    check_refused(
+        "[workload]\nname = \"abacus\"",
+        "`workload.name` \"abacus\" is none of: ledger, ",
+    );
+    check_refused("[workload]\nread_percent = 101", "`workload.read_percent` must be at most 100");
+    check_refused(
+        "[workload]\nname = \"lock\"\nread_percent = 50",
+        "the workload lock reads nothing",
+    );
+    check_refused("[workload]\nzipf = -0.5", "`workload.zipf` must be from 0 to 10");
+    check_refused("[workload]\nzipf = nan", "`workload.zipf`");
+    check_refused("[workload]\nvalue_size = 1", "`workload.value_size` has no meaning");
+    let large = "[workload]\nname = \"register\"\nvalue_size = 1000000";
+    check_refused(large, "`workload.value_size` must be at most 262144");
     check_refused("time_limit = \"0s\"", "`time_limit`");
     check_refused("time_limit = \"2s\"", "`time_limit` must be at least 3s 500ms");
     let three = "faults = [\"kill\", \"pause\", \"partition\"]\ntime_limit = \"4s\"";

@@ -11,9 +11,12 @@ use rand::Rng;
 use rand_chacha::ChaCha12Rng;
 use serde_json::{Value, json};
 
+use super::keys::{Keys, is_read};
 use super::{Generator, Invocation, Workload};
+use crate::audit::Audit;
 use crate::client::{Mapping, Outcome};
-use crate::conservation::{self, Finding};
+use crate::conservation;
+use crate::plan::WorkloadPlan;
 
 pub(super) const NAME: &str = "ledger";
 
@@ -32,6 +35,10 @@ const PRICE_MAX: u64 = 2_500;
 const TRANSFER_MAX: u64 = 50_000;
 const DEPOSIT_MAX: u64 = 10_000;
 
+/// How many operations of a hundred change something, and how many are reads.
+const MUTATIONS: u32 = 71;
+const READS: u8 = 100 - MUTATIONS as u8;
+
 /// One operation in this many is a mistake on purpose.
 const MISTAKES: u32 = 50;
 
@@ -43,13 +50,20 @@ const EXCERPT: u64 = 20;
 pub struct Ledger {
     books: u64,
     accounts: u64,
+    zipf: f64,
+    reads: Option<u8>,
 }
 
 impl Ledger {
-    /// Makes a workload on this many books of this many accounts.
-    pub fn new(books: u64, accounts: u64) -> Self {
-        // Trades need two accounts.
-        Self { books: books.max(1), accounts: accounts.max(2) }
+    /// Makes a workload.
+    pub fn new(plan: &WorkloadPlan) -> Self {
+        Self {
+            books: plan.keys.max(1),
+            // Trades need two accounts.
+            accounts: plan.accounts.max(2),
+            zipf: plan.zipf,
+            reads: plan.read_percent,
+        }
     }
 
     fn books(&self) -> impl Iterator<Item = String> {
@@ -91,14 +105,12 @@ impl Workload for Ledger {
     fn generator(&self, random: ChaCha12Rng) -> Box<dyn Generator> {
         Box::new(Mix {
             random,
+            draw: Keys::new(self.books, self.zipf),
+            reads: self.reads,
             trades: vec![0; self.books().count()],
             books: self.books().collect(),
             accounts: self.accounts().collect(),
         })
-    }
-
-    fn final_reads(&self) -> Vec<Invocation> {
-        self.books().map(|book| Invocation::new("book", book, Value::Null)).collect()
     }
 
     /// After the book comes its whole history, page by page.
@@ -118,22 +130,26 @@ impl Workload for Ledger {
         Some(Invocation::new("history", read.key.clone(), json!({"from": from, "limit": 0})))
     }
 
-    fn functions(&self) -> &'static [&'static str] {
-        &["trade", "transfer", "deposit", "withdraw", "account", "book", "history"]
+    fn functions(&self) -> Vec<&'static str> {
+        let mutations = ["trade", "transfer", "deposit", "withdraw"];
+        super::functions(self.reads.unwrap_or(READS), &["account", "book", "history"], &mutations)
     }
 
     fn model(&self) -> ModelName {
         ModelName::Ledger
     }
 
-    fn judge(&self, operations: &Operations) -> Vec<(&'static str, Finding)> {
-        vec![("conservation", conservation::check(operations))]
+    fn judge(&self, operations: &Operations) -> Vec<Audit> {
+        vec![conservation::check(operations)]
     }
 }
 
 struct Mix {
     random: ChaCha12Rng,
     books: Vec<String>,
+    draw: Keys,
+    /// How many operations of a hundred are reads, if the plan says so.
+    reads: Option<u8>,
     accounts: Vec<String>,
     /// The highest trade number that somebody saw in each book.
     trades: Vec<u64>,
@@ -170,8 +186,15 @@ impl Mix {
 
 impl Generator for Mix {
     fn next(&mut self) -> Invocation {
-        let book = self.random.random_range(0..self.books.len());
-        let (f, value) = match self.random.random_range(0..100) {
+        let book = self.draw.draw(&mut self.random);
+        let kind = match self.reads {
+            None => self.random.random_range(0..100),
+            Some(reads) if is_read(reads, &mut self.random) => {
+                self.random.random_range(MUTATIONS..100)
+            }
+            Some(_) => self.random.random_range(0..MUTATIONS),
+        };
+        let (f, value) = match kind {
             0..55 => {
                 let (buyer, seller) = self.pair();
                 let symbol = SYMBOLS[self.random.random_range(0..SYMBOLS.len())];
@@ -186,13 +209,13 @@ impl Generator for Mix {
                 let amount = self.size(TRANSFER_MAX);
                 ("transfer", json!({"from": from, "to": to, "amount": amount}))
             }
-            draw @ 65..71 => {
+            draw @ 65..MUTATIONS => {
                 let account = self.account();
                 let amount = self.size(DEPOSIT_MAX);
                 let f = if draw < 68 { "deposit" } else { "withdraw" };
                 (f, json!({"account": account, "amount": amount}))
             }
-            71..83 => ("account", json!({"account": self.account()})),
+            MUTATIONS..83 => ("account", json!({"account": self.account()})),
             83..95 => ("book", Value::Null),
             _ => {
                 let from = self.trades[book].saturating_sub(EXCERPT) + 1;
@@ -215,6 +238,10 @@ impl Generator for Mix {
         if let (Some(number), Some(book)) = (number.and_then(Value::as_u64), book) {
             self.trades[book] = self.trades[book].max(number);
         }
+    }
+
+    fn final_reads(&self) -> Vec<Invocation> {
+        self.books.iter().map(|book| Invocation::new("book", book, Value::Null)).collect()
     }
 }
 

@@ -11,15 +11,17 @@ use rand::Rng;
 use rand_chacha::ChaCha12Rng;
 use serde_json::{Value, json};
 
+use super::keys::Keys;
 use super::{Generator, Invocation, Workload};
+use crate::audit::Audit;
 use crate::client::{Mapping, Object, Outcome};
-use crate::conservation::Finding;
+use crate::plan::WorkloadPlan;
 
 pub(super) const NAME: &str = "register";
 
-/// How many operations of a hundred are reads, and how many are writes; the rest compare and set.
-const READS: u32 = 40;
-const WRITES: u32 = 30;
+/// How many operations of a hundred are reads, if the plan does not say. Of the others, one half are
+/// writes and one half compare and set.
+const READS: u8 = 40;
 
 /// How often of a hundred a compare-and-set expects an older value than the latest seen: those
 /// should mismatch, and a system that lets one through is caught.
@@ -29,16 +31,15 @@ const STALE: u32 = 15;
 #[derive(Clone, Debug)]
 pub struct Register {
     keys: u64,
+    zipf: f64,
+    reads: u8,
 }
 
 impl Register {
-    /// Makes a workload on this many registers.
-    pub fn new(keys: u64) -> Self {
-        Self { keys: keys.max(1) }
-    }
-
-    fn keys(&self) -> impl Iterator<Item = String> {
-        (0..self.keys).map(|number| format!("k{number}"))
+    /// Makes a workload.
+    pub fn new(plan: &WorkloadPlan) -> Self {
+        let reads = plan.read_percent.unwrap_or(READS);
+        Self { keys: plan.keys.max(1), zipf: plan.zipf, reads }
     }
 }
 
@@ -51,35 +52,26 @@ impl Workload for Register {
         Mapping::Store(Object::Register)
     }
 
-    fn set_up(&self) -> Vec<Invocation> {
-        Vec::new()
-    }
-
-    fn is_set_up(&self, _: &Value) -> bool {
-        true
-    }
-
     fn generator(&self, random: ChaCha12Rng) -> Box<dyn Generator> {
-        Box::new(Mix { random, keys: self.keys().collect(), seen: BTreeMap::new(), written: 0 })
+        Box::new(Mix {
+            random,
+            keys: (0..self.keys).map(|number| format!("k{number}")).collect(),
+            draw: Keys::new(self.keys, self.zipf),
+            reads: self.reads.into(),
+            seen: BTreeMap::new(),
+            written: 0,
+        })
     }
 
-    fn final_reads(&self) -> Vec<Invocation> {
-        self.keys().map(|key| Invocation::new("read", key, Value::Null)).collect()
-    }
-
-    fn final_read_after(&self, _: &Invocation, _: &Value) -> Option<Invocation> {
-        None
-    }
-
-    fn functions(&self) -> &'static [&'static str] {
-        &["read", "write", "cas"]
+    fn functions(&self) -> Vec<&'static str> {
+        super::functions(self.reads, &["read"], &["write", "cas"])
     }
 
     fn model(&self) -> ModelName {
         ModelName::KvRegister
     }
 
-    fn judge(&self, _: &Operations) -> Vec<(&'static str, Finding)> {
+    fn judge(&self, _: &Operations) -> Vec<Audit> {
         Vec::new()
     }
 }
@@ -87,6 +79,8 @@ impl Workload for Register {
 struct Mix {
     random: ChaCha12Rng,
     keys: Vec<String>,
+    draw: Keys,
+    reads: u32,
     /// The latest value that somebody saw in each register, and the one before it.
     seen: BTreeMap<String, Seen>,
     /// The last value handed out.
@@ -115,10 +109,12 @@ impl Mix {
 
 impl Generator for Mix {
     fn next(&mut self) -> Invocation {
-        let key = self.keys[self.random.random_range(0..self.keys.len())].clone();
+        let key = self.keys[self.draw.draw(&mut self.random)].clone();
         match self.random.random_range(0..100) {
-            draw if draw < READS => Invocation::new("read", key, Value::Null),
-            draw if draw < READS + WRITES => Invocation::new("write", key, json!(self.fresh())),
+            draw if draw < self.reads => Invocation::new("read", key, Value::Null),
+            draw if draw < self.reads.midpoint(100) => {
+                Invocation::new("write", key, json!(self.fresh()))
+            }
             _ => {
                 let expected = self.expected(&key);
                 Invocation::new("cas", key, json!([expected, self.fresh()]))
@@ -140,6 +136,10 @@ impl Generator for Mix {
         if seen.latest != found {
             seen.before = std::mem::replace(&mut seen.latest, found);
         }
+    }
+
+    fn final_reads(&self) -> Vec<Invocation> {
+        self.keys.iter().map(|key| Invocation::new("read", key, Value::Null)).collect()
     }
 }
 

@@ -9,10 +9,13 @@
 //! | list | `[5, 6]` | `append 7` → `{"length": 3}` · `read` → `[5, 6, 7]` |
 //! | counter | `5` | `add 2` → `{"value": 7}` · `read` → `7` |
 //! | queue | `[5, 6]` | `enqueue 7` → `7` · `dequeue` → `5`, nil if it is empty |
+//! | bank | `{"b/a": 5}` | as a ledger's book of accounts without shares: `open`, `transfer`, `book` |
 //! | lock | `{"owner": "a", "token": 3}` | `acquire {"owner": "b"}` → `{"token": 4}`, false if it is held · `release {"owner": "a"}` → true, false if another has it |
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What a document stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +32,8 @@ pub enum Object {
     Queue,
     /// A lock that knows its owner and numbers its acquisitions.
     Lock,
+    /// Accounts of several books, with cash.
+    Bank,
 }
 
 /// What an operation makes of a document.
@@ -57,6 +62,19 @@ pub(super) enum Mistake {
     Nonsense(&'static str),
 }
 
+#[derive(Deserialize)]
+struct Open {
+    account: String,
+    cash: u64,
+}
+
+#[derive(Deserialize)]
+struct Transfer {
+    from: String,
+    to: String,
+    amount: u64,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LockDocument {
@@ -75,12 +93,6 @@ pub(super) fn parse(document: Option<String>) -> Result<Value, Mistake> {
 }
 
 impl Object {
-    /// Tells whether the function changes nothing, whatever its outcome.
-    #[must_use]
-    pub fn is_read(self, f: &str) -> bool {
-        f == "read"
-    }
-
     /// Returns what the operation makes of the document, which is null if there is none.
     pub(super) fn effect(self, f: &str, input: &Value, document: Value) -> Result<Effect, Mistake> {
         match self {
@@ -90,6 +102,7 @@ impl Object {
             Self::Counter => counter(f, input, document),
             Self::Queue => queue(f, input, elements(document)?),
             Self::Lock => lock(f, input, document),
+            Self::Bank => bank(f, input, document),
         }
     }
 }
@@ -199,6 +212,51 @@ fn lock(f: &str, input: &Value, document: Value) -> Result<Effect, Mistake> {
     }
 }
 
+fn bank(f: &str, input: &Value, document: Value) -> Result<Effect, Mistake> {
+    let accounts: Option<BTreeMap<String, u64>> = Deserialize::deserialize(document)
+        .map_err(|_| Mistake::Nonsense("a bank whose accounts hold no cash"))?;
+    let mut accounts = accounts.unwrap_or_default();
+    let unsendable = |_| Mistake::Unsendable("a bank's operation says which accounts");
+    let rejected = |why: &str| Ok(Effect::None { answer: json!({ "rejected": why }) });
+    let account = |cash: u64| json!({"cash": cash, "holdings": {}});
+    match f {
+        "book" => {
+            let list = accounts.iter().map(|(name, cash)| (name.clone(), account(*cash)));
+            let list: Map<String, Value> = list.collect();
+            Ok(Effect::None { answer: json!({"accounts": list, "trades": 0}) })
+        }
+        "open" => {
+            let Open { account: name, cash } = Open::deserialize(input).map_err(unsendable)?;
+            if accounts.contains_key(&name) {
+                return rejected("account-exists");
+            }
+            accounts.insert(name, cash);
+            Ok(Effect::Document { next: json!(accounts), answer: account(cash) })
+        }
+        "transfer" => {
+            let Transfer { from, to, amount } = Transfer::deserialize(input).map_err(unsendable)?;
+            if amount == 0 {
+                return rejected("zero-quantity");
+            }
+            if from == to {
+                return rejected("self-trade");
+            }
+            let (Some(&source), Some(&target)) = (accounts.get(&from), accounts.get(&to)) else {
+                return rejected("unknown-account");
+            };
+            let Some(source) = source.checked_sub(amount) else {
+                return rejected("insufficient-cash");
+            };
+            let Some(target) = target.checked_add(amount) else {
+                return rejected("overflow");
+            };
+            accounts.extend([(from, source), (to, target)]);
+            Ok(Effect::Document { next: json!(accounts), answer: json!({"cash": source}) })
+        }
+        _ => Err(unknown()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,6 +334,26 @@ mod tests {
                 ("acquire", b, json!({"token": 2})),
             ],
         );
+        let open = |account: &str| json!({"account": account, "cash": 5, "holdings": {}});
+        let transfer = |from, to, amount| json!({"from": from, "to": to, "amount": amount});
+        let account = |cash: u64| json!({"cash": cash, "holdings": {}});
+        let rejected = |why: &str| json!({ "rejected": why });
+        let book = json!({"accounts": {"x": account(2), "y": account(8)}, "trades": 0});
+        check(
+            Object::Bank,
+            &[
+                ("book", nil(), json!({"accounts": {}, "trades": 0})),
+                ("open", open("x"), account(5)),
+                ("open", open("y"), account(5)),
+                ("open", open("y"), rejected("account-exists")),
+                ("transfer", transfer("x", "y", 3), json!({"cash": 2})),
+                ("transfer", transfer("x", "y", 3), rejected("insufficient-cash")),
+                ("transfer", transfer("x", "y", 0), rejected("zero-quantity")),
+                ("transfer", transfer("x", "x", 1), rejected("self-trade")),
+                ("transfer", transfer("x", "z", 1), rejected("unknown-account")),
+                ("book", nil(), book),
+            ],
+        );
     }
 
     #[test]
@@ -289,13 +367,16 @@ mod tests {
             (Object::Queue, "dequeue", json!(5)),
             (Object::Lock, "acquire", json!({"owner": "a"})),
             (Object::Lock, "acquire", json!({"owner": 1, "token": 1})),
+            (Object::Bank, "book", json!({"x": -1})),
         ];
         for (object, f, document) in cases {
             let input = json!({"owner": "a"});
             let effect = object.effect(f, &input, document.clone());
             assert!(matches!(effect, Err(Mistake::Nonsense(_))), "{object:?} {document}");
         }
-        for object in [Object::Set, Object::List, Object::Counter, Object::Queue, Object::Lock] {
+        for object in
+            [Object::Set, Object::List, Object::Counter, Object::Queue, Object::Lock, Object::Bank]
+        {
             for (f, input) in [("frobnicate", json!(1)), ("add", json!("x"))] {
                 let effect = object.effect(f, &input, Value::Null);
                 assert!(matches!(effect, Err(Mistake::Unsendable(_))), "{object:?} {f}");

@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::seed::Seed;
 
+fn ledger(keys: u64, accounts: u64) -> Ledger {
+    Ledger::new(&WorkloadPlan { keys, accounts, ..WorkloadPlan::default() })
+}
+
 fn run(seed: u64, count: usize) -> Vec<Invocation> {
-    let mut generator = Ledger::new(5, 5).generator(Seed::new(seed).generator());
+    let mut generator = ledger(5, 5).generator(Seed::new(seed).generator());
     (0..count).map(|_| generator.next()).collect()
 }
 
@@ -24,10 +28,26 @@ fn trades_are_the_majority_and_everything_occurs() {
         *counts.entry(invocation.f).or_default() += 1;
     }
     assert!(counts["trade"] > 2500, "{counts:?}");
-    let workload = Ledger::new(5, 5);
+    let workload = ledger(5, 5);
     let asked: Vec<&str> = counts.keys().copied().collect();
     assert!(workload.functions().iter().all(|f| asked.contains(f)), "{counts:?}");
     assert_eq!(workload.functions().len(), asked.len(), "{counts:?}");
+}
+
+#[test]
+fn the_share_of_reads_can_be_chosen() {
+    for (reads, low, high) in [(0, 0, 0), (20, 150, 250), (100, 1_000, 1_000)] {
+        let plan = WorkloadPlan { read_percent: Some(reads), ..WorkloadPlan::default() };
+        let workload = Ledger::new(&plan);
+        let mut generator = workload.generator(Seed::new(1).generator());
+        let asked: Vec<&str> = (0..1_000).map(|_| generator.next().f).collect();
+        let is_read = |f: &&&str| ["account", "book", "history"].contains(*f);
+        let count = asked.iter().filter(is_read).count();
+        assert!((low..=high).contains(&count), "{reads} %: {count}");
+        let functions = workload.functions();
+        assert!(asked.iter().all(|f| functions.contains(f)), "{functions:?}");
+        assert_eq!(functions.iter().any(|f| is_read(&f)), reads > 0);
+    }
 }
 
 #[test]
@@ -45,7 +65,7 @@ fn mistakes_are_made_but_few() {
 
 #[test]
 fn the_set_up_opens_every_account_once_or_finds_it_open() {
-    let workload = Ledger::new(2, 3);
+    let workload = ledger(2, 3);
     let opens = workload.set_up();
     assert_eq!(opens.len(), 6);
     assert!(opens.iter().all(|open| open.f == "open" && open.value["cash"] == CASH));
@@ -56,8 +76,8 @@ fn the_set_up_opens_every_account_once_or_finds_it_open() {
 
 #[test]
 fn the_final_reads_go_through_the_whole_history() {
-    let workload = Ledger::new(2, 3);
-    let reads = workload.final_reads();
+    let workload = ledger(2, 3);
+    let reads = workload.generator(Seed::new(1).generator()).final_reads();
     assert_eq!(reads.len(), 2);
     let book = json!({"accounts": {}, "trades": 3});
     let first = workload.final_read_after(&reads[0], &book).unwrap();

@@ -7,7 +7,7 @@ use super::*;
 use crate::seed::Seed;
 
 fn generator(seed: u64) -> Box<dyn Generator> {
-    Register::new(5).generator(Seed::new(seed).generator())
+    Register::new(&WorkloadPlan::default()).generator(Seed::new(seed).generator())
 }
 
 /// Applies an operation to registers that nobody else writes.
