@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::audit::{Audit, Finding};
+use crate::availability::{self, Terms};
 use crate::cluster::{Leadership, Rivals};
 use crate::describe_error;
 use crate::facts::Facts;
@@ -225,7 +226,7 @@ pub fn conclude(
             if !facts.is_whole {
                 remains::fill_in(&mut observed, &searched.recording);
             }
-            check_history(&**workload, facts, searched)
+            check_history(evidence, searched)
         }
         Err(error) => vec![unjudged(describe_error(&error))],
     };
@@ -249,7 +250,8 @@ pub fn conclude(
 }
 
 /// Judges what the clients saw, by the workload's model and by its own rules.
-fn check_history(workload: &dyn Workload, facts: &Facts, searched: &Searched) -> Vec<Check> {
+fn check_history(evidence: &Evidence, searched: &Searched) -> Vec<Check> {
+    let Evidence { plan, workload, facts } = evidence;
     let Searched { recording, report } = searched;
     let read = recording.events.len() as u64;
     // Of a harness that was killed, the last line may have been cut off in the middle.
@@ -264,6 +266,8 @@ fn check_history(workload: &dyn Workload, facts: &Facts, searched: &Searched) ->
     };
     let mut checks = vec![describe_linearizability(report)];
     checks.extend(workload.judge(&operations).iter().map(describe_audit));
+    let terms = Terms { nodes: plan.nodes, deadline: plan.recovery_deadline };
+    checks.push(describe_audit(&availability::check(recording, terms)));
     checks
 }
 
@@ -368,7 +372,7 @@ fn check_coverage(plan: &Plan, workload: &dyn Workload, observed: &Observed) -> 
     gaps.extend(observed.ended_early.iter().map(|why| format!("the run was ended early: {why}")));
     gaps.extend(observed.fault_troubles.iter().map(|why| format!("a fault was not undone: {why}")));
     for f in workload.functions() {
-        let tally = observed.storm_operations.get(*f).copied().unwrap_or_default();
+        let tally = observed.storm_operations.get(f).copied().unwrap_or_default();
         if tally.ok == tally.refused {
             gaps.push(format!("no {f} succeeded during the storm"));
         }

@@ -17,6 +17,7 @@
 //! - **H4, undone**: after [`Cluster::heal_all`](cluster::Cluster::heal_all) no fault is in force.
 
 pub mod audit;
+pub mod availability;
 pub mod cli;
 pub mod client;
 pub mod cluster;

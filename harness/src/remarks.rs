@@ -17,6 +17,8 @@ pub struct Inflicted {
     pub fault: String,
     /// Whom it was about.
     pub nodes: Vec<String>,
+    /// The links that it cut, from whom to whom; none if it says so in another way.
+    pub cut: Option<Vec<(String, String)>>,
     /// What came of it.
     pub result: Inflicting,
     /// Whether it hit the node that was known to lead.
@@ -25,6 +27,8 @@ pub struct Inflicted {
     pub from: u64,
     /// When it was undone; none if the history ends before that, or nothing was to be undone.
     pub until: Option<u64>,
+    /// Whether it was undone for certain.
+    pub is_undone: bool,
 }
 
 /// What came of an attempt to bring a fault.
@@ -65,7 +69,9 @@ pub fn inflicted(recording: &Recording) -> Vec<Inflicted> {
                         && begun.nodes == nodes
                 });
                 if let Some(place) = place {
-                    faults[open.remove(place)].until = Some(time);
+                    let ended = &mut faults[open.remove(place)];
+                    ended.until = Some(time);
+                    ended.is_undone = text(&event.value, "result") == Some("undone");
                 }
             }
             _ => {}
@@ -90,10 +96,22 @@ fn begin(event: &Event, time: u64) -> Inflicted {
         is_leader_hit: result == Inflicting::Installed
             && leader.is_some_and(|leader| nodes.iter().any(|node| node == leader)),
         nodes,
+        cut: links(value),
         result,
         from: time.saturating_sub(took),
         until: None,
+        is_undone: false,
     }
+}
+
+/// Reads the links that a fault cut: pairs of nodes.
+fn links(value: &Value) -> Option<Vec<(String, String)>> {
+    let cut = value.get("cut").map_or(Some(&[][..]), Value::as_array)?;
+    let link = |link: &Value| match link.as_array()? {
+        [from, to] => Some((from.as_str()?.to_owned(), to.as_str()?.to_owned())),
+        _ => None,
+    };
+    cut.iter().map(link).collect()
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
@@ -156,6 +174,21 @@ mod tests {
         let expected =
             expected.map(|(fault, result, from, until)| (fault.to_owned(), result, from, until));
         assert_eq!(spans, expected);
+    }
+
+    #[test]
+    fn what_is_cut_and_whether_it_was_undone_is_told() {
+        let text = r#"
+{"time":1,"process":"nemesis","type":"info","f":"partition","value":{"edge":"begin","fault":"p","nodes":[],"cut":[["n1","n2"]],"result":"installed"}}
+{"time":2,"process":"nemesis","type":"info","f":"partition","value":{"edge":"end","fault":"p","nodes":[],"cut":[["n1","n2"]],"result":{"indeterminate":"?"}}}
+{"time":3,"process":"nemesis","type":"info","f":"storm","value":{"edge":"begin","fault":"q","nodes":[],"cut":["n1"],"result":"installed"}}
+"#;
+        let faults = inflicted(&read_bytes("p", text.as_bytes(), Some(Format::Jsonl)).unwrap());
+        assert_eq!(faults[0].cut, Some(vec![("n1".into(), "n2".into())]));
+        assert_eq!((faults[0].until, faults[0].is_undone), (Some(2), false));
+        assert_eq!(faults[1].cut, None);
+        let undone: Vec<bool> = storm().iter().map(|it| it.is_undone).collect();
+        assert_eq!(undone, [true, false, true, false, false]);
     }
 
     #[test]

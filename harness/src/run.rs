@@ -58,7 +58,7 @@ const JUDGING_MAX_INTERRUPTED: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The plan names a workload that there is not.
-    #[error("there is no workload {name:?}; there are {}", workload::NAMES.join(" and "))]
+    #[error("there is no workload {name:?}; there are {}", workload::NAMES.join(", "))]
     Workload {
         /// The name.
         name: String,

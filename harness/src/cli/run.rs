@@ -1,5 +1,7 @@
 //! `stormproof run`: puts a cluster through a storm and judges what its clients saw.
 
+mod load;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +20,7 @@ use crate::scenarios;
 use crate::seed::Seed;
 use crate::system;
 use crate::workload;
+use load::LoadArgs;
 
 /// Puts a cluster through a storm and judges what its clients saw.
 ///
@@ -37,7 +40,7 @@ pub struct RunArgs {
     /// How many nodes [default: 5]
     #[arg(long, value_name = "COUNT")]
     nodes: Option<u64>,
-    /// What the clients do: ledger or register [default: ledger]
+    /// What the clients do: ledger, register, set, list, counter, queue, lock or bank [default: ledger]
     #[arg(long, value_parser = parse_workload, value_name = "NAME")]
     workload: Option<String>,
     /// The faults, separated by commas, or none: kill, pause, partition [default: all of them]
@@ -55,6 +58,8 @@ pub struct RunArgs {
     /// Let clients send what has an unknown outcome again, in sessions that make it take effect once
     #[arg(long)]
     sessions: bool,
+    #[command(flatten)]
+    load: LoadArgs,
     /// The seed of every random choice [default: the plan's; without a plan a fresh one]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<Seed>,
@@ -79,6 +84,7 @@ const EXAMPLES: &str = "\
 Examples:
   stormproof run                                      five nodes, every fault, 30 seconds
   stormproof run --workload register --faults partition --time-limit 2m
+  stormproof run --workload set --placements n1,n2,n3 --zipf 1
   stormproof run --sessions --faults kill,pause       is a request that is sent again done once?
   stormproof run --seed 42                            the same storm again
   stormproof run --time-limit 8h --fail-fast          until morning, or until it is broken
@@ -118,7 +124,7 @@ fn parse_name(name: &str, known: &[&str]) -> Result<String, String> {
     if known.contains(&name) {
         return Ok(name.into());
     }
-    Err(format!("there is {}", known.join(" and ")))
+    Err(format!("there is {}", known.join(", ")))
 }
 
 impl RunArgs {
@@ -154,6 +160,7 @@ impl RunArgs {
         plan.rate = self.rate.unwrap_or(plan.rate);
         plan.concurrency = self.concurrency.unwrap_or(plan.concurrency);
         plan.workload.sessions |= self.sessions;
+        self.load.apply(&mut plan);
         plan.seed = self.seed.unwrap_or(plan.seed);
         plan.node.flaws.extend(self.flaw.iter().cloned());
         plan.check()?;
