@@ -17,3 +17,4 @@ mod sessions;
 mod sim;
 mod stormproof;
 mod usage;
+mod workloads;

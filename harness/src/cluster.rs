@@ -207,10 +207,17 @@ impl Cluster {
         self.network.client_addresses(Camp::First)
     }
 
-    /// Makes a client, which reaches the nodes through the links that faults act on.
-    pub fn client(&self, mapping: Mapping, placement: Placement, seed: Seed) -> Box<dyn Client> {
+    /// Makes a client, which reaches the nodes through the links that faults act on; its values take at
+    /// least so many bytes.
+    pub fn client(
+        &self,
+        mapping: Mapping,
+        value_size: usize,
+        placement: Placement,
+        seed: Seed,
+    ) -> Box<dyn Client> {
         let endpoints = self.client_addresses();
-        self.system.client(ClientOrder { mapping, value_size: 0, endpoints, placement, seed })
+        self.system.client(ClientOrder { mapping, value_size, endpoints, placement, seed })
     }
 
     /// Returns an operator, who reaches the nodes that are up now, past all proxies.

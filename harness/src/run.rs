@@ -334,7 +334,10 @@ impl Storm<'_> {
             placements: self.plan.client_placements(),
         };
         let mapping = self.workload.mapping();
-        let make = |seed: Seed, placement: Placement| self.cluster.client(mapping, placement, seed);
+        let value_size = usize::try_from(self.plan.workload.value_size).unwrap_or(usize::MAX);
+        let make = |seed: Seed, placement: Placement| {
+            self.cluster.client(mapping, value_size, placement, seed)
+        };
         let seed = self.plan.seed.derive("load");
         Load::new(Arc::clone(self.workload), &options, self.recorder.clone(), seed, make)
     }

@@ -106,8 +106,8 @@ fn silence_without_a_majority_is_no_breach() {
     // From 1.5, when the fault was begun, until 13.
     let connected = audit.measures["connected_ns"].as_u64().unwrap();
     assert!(connected.abs_diff(2_600_000_000) < 10, "{audit:?}");
-    let recovery = &audit.measures["recoveries"][0];
-    assert_eq!(recovery["recovered_after_ns"].as_u64().unwrap() / 1_000_000, 1_099);
+    let recovery = audit.measures["recoveries"][0]["recovered_after_ns"].as_u64().unwrap();
+    assert!(recovery.abs_diff(1_100_000_000) < 10, "{audit:?}");
     let course = audit.measures["course"].as_array().unwrap();
     assert_eq!((&course[1]["connected"], &course[2]["connected"]), (&json!(0.5), &json!(0.0)));
 }
