@@ -15,6 +15,7 @@ pub(crate) mod leader;
 pub mod placement;
 pub mod store;
 
+mod bank;
 mod kv;
 mod ledger;
 mod outcome;
@@ -23,6 +24,7 @@ mod stormproof;
 
 use std::time::Instant;
 
+pub use bank::LedgerBank;
 pub use connection::{ConnectError, Members, NodeReport, ask_status};
 pub use kv::KvStore;
 pub use outcome::{Cause, Outcome};
@@ -45,20 +47,37 @@ pub enum Api {
     Session,
 }
 
-/// How a workload's invocations become requests. Every system's clients know [`Mapping::Store`].
+/// How a workload's invocations become requests. Every system's clients know what has an
+/// [object](Mapping::object).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mapping {
     /// Operations of a stock-trade ledger, which a system has or has not.
     Ledger,
+    /// Accounts of several books with cash that moves between them: operations of a ledger, or an
+    /// [`Object`] of a store.
+    Bank,
     /// Operations on objects in a [`Store`].
     Store(Object),
+}
+
+impl Mapping {
+    /// Returns the object of a store that has these operations, for a system that has nothing else;
+    /// none if there is none.
+    #[must_use]
+    pub fn object(self) -> Option<Object> {
+        match self {
+            Self::Ledger => None,
+            Self::Bank => Some(Object::Bank),
+            Self::Store(object) => Some(object),
+        }
+    }
 }
 
 impl Api {
     /// Tells whether the function changes nothing, whatever its outcome.
     pub fn is_read(self, f: &str) -> bool {
         match self {
-            Self::Ledger => matches!(f, "account" | "book" | "history"),
+            Self::Ledger => matches!(f, "account" | "book" | "books" | "history"),
             Self::Kv => f == "get",
             Self::Session => false,
         }

@@ -117,7 +117,7 @@ pub struct WorkloadPlan {
     /// How hot the hot keys are: of several keys, key `i` is drawn `(i + 1)^-zipf` times as often as
     /// the first. With 0 all are alike, with 1 the first of five has 44 % of all operations.
     pub zipf: f64,
-    /// How many bytes a stored value takes at least; shorter ones are filled up. Not for the ledger.
+    /// How many bytes a stored value takes at least; shorter ones are filled up. Not for ledger and bank.
     pub value_size: u64,
     /// Whether clients work in sessions: what has an unknown outcome is sent again, under the same
     /// number, until it has an answer or the operation's time is over. So fewer outcomes are unknown,
@@ -293,8 +293,8 @@ impl WorkloadPlan {
         if self.value_size > VALUE_SIZE_MAX {
             return impossible("workload.value_size", format!("must be at most {VALUE_SIZE_MAX}"));
         }
-        if self.value_size > 0 && workload.mapping() == Mapping::Ledger {
-            let why = "has no meaning: a ledger stores numbers".into();
+        if self.value_size > 0 && !matches!(workload.mapping(), Mapping::Store(_)) {
+            let why = format!("has no meaning for the workload {}", self.name);
             return impossible("workload.value_size", why);
         }
         Ok(())

@@ -17,7 +17,7 @@ pub struct Inflicted {
     pub fault: String,
     /// Whom it was about.
     pub nodes: Vec<String>,
-    /// The links that it cut, from whom to whom; none if it says so in another way.
+    /// The links that it hurt, from whom to whom; none if that does not tell what it hurt.
     pub cut: Option<Vec<(String, String)>>,
     /// What came of it.
     pub result: Inflicting,
@@ -104,14 +104,17 @@ fn begin(event: &Event, time: u64) -> Inflicted {
     }
 }
 
-/// Reads the links that a fault cut: pairs of nodes.
+/// Reads the links between nodes that a fault cut, or made slow or worse: pairs of nodes. A fault that also
+/// keeps clients from nodes says more than that.
 fn links(value: &Value) -> Option<Vec<(String, String)>> {
-    let cut = value.get("cut").map_or(Some(&[][..]), Value::as_array)?;
+    let list = |field| value.get(field).map_or(Some(&[][..]), Value::as_array);
     let link = |link: &Value| match link.as_array()? {
         [from, to] => Some((from.as_str()?.to_owned(), to.as_str()?.to_owned())),
         _ => None,
     };
-    cut.iter().map(link).collect()
+    let links: Vec<_> =
+        list("cut")?.iter().chain(list("links")?).map(link).collect::<Option<_>>()?;
+    (links.is_empty() || list("clients")?.is_empty()).then_some(links)
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> Option<&'a str> {
@@ -182,11 +185,16 @@ mod tests {
 {"time":1,"process":"nemesis","type":"info","f":"partition","value":{"edge":"begin","fault":"p","nodes":[],"cut":[["n1","n2"]],"result":"installed"}}
 {"time":2,"process":"nemesis","type":"info","f":"partition","value":{"edge":"end","fault":"p","nodes":[],"cut":[["n1","n2"]],"result":{"indeterminate":"?"}}}
 {"time":3,"process":"nemesis","type":"info","f":"storm","value":{"edge":"begin","fault":"q","nodes":[],"cut":["n1"],"result":"installed"}}
+{"time":4,"process":"nemesis","type":"info","f":"delay","value":{"edge":"begin","fault":"r","nodes":[],"cut":[],"links":[["n1","n2"]],"result":"installed"}}
+{"time":5,"process":"nemesis","type":"info","f":"partition","value":{"edge":"begin","fault":"s","nodes":[],"cut":[["n1","n2"]],"clients":[["first","n2"]],"result":"installed"}}
+{"time":6,"process":"nemesis","type":"info","f":"refuse","value":{"edge":"begin","fault":"t","nodes":["n1"],"cut":[],"clients":[["first","n1"]],"result":"installed"}}
 "#;
         let faults = inflicted(&read_bytes("p", text.as_bytes(), Some(Format::Jsonl)).unwrap());
         assert_eq!(faults[0].cut, Some(vec![("n1".into(), "n2".into())]));
         assert_eq!((faults[0].until, faults[0].is_undone), (Some(2), false));
         assert_eq!(faults[1].cut, None);
+        assert_eq!(faults[2].cut, faults[0].cut);
+        assert_eq!((&faults[3].cut, &faults[4].cut), (&None, &Some(vec![])));
         let undone: Vec<bool> = storm().iter().map(|it| it.is_undone).collect();
         assert_eq!(undone, [true, false, true, false, false]);
     }

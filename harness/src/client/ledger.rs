@@ -8,8 +8,9 @@ use proto::ledger::ledger_client::LedgerClient;
 use proto::ledger::trade_response::Result as TradeResult;
 use proto::ledger::transfer_response::Result as TransferResult;
 use proto::ledger::{
-    Account, AccountResponse, DepositRequest, GetAccountRequest, GetBookRequest, GetHistoryRequest,
-    Holding, OpenAccountRequest, TradeRequest, TransferRequest, WithdrawRequest,
+    Account, AccountResponse, BookContent, DepositRequest, GetAccountRequest, GetBookRequest,
+    GetBooksRequest, GetHistoryRequest, Holding, OpenAccountRequest, TradeRequest,
+    TransferAcrossRequest, TransferRequest, TransferResponse, WithdrawRequest,
 };
 use proto::outcome::Rejection;
 use serde::Deserialize;
@@ -45,6 +46,14 @@ struct Terms {
 #[derive(Deserialize)]
 struct Transfer {
     from: String,
+    to: String,
+    amount: u64,
+}
+
+#[derive(Deserialize)]
+struct Across {
+    from: String,
+    to_book: String,
     to: String,
     amount: u64,
 }
@@ -104,22 +113,26 @@ pub(super) async fn call(line: Line, invocation: &Invocation) -> Answer {
         "transfer" => {
             let Transfer { from, to, amount } = Transfer::deserialize(value)?;
             let request = TransferRequest { book, from, to, amount };
-            let answer = client.transfer(request).await?.into_inner();
-            let value = match answer.result {
-                Some(TransferResult::FromCash(cash)) => json!({"cash": cash}),
-                Some(TransferResult::Rejection(why)) => rejected(why)?,
-                None => return Err(Failure::Nonsense("a transfer without a result")),
-            };
-            Ok((value, answer.index))
+            transfer_answer(client.transfer(request).await?.into_inner())
+        }
+        "transfer-across" => {
+            let Across { from, to_book, to, amount } = Across::deserialize(value)?;
+            let request = TransferAcrossRequest { from_book: book, from, to_book, to, amount };
+            transfer_answer(client.transfer_across(request).await?.into_inner())
+        }
+        "books" => {
+            let answer =
+                client.get_books(GetBooksRequest { books: Vec::new() }).await?.into_inner();
+            let mut books = Vec::with_capacity(answer.books.len());
+            for BookContent { book, accounts, trades } in answer.books {
+                books.push((book, book_value(accounts, trades)?));
+            }
+            let books = by_name(books.into_iter(), "a book that is listed twice")?;
+            Ok((Value::Object(books), answer.index))
         }
         "book" => {
             let answer = client.get_book(GetBookRequest { book }).await?.into_inner();
-            let mut accounts = Vec::with_capacity(answer.accounts.len());
-            for account in answer.accounts {
-                accounts.push((account.name.clone(), account_value(account)?));
-            }
-            let accounts = by_name(accounts.into_iter(), "a book that lists an account twice")?;
-            Ok((json!({"accounts": accounts, "trades": answer.trades}), answer.index))
+            Ok((book_value(answer.accounts, answer.trades)?, answer.index))
         }
         "history" => {
             let Page { from, limit } = Page::deserialize(value)?;
@@ -130,6 +143,24 @@ pub(super) async fn call(line: Line, invocation: &Invocation) -> Answer {
         }
         f => Err(Failure::Unsendable(format!("the ledger has no operation {f}"))),
     }
+}
+
+fn transfer_answer(answer: TransferResponse) -> Answer {
+    let value = match answer.result {
+        Some(TransferResult::FromCash(cash)) => json!({"cash": cash}),
+        Some(TransferResult::Rejection(why)) => rejected(why)?,
+        None => return Err(Failure::Nonsense("a transfer without a result")),
+    };
+    Ok((value, answer.index))
+}
+
+fn book_value(list: Vec<Account>, trades: u64) -> Result<Value, Failure> {
+    let mut accounts = Vec::with_capacity(list.len());
+    for account in list {
+        accounts.push((account.name.clone(), account_value(account)?));
+    }
+    let accounts = by_name(accounts.into_iter(), "a book that lists an account twice")?;
+    Ok(json!({"accounts": accounts, "trades": trades}))
 }
 
 fn account_answer(answer: AccountResponse) -> Answer {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::client::{
-    Api, Assurance, Client, Endpoint as ClientEndpoint, KvStore, Mapping, StoreClient,
+    Api, Assurance, Client, Endpoint as ClientEndpoint, KvStore, LedgerBank, Mapping, StoreClient,
     StormproofClient,
 };
 use crate::messages::{Classify, MessageKind};
@@ -193,6 +193,7 @@ impl System for Stormproof {
         };
         match order.mapping {
             Mapping::Ledger => Box::new(client(Api::Ledger)),
+            Mapping::Bank => Box::new(LedgerBank::new(client(Api::Ledger))),
             Mapping::Store(object) => {
                 Box::new(StoreClient::new(KvStore::new(client(Api::Kv)), object, order.value_size))
             }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::keys::{Keys, is_read};
 use super::{Generator, Invocation, Workload};
 use crate::audit::Audit;
-use crate::client::{Mapping, Object, Outcome};
+use crate::client::{Mapping, Outcome};
 use crate::conservation;
 use crate::plan::WorkloadPlan;
 
@@ -62,7 +62,7 @@ impl Workload for Bank {
     }
 
     fn mapping(&self) -> Mapping {
-        Mapping::Store(Object::Bank)
+        Mapping::Bank
     }
 
     fn set_up(&self) -> Vec<Invocation> {

@@ -1,15 +1,16 @@
 //! The stock-trade ledger: books of accounts that hold cash and shares.
 //!
-//! Books are independent of each other, and a book springs into being with its first account. Cash
-//! is in integer cents, shares are whole, both are `u64`, and no arithmetic wraps: what would pass
+//! A book springs into being with its first account, and nothing but a transfer across books concerns
+//! two of them. Cash is in integer cents, shares are whole, both are `u64`, and no arithmetic wraps: what would pass
 //! the end of the range is rejected. Invariants of a book:
 //!
-//! - **L1 Conservation.** Cash and shares change in sum only by opens, deposits and withdrawals.
+//! - **L1 Conservation.** Cash and shares change in sum only by opens, deposits and withdrawals, and
+//!   by transfers across books, which leave the sum over all books as it is.
 //! - **L2 All or nothing.** A rejected command changes nothing.
 //! - **L3 No gaps.** Trades are numbered 1, 2, 3, … in the order of the log.
 //! - **L4 No empty holdings.** A holding of no shares is absent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +81,17 @@ pub enum Operation {
         /// The source.
         from: String,
         /// The destination.
+        to: String,
+        /// How much.
+        amount: u64,
+    },
+    /// Moves cash to an account of another book, or of this one.
+    TransferAcross {
+        /// The source, in this book.
+        from: String,
+        /// The other book.
+        to_book: String,
+        /// The destination, in the other book.
         to: String,
         /// How much.
         amount: u64,
@@ -175,6 +187,11 @@ pub enum Query {
         /// The book.
         book: String,
     },
+    /// All accounts of several books.
+    Books {
+        /// The books; empty for all.
+        books: BTreeSet<String>,
+    },
     /// Its trades.
     History {
         /// The book.
@@ -198,6 +215,8 @@ pub enum Answer {
         /// How many trades it has seen.
         trades: u64,
     },
+    /// Several books, by name, ascending; those that do not exist are empty.
+    Books(Vec<(String, Content)>),
     /// A part of the book's trades.
     History {
         /// Those asked for, ascending.
@@ -205,6 +224,15 @@ pub enum Answer {
         /// How many there are altogether.
         total: u64,
     },
+}
+
+/// What is in a book.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    /// By name, ascending.
+    pub accounts: Vec<(String, Account)>,
+    /// How many trades it has seen.
+    pub trades: u64,
 }
 
 impl StateMachine for Ledger {
@@ -218,10 +246,16 @@ impl StateMachine for Ledger {
         if let Operation::Open { account, cash, holdings } = operation {
             return self.open(book, account, *cash, holdings).map(Receipt::Account);
         }
+        if let Operation::TransferAcross { from, to_book, to, amount } = operation {
+            let from_cash = self.transfer_across((book, from), (to_book, to), *amount)?;
+            return Ok(Receipt::Transfer { from_cash });
+        }
         let mut nowhere = Book::default();
         let book = self.books.get_mut(book).unwrap_or(&mut nowhere);
         match operation {
-            Operation::Open { .. } => unreachable!("handled above"),
+            Operation::Open { .. } | Operation::TransferAcross { .. } => {
+                unreachable!("handled above")
+            }
             Operation::Deposit { account, amount } => {
                 book.deposit(account, *amount).map(Receipt::Account)
             }
@@ -244,17 +278,19 @@ impl StateMachine for Ledger {
                     .cloned()
                     .ok_or(Rejection::UnknownAccount),
             ),
-            Query::Book { book } => self.books.get(book).map_or(
-                Answer::Book { accounts: Vec::new(), trades: 0 },
-                |book| Answer::Book {
-                    accounts: book
-                        .accounts
-                        .iter()
-                        .map(|(name, account)| (name.clone(), account.clone()))
-                        .collect(),
-                    trades: book.trades.len() as u64,
-                },
-            ),
+            Query::Book { book } => {
+                let Content { accounts, trades } = self.content(book);
+                Answer::Book { accounts, trades }
+            }
+            Query::Books { books } => {
+                let asked = if books.is_empty() {
+                    self.books.keys().collect::<Vec<_>>()
+                } else {
+                    books.iter().collect()
+                };
+                let contents = asked.into_iter().map(|book| (book.clone(), self.content(book)));
+                Answer::Books(contents.collect())
+            }
             Query::History { book, from, limit } => {
                 let trades = self.books.get(book).map_or(&[][..], |book| &book.trades);
                 Answer::History {
@@ -283,6 +319,45 @@ impl Ledger {
             numbers.eq(1..=book.trades.len() as u64)
                 && book.accounts.values().all(|account| !account.holdings.values().any(|n| *n == 0))
         })
+    }
+
+    fn content(&self, book: &str) -> Content {
+        self.books.get(book).map_or_else(Content::default, |book| Content {
+            accounts: book
+                .accounts
+                .iter()
+                .map(|(name, account)| (name.clone(), account.clone()))
+                .collect(),
+            trades: book.trades.len() as u64,
+        })
+    }
+
+    /// Moves cash between accounts that each have their book. Both new balances are computed before
+    /// the first one is stored (L2).
+    fn transfer_across(
+        &mut self,
+        (from_book, from): (&str, &str),
+        (to_book, to): (&str, &str),
+        amount: u64,
+    ) -> Result<u64, Rejection> {
+        if from_book == to_book {
+            let book = self.books.get_mut(from_book);
+            // In a book that does not exist, what else is wrong comes first all the same.
+            return book.unwrap_or(&mut Book::default()).transfer(from, to, amount);
+        }
+        check_moves_something(amount)?;
+        let source = self.account(from_book, from)?.cash;
+        let target = self.account(to_book, to)?.cash;
+        let source = source.checked_sub(amount).ok_or(Rejection::InsufficientCash)?;
+        let target = target.checked_add(amount).ok_or(Rejection::Overflow)?;
+        self.account(from_book, from)?.cash = source;
+        self.account(to_book, to)?.cash = target;
+        Ok(source)
+    }
+
+    fn account(&mut self, book: &str, account: &str) -> Result<&mut Account, Rejection> {
+        let book = self.books.get_mut(book).ok_or(Rejection::UnknownAccount)?;
+        book.accounts.get_mut(account).ok_or(Rejection::UnknownAccount)
     }
 
     fn open(

@@ -1,12 +1,14 @@
 //! The ledger's service.
 
-use machine::ledger::{Answer, Outcome, Query, Receipt};
+use std::collections::BTreeSet;
+
+use machine::ledger::{Answer, Content, Outcome, Query, Receipt};
 use proto::ledger::ledger_server::Ledger;
 use proto::ledger::{
-    AccountResponse, DepositRequest, GetAccountRequest, GetBookRequest, GetBookResponse,
-    GetHistoryRequest, GetHistoryResponse, OpenAccountRequest, TradeRequest, TradeResponse,
-    TransferRequest, TransferResponse, WithdrawRequest, account_response, trade_response,
-    transfer_response,
+    AccountResponse, BookContent, DepositRequest, GetAccountRequest, GetBookRequest,
+    GetBookResponse, GetBooksRequest, GetBooksResponse, GetHistoryRequest, GetHistoryResponse,
+    OpenAccountRequest, TradeRequest, TradeResponse, TransferAcrossRequest, TransferRequest,
+    TransferResponse, WithdrawRequest, account_response, trade_response, transfer_response,
 };
 use proto::log::command::Command as Logged;
 use raft::LogIndex;
@@ -48,13 +50,14 @@ impl Ledger for ClientServices {
     }
 
     async fn transfer(&self, request: Request<TransferRequest>) -> Answered<TransferResponse> {
-        let (index, outcome) = self.change_book(request, Logged::Transfer).await?;
-        let result = match outcome {
-            Ok(Receipt::Transfer { from_cash }) => transfer_response::Result::FromCash(from_cash),
-            Ok(_) => return Err(status::confused()),
-            Err(rejection) => transfer_response::Result::Rejection(answer::rejection(rejection)),
-        };
-        Ok(Response::new(TransferResponse { index: index.0, result: Some(result) }))
+        self.change_cash(request, Logged::Transfer).await
+    }
+
+    async fn transfer_across(
+        &self,
+        request: Request<TransferAcrossRequest>,
+    ) -> Answered<TransferResponse> {
+        self.change_cash(request, Logged::TransferAcross).await
     }
 
     async fn get_account(&self, request: Request<GetAccountRequest>) -> Answered<AccountResponse> {
@@ -80,6 +83,19 @@ impl Ledger for ClientServices {
             accounts.into_iter().map(|(name, account)| answer::account(name, account)).collect();
         let response = GetBookResponse { index: index.0, accounts, trades };
         status::bounded(response).map(Response::new)
+    }
+
+    async fn get_books(&self, request: Request<GetBooksRequest>) -> Answered<GetBooksResponse> {
+        let books: BTreeSet<String> = request.into_inner().books.into_iter().collect();
+        let (index, Answer::Books(found)) = self.look(Query::Books { books }).await? else {
+            unreachable!("books were asked for")
+        };
+        let content = |(book, Content { accounts, trades }): (String, Content)| {
+            let accounts = accounts.into_iter().map(|(name, it)| answer::account(name, it));
+            BookContent { book, accounts: accounts.collect(), trades }
+        };
+        let books = found.into_iter().map(content).collect();
+        status::bounded(GetBooksResponse { index: index.0, books }).map(Response::new)
     }
 
     async fn get_history(
@@ -108,6 +124,20 @@ impl ClientServices {
             (index, machine::Outcome::Ledger(outcome)) => Ok((index, outcome)),
             _ => Err(status::confused()),
         }
+    }
+
+    async fn change_cash<T>(
+        &self,
+        request: Request<T>,
+        logged: impl FnOnce(T) -> Logged,
+    ) -> Answered<TransferResponse> {
+        let (index, outcome) = self.change_book(request, logged).await?;
+        let result = match outcome {
+            Ok(Receipt::Transfer { from_cash }) => transfer_response::Result::FromCash(from_cash),
+            Ok(_) => return Err(status::confused()),
+            Err(rejection) => transfer_response::Result::Rejection(answer::rejection(rejection)),
+        };
+        Ok(Response::new(TransferResponse { index: index.0, result: Some(result) }))
     }
 
     async fn change_account<T>(

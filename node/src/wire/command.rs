@@ -104,6 +104,15 @@ fn decode_command(request: Logged) -> Result<Command, DecodeError> {
         Logged::Transfer(r) => {
             ledger(r.book, ledger::Operation::Transfer { from: r.from, to: r.to, amount: r.amount })
         }
+        Logged::TransferAcross(r) => ledger(
+            r.from_book,
+            ledger::Operation::TransferAcross {
+                from: r.from,
+                to_book: r.to_book,
+                to: r.to,
+                amount: r.amount,
+            },
+        ),
         Logged::Put(r) => kv(r.key, kv::Operation::Put { value: r.value }),
         Logged::CompareAndSet(r) => {
             kv(r.key, kv::Operation::CompareAndSet { expected: r.expected, value: r.value })
@@ -183,6 +192,21 @@ mod tests {
                     amount: 4,
                 }),
                 ledger(ledger::Operation::Transfer { from: s("x"), to: s("y"), amount: 4 }),
+            ),
+            (
+                Logged::TransferAcross(lw::TransferAcrossRequest {
+                    from_book: s("b"),
+                    from: s("x"),
+                    to_book: s("c"),
+                    to: s("y"),
+                    amount: 4,
+                }),
+                ledger(ledger::Operation::TransferAcross {
+                    from: s("x"),
+                    to_book: s("c"),
+                    to: s("y"),
+                    amount: 4,
+                }),
             ),
             (
                 Logged::Put(kvw::PutRequest { key: s("k"), value: s("v") }),

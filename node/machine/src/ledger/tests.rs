@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 const BOOK: &str = "book";
+const OTHER: &str = "other";
 
 fn command(operation: Operation) -> Command {
     Command { book: BOOK.to_owned(), operation }
@@ -40,6 +41,11 @@ fn transfer(from: &str, to: &str, amount: u64) -> Operation {
     Operation::Transfer { from: from.to_owned(), to: to.to_owned(), amount }
 }
 
+fn transfer_across(from: &str, to_book: &str, to: &str, amount: u64) -> Operation {
+    let (from, to_book, to) = (from.to_owned(), to_book.to_owned(), to.to_owned());
+    Operation::TransferAcross { from, to_book, to, amount }
+}
+
 fn account(cash: u64, holdings: &[(&str, u64)]) -> Account {
     Account {
         cash,
@@ -56,6 +62,9 @@ fn ledger() -> Ledger {
         open("full", u64::MAX, &[("A", u64::MAX)]),
     ] {
         ledger.apply(&command(operation)).unwrap();
+    }
+    for operation in [open("poor", 10, &[]), open("full", u64::MAX, &[])] {
+        ledger.apply(&Command { book: OTHER.to_owned(), operation }).unwrap();
     }
     ledger
 }
@@ -82,6 +91,14 @@ fn rejections_come_in_their_order_and_change_nothing() {
         (transfer("poor", "no", 1), UnknownAccount),
         (transfer("poor", "full", 11), InsufficientCash),
         (transfer("poor", "full", 10), Overflow),
+        (transfer_across("no", BOOK, "no", 0), ZeroQuantity),
+        (transfer_across("no", BOOK, "no", 1), SelfTrade),
+        (transfer_across("no", OTHER, "no", 0), ZeroQuantity),
+        (transfer_across("no", OTHER, "poor", 1), UnknownAccount),
+        (transfer_across("poor", OTHER, "no", 1), UnknownAccount),
+        (transfer_across("poor", "nowhere", "poor", 1), UnknownAccount),
+        (transfer_across("poor", OTHER, "full", 11), InsufficientCash),
+        (transfer_across("poor", OTHER, "full", 10), Overflow),
         (deposit("no", 0), ZeroQuantity),
         (deposit("no", 1), UnknownAccount),
         (deposit("full", 1), Overflow),
@@ -201,10 +218,38 @@ fn history_is_read_from_a_number_with_a_bound() {
     }
 }
 
+#[test]
+fn cash_moves_across_books_at_once_and_all_of_them_are_read_at_once() {
+    let mut ledger = ledger();
+    let cash = |ledger: &Ledger, books: &[&str]| {
+        let books = books.iter().map(|&book| book.to_owned()).collect();
+        let Answer::Books(found) = ledger.query(&Query::Books { books }) else {
+            panic!("books answer for themselves");
+        };
+        let cash = |(book, content): (String, Content)| {
+            let poor = content.accounts.into_iter().find(|(name, _)| name == "poor");
+            (book, poor.map(|(_, account)| account.cash))
+        };
+        found.into_iter().map(cash).collect::<Vec<_>>()
+    };
+    let s = str::to_owned;
+    let both = |one, other| vec![(s(BOOK), Some(one)), (s(OTHER), Some(other))];
+    assert_eq!(cash(&ledger, &[]), both(10, 10));
+    let across = command(transfer_across("poor", OTHER, "poor", 4));
+    assert_eq!(ledger.apply(&across), Ok(Receipt::Transfer { from_cash: 6 }));
+    assert_eq!(cash(&ledger, &[]), both(6, 14));
+    // Within a book it is the transfer that it looks like.
+    let within = command(transfer_across("rich", BOOK, "poor", 1_000));
+    assert_eq!(ledger.apply(&within), Ok(Receipt::Transfer { from_cash: 0 }));
+    assert_eq!(cash(&ledger, &[OTHER, "nowhere"]), [(s("nowhere"), None), (s(OTHER), Some(14))]);
+    assert_eq!(cash(&ledger, &[BOOK]), [(s(BOOK), Some(1_006))]);
+}
+
 /// Few names and amounts, so that commands meet; now and then an amount at the edge of the range.
 fn operations() -> impl Strategy<Value = Operation> {
     let name = || prop::sample::select(vec!["a", "b", "c", "d"]);
     let symbol = || prop::sample::select(vec!["A", "B"]);
+    let book = || prop::sample::select(vec![BOOK, OTHER]);
     let amount = || prop_oneof![8 => 0..50_u64, 1 => Just(u64::MAX), 1 => Just(u64::MAX / 2)];
     prop_oneof![
         (name(), amount(), prop::collection::vec((symbol(), amount()), 0..3))
@@ -214,6 +259,8 @@ fn operations() -> impl Strategy<Value = Operation> {
         (name(), name(), symbol(), amount(), amount())
             .prop_map(|(buyer, seller, symbol, n, price)| trade(buyer, seller, symbol, n, price)),
         (name(), name(), amount()).prop_map(|(from, to, amount)| transfer(from, to, amount)),
+        (name(), book(), name(), amount())
+            .prop_map(|(from, book, to, amount)| transfer_across(from, book, to, amount)),
     ]
 }
 
@@ -235,6 +282,10 @@ proptest! {
     #[test]
     fn cash_and_shares_are_conserved(operations in prop::collection::vec(operations(), 1..60)) {
         let mut ledger = Ledger::default();
+        for account in ["a", "b"] {
+            let operation = open(account, 50, &[]);
+            ledger.apply(&Command { book: OTHER.to_owned(), operation }).unwrap();
+        }
         let mut expected = sums(&ledger);
         let mut traded = Vec::new();
         for operation in operations {
@@ -253,7 +304,10 @@ proptest! {
                     (Operation::Trade(terms), Receipt::Trade(number)) => {
                         traded.push(Trade { number, terms });
                     }
-                    (Operation::Transfer { .. }, Receipt::Transfer { .. }) => {}
+                    (
+                        Operation::Transfer { .. } | Operation::TransferAcross { .. },
+                        Receipt::Transfer { .. },
+                    ) => {}
                     other => prop_assert!(false, "an unfitting receipt: {:?}", other),
                 },
             }

@@ -2,7 +2,7 @@
 //! runs out of a symbol or of cash, or a client makes a mistake.
 
 use machine::ledger::{
-    Account, Answer, Command, Operation as Ask, Outcome, Query, Receipt, Rejection, Terms,
+    Account, Answer, Command, Content, Operation as Ask, Outcome, Query, Receipt, Rejection, Terms,
 };
 use serde_json::{Map, Value, json};
 
@@ -178,6 +178,13 @@ pub(super) fn describe_answer(answer: &Answer) -> Value {
         Answer::Book { accounts, trades } => {
             let accounts = accounts.iter().map(|(name, it)| (name.clone(), describe_account(it)));
             json!({"accounts": accounts.collect::<Map<_, _>>(), "trades": trades})
+        }
+        Answer::Books(books) => {
+            let books = books.iter().map(|(name, content)| {
+                let Content { accounts, trades } = content.clone();
+                (name.clone(), describe_answer(&Answer::Book { accounts, trades }))
+            });
+            Value::Object(books.collect())
         }
         Answer::History { trades, total } => {
             let trades = trades.iter().map(|trade| {
