@@ -100,7 +100,7 @@ impl Side {
         cluster.wait_for_leader(PATIENCE).await?;
         let mapping = Mapping::Store(Object::Register);
         let placement = || Placement::LeaderFollowing;
-        let client = |number| cluster.client(mapping, placement(), Seed::new(number));
+        let client = |number| cluster.client(mapping, 0, placement(), Seed::new(number));
         let clients = (0..CLIENTS).map(client).collect();
         Ok(Self { name, cluster, clients, latencies: Vec::new() })
     }

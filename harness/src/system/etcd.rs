@@ -106,7 +106,7 @@ impl System for Etcd {
     }
 
     fn offers(&self, mapping: Mapping) -> bool {
-        matches!(mapping, Mapping::Store(_))
+        mapping.object().is_some()
     }
 
     fn wiring(&self) -> Wiring {
@@ -169,7 +169,7 @@ impl System for Etcd {
     }
 
     fn client(&self, order: ClientOrder) -> Box<dyn Client> {
-        let Mapping::Store(object) = order.mapping else {
+        let Some(object) = order.mapping.object() else {
             unreachable!("etcd offers nothing but its store");
         };
         let store =
