@@ -3,6 +3,7 @@
 //! Any member takes a change of members and leads it to the leader; a transfer is for the leader itself.
 //! What a status proves: the server's words that are listed in [`IS_REFUSED`] come before anything is
 //! proposed; every other end without an answer leaves it open whether the order is carried out.
+//! [`IS_SO`] lists what is said when there is nothing to do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -28,6 +29,10 @@ const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// How long one member may take to say how it stands before others are asked.
 const STATUS_MAX: Duration = Duration::from_secs(1);
+
+/// How long one try may take. A change of members that the leader drops, because it has not applied an
+/// earlier one or is new, is never answered.
+const TRY_MAX: Duration = Duration::from_secs(2);
 
 /// Between two tries: an election takes a few of these.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -129,31 +134,40 @@ impl ClusterOperator {
         best.ok_or(why)
     }
 
-    /// Tries until it is done or in doubt, or the time is over.
+    /// Tries until it is done or the time is over. To try again after an unclear end is sound, because an
+    /// order names a state and not a step: a member's address and number are its own.
     async fn order(
         &self,
         what: String,
         deadline: Instant,
-        attempt: impl AsyncTry,
+        attempt: impl Attempt,
     ) -> Result<(), OrderError> {
+        let mut is_in_doubt = false;
         loop {
             let tried = match self.find().await {
                 Ok(standing) => {
-                    let tried = timeout_at(deadline.into(), attempt.attempt(standing)).await;
+                    let patience = deadline.min(Instant::now() + TRY_MAX);
+                    let tried = timeout_at(patience.into(), attempt.attempt(standing)).await;
                     tried.unwrap_or_else(|_| Tried::Unclear("no answer in time".into()))
                 }
                 Err(why) => Tried::Refused(why),
             };
-            match tried {
+            let why = match tried {
                 Tried::Done => return Ok(()),
                 Tried::Unclear(why) => {
-                    return Err(OrderError::Unclear { what: what.into(), why: why.into() });
+                    is_in_doubt = true;
+                    why
                 }
-                Tried::Refused(why) if Instant::now() + PAUSE >= deadline => {
-                    return Err(OrderError::Refused { what: what.into(), why: why.into() });
-                }
-                Tried::Refused(_) => sleep(PAUSE).await,
+                Tried::Refused(why) => why,
+            };
+            if Instant::now() + PAUSE >= deadline {
+                let (what, why) = (what.into(), why.into());
+                return Err(match is_in_doubt {
+                    true => OrderError::Unclear { what, why },
+                    false => OrderError::Refused { what, why },
+                });
             }
+            sleep(PAUSE).await;
         }
     }
 
@@ -176,7 +190,7 @@ impl ClusterOperator {
 }
 
 /// One try of an order at a member that hears a leader.
-trait AsyncTry: Send + Sync {
+trait Attempt: Send + Sync {
     fn attempt(&self, standing: Standing) -> impl Future<Output = Tried> + Send;
 }
 
@@ -185,14 +199,21 @@ struct Remove(NodeId);
 struct Transfer(NodeId);
 struct Compact;
 
-impl AsyncTry for Add {
+impl Attempt for Add {
     async fn attempt(&self, standing: Standing) -> Tried {
+        // Before the server looks whether there is such a member it looks whether all are well, and one
+        // that has not started yet is not.
+        match member_ids(&standing.channel).await {
+            Err(why) => return Tried::Refused(why),
+            Ok(members) if members.contains_key(&self.0) => return Tried::Done,
+            Ok(_) => {}
+        }
         let request = MemberAddRequest { peer_ur_ls: vec![peer_url(address_of(self.0))] };
         Tried::of(ClusterClient::new(standing.channel).member_add(request).await)
     }
 }
 
-impl AsyncTry for Remove {
+impl Attempt for Remove {
     async fn attempt(&self, standing: Standing) -> Tried {
         match member_ids(&standing.channel).await {
             Err(why) => Tried::Refused(why),
@@ -207,7 +228,7 @@ impl AsyncTry for Remove {
     }
 }
 
-impl AsyncTry for Transfer {
+impl Attempt for Transfer {
     async fn attempt(&self, standing: Standing) -> Tried {
         let members = match member_ids(&standing.channel).await {
             Ok(members) => members,
@@ -227,7 +248,7 @@ impl AsyncTry for Transfer {
     }
 }
 
-impl AsyncTry for Compact {
+impl Attempt for Compact {
     /// Forgets all revisions but the last, everywhere, and writes this member's file anew.
     async fn attempt(&self, standing: Standing) -> Tried {
         let revision = standing.status.header.map_or(0, |header| header.revision);
@@ -283,5 +304,50 @@ impl Operator for ClusterOperator {
         let alone = self.clients.iter().filter(|(other, _)| **other == node);
         let alone = Self { clients: alone.map(|(&node, &address)| (node, address)).collect() };
         Box::pin(async move { alone.order(format!("compact {node}"), deadline, Compact).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[test]
+    fn only_known_words_prove_anything() {
+        let kind =
+            |message: &str| match Tried::of::<()>(Err(Status::new(Code::Unavailable, message))) {
+                Tried::Done => "done",
+                Tried::Refused(_) => "refused",
+                Tried::Unclear(_) => "unclear",
+            };
+        for (message, expected) in [
+            ("etcdserver: no leader", "refused"),
+            ("etcdserver: unhealthy cluster", "refused"),
+            ("etcdserver: Peer URLs already exists", "done"),
+            ("etcdserver: member not found", "done"),
+            ("etcdserver: request timed out", "unclear"),
+            ("etcdserver: request timed out, leader transfer took too long", "unclear"),
+            ("transport error", "unclear"),
+            ("", "unclear"),
+        ] {
+            assert_eq!(kind(message), expected, "{message}");
+        }
+        assert!(matches!(Tried::of(Ok(())), Tried::Done));
+    }
+
+    #[tokio::test]
+    async fn an_order_to_nobody_did_nothing() {
+        let mut operator = ClusterOperator::new(&BTreeMap::new());
+        let deadline = Instant::now();
+        for refused in [
+            operator.add(NodeId::new(1), deadline).await,
+            operator.remove(NodeId::new(1), deadline).await,
+            operator.transfer(NodeId::new(1), deadline).await,
+            operator.compact(NodeId::new(1), deadline).await,
+            operator.members(deadline).await.map(drop),
+        ] {
+            assert!(matches!(refused, Err(OrderError::Refused { .. })), "{refused:?}");
+        }
     }
 }
