@@ -128,6 +128,11 @@ mod tests {
         script.event(1, "invoke", "add", json!(2)).stands(8).stands(10);
         script.event(1, "ok", "add", json!({"value": 10})).fail(4, "add", json!(7)).stands(10);
         assert_eq!(script.check_passes(check).measures["sightings"], 9);
+        // So may one that is over before the read is, and was not before it began.
+        let mut script = Script::default();
+        script.event(2, "invoke", "read", Value::Null).increase(4, 4);
+        script.event(2, "ok", "read", json!(0));
+        script.check_passes(check);
     }
 
     #[test]

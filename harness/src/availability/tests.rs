@@ -100,7 +100,9 @@ fn silence_without_a_majority_is_no_breach() {
     for second in 2..12 {
         script.ask(f64::from(second), "fail");
     }
-    script.end(13.0, &MOST, undone()).ask(13.5, "fail").ask(14.0, "ok");
+    // Who asked before the end of the fault shows nothing of what came after.
+    script.event(12.9, json!(1), "invoke", &Value::Null).end(13.0, &MOST, undone());
+    script.event(13.1, json!(1), "ok", &Value::Null).ask(13.5, "fail").ask(14.0, "ok");
     let audit = script.audit();
     assert_eq!(audit.finding, Finding::Pass, "{audit:?}");
     // From 1.5, when the fault was begun, until 13.

@@ -86,6 +86,12 @@ fn a_queue_is_not_empty_while_something_is_in_it() {
     script.enqueue(5).event(3, "invoke", "dequeue", Value::Null).dequeue(None);
     script.event(3, "ok", "dequeue", json!(5));
     script.check_passes(check);
+    // So it may, if it was taken while the other looked.
+    let mut script = Script::default();
+    script.enqueue(5).event(3, "invoke", "dequeue", Value::Null);
+    script.event(2, "invoke", "dequeue", Value::Null).event(3, "ok", "dequeue", Value::Null);
+    script.event(2, "ok", "dequeue", json!(5));
+    script.check_passes(check);
 }
 
 #[test]
