@@ -5,10 +5,11 @@
 //!     target/release/stormproof-node [ROUNDS]
 //! ```
 //!
-//! Two clusters of three nodes run side by side: one whose nodes and clients find each other through
-//! proxies, as in every run, and one where they do so directly. Sixty-four clients write registers,
-//! each one operation after the other, for two seconds on the one and then on the other, round by
-//! round, so that whatever else the machine does befalls both alike. The medians are compared.
+//! Three clusters of three nodes run side by side: one whose nodes and clients find each other through
+//! proxies, as in every run; one where proxies of messages lie between the nodes besides; and one where
+//! they find each other directly. Sixty-four clients write registers,
+//! each one operation after the other, for two seconds on the one and then on the next, round by
+//! round, so that whatever else the machine does befalls all alike. The medians are compared.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use harness::client::{Client, Mapping, Object, Outcome, Placement};
 use harness::cluster::Cluster;
+use harness::fault::{Fault, Links, ScheduledFault, Target};
+use harness::messages::{MessageAction, MessageRule};
 use harness::plan::Plan;
 use harness::seed::Seed;
 use harness::system::{
@@ -135,6 +138,13 @@ impl Side {
     }
 }
 
+/// A fault that is never brought, but has the links lead through proxies of messages.
+fn rule_of_messages() -> ScheduledFault {
+    let rule = MessageRule { kind: None, percent: 100, action: MessageAction::Drop };
+    let fault = Fault::Messages { links: Links::To(Target::One), rule };
+    ScheduledFault { at: Duration::ZERO, duration: Duration::ZERO, fault, draw: None }
+}
+
 fn quantile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() * percent).div_ceil(100) - 1]
 }
@@ -152,16 +162,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(&folder)?;
     let system = || system::by_name(&plan).ok_or("there is no such system");
     let direct = Direct { system: system()?, views: Mutex::default() };
+    let messages = Plan { schedule: Some(vec![rule_of_messages()]), ..plan.clone() };
     let mut sides = [
         Side::start("proxied", system()?, &plan, &folder).await?,
+        Side::start("messages", system()?, &messages, &folder).await?,
         Side::start("direct", Arc::new(direct), &plan, &folder).await?,
     ];
     for round in 0..=rounds {
         for side in &mut sides {
             side.work(round == 0).await?;
         }
-        // Neither is always the first.
-        sides.reverse();
+        // None is always the first.
+        sides.rotate_left(1);
     }
     println!("{:<8} {:>10} {:>10} {:>10}", "", "operations", "p50", "p99");
     let mut medians = BTreeMap::new();
@@ -182,8 +194,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         );
         medians.insert(side.name, p50.as_secs_f64());
     }
-    let added = (medians["proxied"] / medians["direct"] - 1.0) * 100.0;
-    println!("the proxies add {added:.1} % to the median");
+    for (name, what) in [("proxied", "the proxies"), ("messages", "those of messages besides")] {
+        let added = (medians[name] / medians["direct"] - 1.0) * 100.0;
+        println!("{what} add {added:.1} % to the median");
+    }
     for side in sides {
         side.cluster.shutdown().await;
     }

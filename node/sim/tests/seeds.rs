@@ -31,6 +31,7 @@ const KEPT: &[(u64, Workload, &str)] = &[
         Workload::Ledger,
         "the operator took a node for gone that another change had just taken back",
     ),
+    (3_695_512, Workload::Ledger, "the same, and a voter: nobody could lead"),
 ];
 
 fn campaign(seeds: std::ops::Range<u64>, workload: Workload) {
