@@ -38,6 +38,7 @@
     const pixel = devicePixelRatio;
     context.font = `${11 * pixel}px system-ui, sans-serif`;
     context.textBaseline = "middle";
+    context.textAlign = "left";
     for (const fault of faults) {
       const row = families.indexOf(fault.family);
       const from = u.valToPos(fault.from, "x", true), until = u.valToPos(fault.until, "x", true);
@@ -75,6 +76,9 @@
       + (present.map((fault) => fault.label).join(", ") || "calm");
   }
 
+  // Steps of time that people count in.
+  const STEPS = [0.001, 0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
+    7200, 14400, 28800, 86400];
   const all = [];
   function chart(id, height, data, series, y, hooks) {
     const options = {
@@ -83,7 +87,7 @@
       cursor: { sync: { key: "storm" }, y: false },
       scales: { x: { time: false, range: (u, from, until) => from === null ? [0, storm.duration] : [from, until] }, y: y.scale },
       axes: [
-        { values: (u, ticks) => ticks.map(seconds), size: 28, grid: { show: false }, space: 70 },
+        { values: (u, ticks) => ticks.map(seconds), incrs: STEPS, size: 28, grid: { show: false }, space: 70 },
         { size: AXIS, ...y.axis },
       ],
       legend: { show: !y.isBare },
