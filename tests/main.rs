@@ -15,6 +15,7 @@ mod replay;
 mod run;
 mod sessions;
 mod sim;
+mod storms;
 mod stormproof;
 mod usage;
 mod workloads;

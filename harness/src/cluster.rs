@@ -6,13 +6,15 @@
 //! A run's folder gets one folder for each node, `nodes/n1` and so on, with its configuration, its
 //! data and what it printed.
 
+mod crew;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
@@ -31,6 +33,8 @@ use crate::system::{
     self, ClientOrder, DATA, Entry, Listening, NodeId, NodeView, Operator, System, SystemError,
 };
 
+pub use crew::ChangeError;
+use crew::Crew;
 pub use status::{ClusterStatus, Leadership, NodeHealth, Rivals};
 use status::{Poll, Watcher};
 
@@ -40,6 +44,9 @@ const SIGNAL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long a restarted node may take to answer. It reads its log first.
 const RESTART_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long it may take to make clear who is in the cluster, when nothing is in force any more.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait between two questions to a node that is starting, or to a cluster that elects.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -102,6 +109,9 @@ pub enum ClusterError {
         /// What was done to it.
         action: &'static str,
     },
+    /// Nobody knows who is in the cluster.
+    #[error("failed to make clear who is in the cluster")]
+    Unsettled(#[source] Box<ChangeError>),
     /// No node leads with a majority behind it.
     #[error("no leader after {}", humantime::format_duration(*deadline))]
     Leaderless {
@@ -116,18 +126,30 @@ pub enum ClusterError {
 #[derive(Debug)]
 pub struct Cluster {
     system: Arc<dyn System>,
+    /// What nodes are upgraded to.
+    upgraded: Option<Arc<dyn System>>,
+    /// The name that no other cluster has.
+    name: String,
+    /// Who began the cluster.
     nodes: Vec<NodeId>,
-    members: BTreeMap<NodeId, Member>,
+    /// Whoever may ever be in it.
+    slots: BTreeMap<NodeId, Slot>,
+    /// How each of those is started that ever were.
+    launches: Mutex<BTreeMap<NodeId, (Launch, Entry)>>,
+    crew: watch::Sender<Crew>,
+    /// Held while the crew is changed.
+    changing: tokio::sync::Mutex<()>,
     watcher: Watcher,
     network: Network,
     supervisor: Supervisor,
+    /// How many clients were made.
+    clients: AtomicUsize,
 }
 
 /// What is fixed about a node.
 #[derive(Debug)]
-struct Member {
+struct Slot {
     folder: PathBuf,
-    launch: Launch,
     listening: Listening,
     /// Keeps the node's ports from others while it is down.
     _ports: [PortHold; 2],
@@ -151,7 +173,7 @@ impl Cluster {
         let nodes = NodeId::first(plan.nodes);
         let mut ports = BTreeMap::new();
         let mut listening = BTreeMap::new();
-        for &node in &nodes {
+        for node in NodeId::first(plan.nodes + plan.spares()) {
             let reserve = || PortHold::reserve().map_err(ClusterError::Port);
             let held = [reserve()?, reserve()?];
             let [peers, clients] = [&held[0], &held[1]].map(PortHold::address);
@@ -162,34 +184,39 @@ impl Cluster {
         let classify = system.classify().filter(|_| plan.hurts_messages());
         let seed = plan.seed.derive("network");
         let network = Network::open(listening.clone(), wiring, seed, classify)?;
-        let cluster = name_cluster(plan);
-        let mut members = BTreeMap::new();
+        let mut slots = BTreeMap::new();
         for (node, ports) in ports {
             let folder = make_folder(folder, node)?;
-            let listening = listening[&node];
-            let view = NodeView {
-                node,
-                cluster: cluster.clone(),
-                folder: folder.clone(),
-                listen: listening,
-                peers: network.peers_of(node),
-                socks: network.socks_of(node),
-                entry: Entry::Founds(nodes.clone()),
-            };
-            let launch = Launch {
-                command: system.prepare(&view)?,
-                stdout: folder.join("stdout.log"),
-                stderr: folder.join("stderr.log"),
-            };
-            let member = Member { folder, launch, listening, _ports: ports };
-            members.insert(node, member);
+            slots.insert(node, Slot { folder, listening: listening[&node], _ports: ports });
         }
         let supervisor = Supervisor::start()?;
-        let poll = Poll::new(&system, &listening, supervisor.processes());
-        let cluster =
-            Self { watcher: Watcher::start(poll), system, nodes, members, network, supervisor };
-        for (&node, member) in &cluster.members {
-            cluster.supervisor.launch(node, member.launch.clone()).await?;
+        let members = nodes.iter().copied().collect();
+        let crew = watch::Sender::new(Crew { members, ..Crew::default() });
+        let poll = Poll::new(&system, &listening, supervisor.processes(), crew.subscribe());
+        let cluster = Self {
+            watcher: Watcher::start(poll),
+            upgraded: system.upgraded(),
+            system,
+            name: name_cluster(plan),
+            nodes,
+            slots,
+            launches: Mutex::default(),
+            crew,
+            changing: tokio::sync::Mutex::default(),
+            network,
+            supervisor,
+            clients: AtomicUsize::default(),
+        };
+        for &node in &cluster.nodes {
+            let entry = || Entry::Founds(cluster.nodes.clone());
+            // What an upgrade cannot start is better known before the storm.
+            if let Some(upgraded) = &cluster.upgraded {
+                upgraded.prepare(&cluster.view(node, entry())?)?;
+            }
+            cluster.prepare(node, entry(), false)?;
+        }
+        for &node in &cluster.nodes {
+            cluster.relaunch(node).await?;
         }
         for &node in &cluster.nodes {
             cluster.wait_ready(node, plan.recovery_deadline).await?;
@@ -197,7 +224,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Returns all nodes, in order.
+    /// Returns who began the cluster, in order.
     pub fn nodes(&self) -> &[NodeId] {
         &self.nodes
     }
@@ -216,15 +243,17 @@ impl Cluster {
         placement: Placement,
         seed: Seed,
     ) -> Box<dyn Client> {
-        let endpoints = self.client_addresses();
+        // Every second client is of the other camp.
+        let camp = Camp::BOTH[self.clients.fetch_add(1, Ordering::Relaxed) % Camp::BOTH.len()];
+        let endpoints = self.network.client_addresses(camp);
         self.system.client(ClientOrder { mapping, value_size, endpoints, placement, seed })
     }
 
     /// Returns an operator, who reaches the nodes that are up now, past all proxies.
     pub fn operator(&self) -> Box<dyn Operator> {
         let is_up = |node: NodeId| self.supervisor.state(node) == Some(ProcessState::Running);
-        let nodes = self.members.iter().filter(|(node, _)| is_up(**node));
-        self.system.operator(nodes.map(|(&node, member)| (node, member.listening)).collect())
+        let nodes = self.slots.iter().filter(|(node, _)| is_up(**node));
+        self.system.operator(nodes.map(|(&node, slot)| (node, slot.listening)).collect())
     }
 
     /// Returns the links.
@@ -239,10 +268,10 @@ impl Cluster {
 
     /// Asks every node that can answer how it is, now and past all proxies.
     pub async fn poll(&self) -> ClusterStatus {
-        let listening = self.members.iter();
-        let listening = listening.map(|(&node, member)| (node, member.listening));
+        let listening = self.slots.iter().map(|(&node, slot)| (node, slot.listening));
         let processes = self.supervisor.processes();
-        Poll::new(&self.system, &listening.collect(), processes).now().await
+        let crew = self.crew.subscribe();
+        Poll::new(&self.system, &listening.collect(), processes, crew).now().await
     }
 
     /// Waits until a node leads and a majority says that it does.
@@ -310,25 +339,40 @@ impl Cluster {
         collect(results)
     }
 
-    /// Undoes every fault: opens all links, lets stopped nodes go on and restarts those that were
-    /// killed. A node that ended by itself stays down. Does what it can even if some of it fails,
-    /// and then returns the first error.
+    /// Has a node start on the program that the plan upgrades to, from its next start on.
+    pub fn upgrade(&self, node: NodeId) -> Result<(), ClusterError> {
+        let (_, entry) = self.launch(node)?;
+        self.prepare(node, entry, true)
+    }
+
+    /// Returns who starts on the program that the plan upgrades to.
+    pub fn upgraded(&self) -> BTreeSet<NodeId> {
+        self.crew.borrow().upgraded.clone()
+    }
+
+    /// Undoes every fault: opens all links, lets stopped nodes go on, restarts members that were
+    /// killed, and makes clear who is a member. A node that ended by itself stays down. Does what it can
+    /// even if some of it fails, and then returns the first error.
     pub async fn heal_all(&self) -> Result<(), ClusterError> {
         self.network.rule_exactly(&BTreeMap::new());
         let healed = self.network.cut_exactly(BTreeSet::new()).await;
         let mut results = vec![healed.map_err(ClusterError::from)];
         let mut killed = Vec::new();
-        for &node in &self.nodes {
+        let members = self.crew.borrow().members.clone();
+        for &node in self.slots.keys() {
             match self.supervisor.state(node) {
                 // A pause that was given up on may still take effect, so whoever runs is told, too.
                 Some(ProcessState::Running | ProcessState::Paused) => {
                     results.push(self.resume(node).await);
                 }
-                Some(ProcessState::Killed) => killed.push(node),
-                Some(ProcessState::Exited(_)) | None => {}
+                Some(ProcessState::Killed) if members.contains(&node) => killed.push(node),
+                Some(ProcessState::Killed | ProcessState::Exited(_)) | None => {}
             }
         }
         results.push(self.restart(&killed).await);
+        if let Err(error) = self.settle_members(SETTLE_PATIENCE).await {
+            results.push(Err(ClusterError::Unsettled(Box::new(error))));
+        }
         collect(results)
     }
 
@@ -340,8 +384,8 @@ impl Cluster {
         self.supervisor.shutdown().await;
         self.network.shutdown().await;
         if !self.system.leaves_data() {
-            for member in self.members.values() {
-                discard(&member.folder.join(DATA));
+            for slot in self.slots.values() {
+                discard(&slot.folder.join(DATA));
             }
         }
         exits
@@ -349,21 +393,64 @@ impl Cluster {
 }
 
 impl Cluster {
+    /// Says how a node is to be started: where it listens and whom it finds where.
+    fn view(&self, node: NodeId, entry: Entry) -> Result<NodeView, ClusterError> {
+        let slot = self.slots.get(&node).ok_or(ProcessError::NotRunning { node })?;
+        Ok(NodeView {
+            node,
+            cluster: self.name.clone(),
+            folder: slot.folder.clone(),
+            listen: slot.listening,
+            peers: self.network.peers_of(node),
+            socks: self.network.socks_of(node),
+            entry,
+        })
+    }
+
+    /// Makes a node ready to be started.
+    fn prepare(&self, node: NodeId, entry: Entry, on_upgrade: bool) -> Result<(), ClusterError> {
+        let view = self.view(node, entry.clone())?;
+        let system = match (&self.upgraded, on_upgrade) {
+            (Some(upgraded), true) => upgraded,
+            _ => &self.system,
+        };
+        let launch = Launch {
+            command: system.prepare(&view)?,
+            stdout: view.folder.join("stdout.log"),
+            stderr: view.folder.join("stderr.log"),
+        };
+        self.launches.lock().expect("nobody panics with the lock").insert(node, (launch, entry));
+        self.crew.send_modify(|crew| {
+            if on_upgrade {
+                crew.upgraded.insert(node);
+            } else {
+                crew.upgraded.remove(&node);
+            }
+        });
+        Ok(())
+    }
+
     async fn relaunch(&self, node: NodeId) -> Result<(), ClusterError> {
-        let member = self.members.get(&node);
-        let member = member.ok_or(ProcessError::NotRunning { node })?;
-        Ok(self.supervisor.launch(node, member.launch.clone()).await?)
+        let (launch, _) = self.launch(node)?;
+        Ok(self.supervisor.launch(node, launch).await?)
+    }
+
+    /// Returns how a node is started, and how it came into the cluster when it first was.
+    fn launch(&self, node: NodeId) -> Result<(Launch, Entry), ClusterError> {
+        let launches = self.launches.lock().expect("nobody panics with the lock");
+        let launch = launches.get(&node).cloned();
+        Ok(launch.ok_or(ProcessError::NotRunning { node })?)
     }
 
     /// Waits until a node answers, or until it is certain that it will not.
     async fn wait_ready(&self, node: NodeId, deadline: Duration) -> Result<(), ClusterError> {
-        let member = self.members.get(&node);
-        let member = member.ok_or(ProcessError::NotRunning { node })?;
-        let mut probe = self.system.probe(member.listening);
+        let slot = self.slots.get(&node).ok_or(ProcessError::NotRunning { node })?;
+        let (Launch { stderr, .. }, _) = self.launch(node)?;
+        let mut probe = self.system.probe(slot.listening);
         let start = Instant::now();
         loop {
             if let Some(ProcessState::Exited(exit)) = self.supervisor.state(node) {
-                let last_words = read_last_words(&member.launch.stderr);
+                let last_words = read_last_words(&stderr);
                 return Err(ClusterError::Ended { node, exit, last_words });
             }
             let answer = timeout(status::PROBE_TIMEOUT, probe.is_up()).await;

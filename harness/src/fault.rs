@@ -41,6 +41,9 @@ pub enum Fault {
     Pause(Target),
     /// The processes are killed and started again.
     Restart(Restart),
+    /// The processes are killed and started again on the program that the plan upgrades to, one by one
+    /// like [`Restart::Rolling`], and stay there.
+    Upgrade(Target),
     /// Links between nodes carry nothing until the end. Links of clients are left alone, but by
     /// [`Topology::LeaderWithClients`].
     Partition(Topology),
@@ -83,6 +86,16 @@ pub enum Fault {
         /// Which messages, and what becomes of them.
         rule: MessageRule,
     },
+    /// The nodes leave the cluster, and their data are thrown away; at the end as many empty ones join.
+    Shrink(Target),
+    /// An empty node joins the cluster, and leaves it at the end.
+    Grow,
+    /// For each of the nodes an empty one joins under another name, and then it leaves. That stays so.
+    Replace(Target),
+    /// The leader is told to hand over to the target. That stays so until the next election.
+    Transfer(Target),
+    /// The nodes are told to compact their logs, again and again until the end.
+    Snapshot(Target),
 }
 
 /// In which order processes are killed and started again.
@@ -140,6 +153,10 @@ impl Fault {
             Self::Reset(_) => Family::Reset,
             Self::Blackhole(_) => Family::Blackhole,
             Self::Messages { .. } => Family::Messages,
+            Self::Upgrade(_) => Family::Upgrade,
+            Self::Shrink(_) | Self::Grow | Self::Replace(_) => Family::Membership,
+            Self::Transfer(_) => Family::Transfer,
+            Self::Snapshot(_) => Family::Snapshot,
         }
     }
 
@@ -148,8 +165,14 @@ impl Fault {
         match self {
             Self::Kill(target)
             | Self::Pause(target)
+            | Self::Upgrade(target)
+            | Self::Shrink(target)
+            | Self::Replace(target)
+            | Self::Transfer(target)
+            | Self::Snapshot(target)
             | Self::Restart(Restart::AtOnce(target) | Restart::Rolling(target)) => Some(target),
             Self::Partition(topology) | Self::Flap { topology, .. } => topology.target(),
+            Self::Grow => None,
             Self::Delay { links, .. }
             | Self::Throttle { links, .. }
             | Self::Refuse(links)
@@ -177,10 +200,21 @@ impl Fault {
             Self::Kill(_)
             | Self::Pause(_)
             | Self::Restart(_)
+            | Self::Upgrade(_)
             | Self::Partition(_)
             | Self::Flap { .. }
-            | Self::Messages { .. } => None,
+            | Self::Messages { .. }
+            | Self::Shrink(_)
+            | Self::Grow
+            | Self::Replace(_)
+            | Self::Transfer(_)
+            | Self::Snapshot(_) => None,
         }
+    }
+
+    /// Says whether what it does is there to stay: nothing of it is undone.
+    pub const fn stays(self) -> bool {
+        matches!(self, Self::Upgrade(_) | Self::Replace(_) | Self::Transfer(_))
     }
 
     /// Says why no cluster could have such a fault, if so.
@@ -228,6 +262,12 @@ impl fmt::Display for Fault {
             Self::Reset(links) => write!(f, "reset {links}"),
             Self::Blackhole(links) => write!(f, "blackhole {links}"),
             Self::Messages { links, rule } => write!(f, "{rule} {links}"),
+            Self::Upgrade(target) => write!(f, "upgrade {target} one by one"),
+            Self::Shrink(target) => write!(f, "shrink by {target}"),
+            Self::Grow => f.write_str("grow"),
+            Self::Replace(target) => write!(f, "replace {target}"),
+            Self::Transfer(target) => write!(f, "transfer to {target}"),
+            Self::Snapshot(target) => write!(f, "compact {target} again and again"),
         }
     }
 }

@@ -17,17 +17,24 @@
 //! has answered, before the "end" of the kill is written. While it is down, a kill hides a pause. What
 //! several faults want of a link adds up; see [`Mode::and`](crate::proxy::Mode::and).
 //!
+//! What takes an operator a while, a change of membership or of the leader, goes on beside the rest, and
+//! its first edge is written when it is done. What of it has to be undone and cannot be just then, for want
+//! of a leader, is tried again until it is; at the latest when nothing else is in force any more.
+//!
 //! What a fault left to chance or to the run is settled when it begins, and both edges say how.
 
 mod course;
+mod errand;
 mod force;
 mod inflict;
 mod record;
 mod report;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -40,9 +47,10 @@ use crate::seed::Seed;
 use crate::system::NodeId;
 
 use course::{Course, Turn};
+use errand::{Errand, Order, PATIENCE, PATIENCE_LAST, Purpose, Report, errand};
 use force::{Force, Installed, Wounds};
-use inflict::{rhythm, settle};
-use record::{record_begin, record_end};
+use inflict::{order, rhythm, settle};
+use record::{Ending, record_begin, record_end};
 pub use report::{Counts, FaultRecord, NemesisReport};
 
 /// How long a fault that is meant for the leader waits for one. Elections take less; a cluster that
@@ -51,6 +59,9 @@ const LEADER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long to wait before asking again who leads.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long to wait before an operator tries again what could not be undone.
+const UNDO_AGAIN: Duration = Duration::from_secs(1);
 
 /// The nemesis of one run.
 #[derive(Debug)]
@@ -64,6 +75,10 @@ pub struct Nemesis {
     agenda: BTreeSet<(Duration, Edge)>,
     force: Force,
     records: Vec<FaultRecord>,
+    /// Errands that are to be set out on.
+    departures: Vec<(Purpose, Order)>,
+    /// What errands are under way for, and what began them.
+    underway: BTreeMap<usize, Departure>,
     in_force: watch::Sender<Vec<String>>,
 }
 
@@ -75,6 +90,16 @@ enum Edge {
     Step(usize),
     Course(usize),
     Begin(usize),
+}
+
+/// How an errand was begun.
+#[derive(Clone, Debug)]
+struct Departure {
+    order: Order,
+    /// Who led then.
+    leader: Option<NodeId>,
+    /// Whether the fault is to end as soon as it has begun.
+    is_cut_short: bool,
 }
 
 /// Where the nemesis works.
@@ -112,6 +137,8 @@ impl Nemesis {
             seed: plan.seed.derive("nemesis"),
             force: Force::default(),
             records: Vec::new(),
+            departures: Vec::new(),
+            underway: BTreeMap::new(),
             in_force: watch::Sender::new(Vec::new()),
         }
     }
@@ -131,22 +158,74 @@ impl Nemesis {
         cancel: CancellationToken,
     ) -> NemesisReport {
         let field = Field { cluster, recorder, start: Instant::now() };
-        while let Some((time, edge)) = self.agenda.pop_first() {
-            let due = cancel.run_until_cancelled(sleep_until(field.start + time)).await;
-            if due.is_none() {
+        let mut errands: FuturesUnordered<Errand<'_>> = FuturesUnordered::new();
+        loop {
+            let next = self.agenda.first().copied();
+            if next.is_none() && errands.is_empty() {
                 break;
             }
-            match edge {
-                Edge::Begin(place) => self.begin(place, field).await,
-                Edge::Step(place) => self.step(place, time, field).await,
-                Edge::End(place) => self.end(place, field).await,
-                Edge::Course(number) => self.take_turn(number, field).await,
+            let due = async {
+                match next {
+                    Some((time, _)) => sleep_until(field.start + time).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                Some(report) = errands.next() => self.come_back(report, field, true).await,
+                () = due => {
+                    self.agenda.pop_first();
+                    if let Some((time, edge)) = next {
+                        let reports = beside(&mut errands, self.handle(time, edge, field)).await;
+                        for report in reports {
+                            self.come_back(report, field, true).await;
+                        }
+                    }
+                }
+            }
+            let departures = std::mem::take(&mut self.departures).into_iter();
+            errands.extend(
+                departures.map(|(purpose, order)| errand(purpose, order, PATIENCE, cluster)),
+            );
+        }
+        self.end_all(errands, field).await;
+        NemesisReport { faults: self.records }
+    }
+
+    async fn handle(&mut self, time: Duration, edge: Edge, field: Field<'_>) {
+        match edge {
+            Edge::Begin(place) => self.begin(place, field).await,
+            Edge::Step(place) => self.step(place, time, field).await,
+            Edge::End(place) => self.end(place, field).await,
+            Edge::Course(number) => self.take_turn(number, field).await,
+        }
+    }
+
+    /// Ends whatever is in force: first what hinders operators, then what they have to undo.
+    async fn end_all(&mut self, mut errands: FuturesUnordered<Errand<'_>>, field: Field<'_>) {
+        let is_operators = |force: &Force, place| {
+            force.get(place).is_some_and(|installed| installed.undo.is_some())
+        };
+        for place in self.force.places() {
+            if !is_operators(&self.force, place) {
+                let reports = beside(&mut errands, self.end(place, field)).await;
+                for report in reports {
+                    self.come_back(report, field, true).await;
+                }
             }
         }
-        for place in self.force.places() {
-            self.end(place, field).await;
+        while let Some(report) = errands.next().await {
+            self.come_back(report, field, true).await;
         }
-        NemesisReport { faults: self.records }
+        for place in self.force.places() {
+            let undo = self.force.get(place).and_then(|installed| installed.undo.clone());
+            if let Some(order) = undo {
+                let errand = errand(Purpose::End(place), order, PATIENCE_LAST, field.cluster);
+                let report = errand.await;
+                self.come_back(report, field, false).await;
+            }
+        }
     }
 
     /// Begins a fault, and puts on the agenda what follows from it.
@@ -154,11 +233,22 @@ impl Nemesis {
         let began = Instant::now();
         let scheduled = self.faults[place].clone();
         let leader = self.find_leader(&scheduled, field.cluster).await;
-        let census = Census { nodes: field.cluster.nodes(), leader };
+        let members = field.cluster.members();
+        let leader = leader.filter(|node| members.contains(node));
+        let census = Census { nodes: &members, leader };
         let mut generator = scheduled.draw.unwrap_or(self.seed).generator();
         let mut wounds = Wounds::default();
         let mut queue = Vec::new();
-        let result = match settle(scheduled.fault, &census, &mut generator) {
+        let settled = settle(scheduled.fault, &census, &mut generator);
+        if let Ok((wounds, _)) = &settled
+            && let Some(order) = order(scheduled.fault, &wounds.nodes)
+        {
+            let departure = Departure { order: order.clone(), leader, is_cut_short: false };
+            self.underway.insert(place, departure);
+            self.departures.push((Purpose::Begin(place), order));
+            return;
+        }
+        let result = match settled {
             Err(why) => FaultResult::Skipped(why.into()),
             Ok(settled) => {
                 (wounds, queue) = settled;
@@ -226,15 +316,37 @@ impl Nemesis {
 
     /// Ends a fault: undoes what no other fault in force wants to stay.
     async fn end(&mut self, place: usize, field: Field<'_>) {
+        if let Some(departure) = self.underway.get_mut(&place) {
+            departure.is_cut_short = true;
+            return;
+        }
+        if let Some(Installed { undo: Some(order), .. }) = self.force.get(place) {
+            let departure = Departure { order: order.clone(), leader: None, is_cut_short: false };
+            self.departures.push((Purpose::End(place), order.clone()));
+            self.underway.insert(place, departure);
+            return;
+        }
         let Some(ending) = self.force.remove(place) else {
             return;
         };
         let began = Instant::now();
         let mut troubles = ending.troubles.clone();
         troubles.extend(self.undo(&ending, field.cluster).await);
+        self.close(&ending, troubles, began.elapsed(), field).await;
+    }
+
+    /// Records the end of a fault.
+    async fn close(
+        &mut self,
+        ending: &Installed,
+        troubles: Vec<String>,
+        took: Duration,
+        field: Field<'_>,
+    ) {
         let trouble = (!troubles.is_empty()).then(|| troubles.join("; "));
         let nodes = describe_nodes(&ending.wounds.nodes);
         tracing::info!(fault = %ending.fault, nodes, trouble, "fault ends");
+        let how = if ending.fault.stays() { Ending::Stays } else { Ending::Undone };
         let record = &mut self.records[ending.record];
         record.ended = Some(field.now());
         record.messages_hit = ending.messages_hit(field.cluster.network());
@@ -243,8 +355,96 @@ impl Nemesis {
             record.result = FaultResult::Skipped("no such message came by".into());
         }
         record.trouble = trouble;
-        record_end(field.recorder, record, began.elapsed()).await;
+        record_end(field.recorder, record, how, took).await;
         self.publish();
+    }
+
+    /// Takes in what came of an errand.
+    async fn come_back(&mut self, report: Report, field: Field<'_>, may_try_again: bool) {
+        for &node in &report.outcome.gone {
+            self.force.forget(node);
+        }
+        match report.purpose {
+            Purpose::Begin(place) => self.come_back_begun(place, report, field).await,
+            Purpose::End(place) => {
+                self.underway.remove(&place);
+                self.come_back_undone(place, report, field, may_try_again).await;
+            }
+        }
+    }
+
+    async fn come_back_begun(&mut self, place: usize, report: Report, field: Field<'_>) {
+        let Some(departure) = self.underway.remove(&place) else {
+            return;
+        };
+        let Report { outcome, took, .. } = report;
+        let scheduled = self.faults[place].clone();
+        let mut nodes = [outcome.gone.as_slice(), &outcome.come].concat();
+        if let (Order::Transfer(_), false) = (&departure.order, nodes.is_empty()) {
+            nodes.extend(departure.leader);
+        }
+        let is_skipped = matches!(outcome.result, FaultResult::Skipped(_));
+        tracing::info!(fault = %scheduled.fault, nodes = describe_nodes(&nodes), result = ?outcome.result, "fault begins");
+        let undo = departure.order.undo(&outcome);
+        let record = FaultRecord {
+            scheduled: scheduled.clone(),
+            result: outcome.result,
+            nodes: nodes.clone(),
+            cut: BTreeSet::new(),
+            shaped: BTreeSet::new(),
+            clients: BTreeSet::new(),
+            messages_hit: None,
+            leader: departure.leader,
+            began: field.now(),
+            ended: None,
+            trouble: None,
+        };
+        record_begin(field.recorder, &record, took).await;
+        let wounds = Wounds { nodes, ..Wounds::default() };
+        let mut installed = Installed::new(scheduled.fault, wounds, self.records.len());
+        self.records.push(record);
+        if undo.is_some() {
+            installed.undo = undo;
+            let now = field.now();
+            if departure.is_cut_short {
+                self.agenda.insert((now, Edge::End(place)));
+            } else if place < self.scheduled {
+                self.agenda.insert((now + scheduled.duration, Edge::End(place)));
+            }
+            self.force.add(place, installed);
+        } else if !is_skipped {
+            self.close(&installed, Vec::new(), Duration::ZERO, field).await;
+        }
+        self.publish();
+    }
+
+    async fn come_back_undone(
+        &mut self,
+        place: usize,
+        report: Report,
+        field: Field<'_>,
+        may_try_again: bool,
+    ) {
+        let Some(mut ending) = self.force.remove(place) else {
+            return;
+        };
+        let rest = ending.undo.as_ref().and_then(|order| order.rest(&report.outcome));
+        let mut troubles = ending.troubles.clone();
+        match (rest, report.outcome.result) {
+            (Some(rest), result) if may_try_again => {
+                tracing::info!(fault = %ending.fault, ?result, "fault is still to be undone");
+                ending.undo = Some(rest);
+                self.force.add(place, ending);
+                self.agenda.insert((field.now() + UNDO_AGAIN, Edge::End(place)));
+                return;
+            }
+            (Some(_), FaultResult::Skipped(why) | FaultResult::Indeterminate(why)) => {
+                troubles.push(why);
+            }
+            (Some(_), FaultResult::Installed) => troubles.push("it was undone in part".into()),
+            (None, _) => {}
+        }
+        self.close(&ending, troubles, report.took, field).await;
     }
 
     /// Takes the next step of a sequence, if it is its time.
@@ -312,6 +512,22 @@ impl Nemesis {
 
     fn publish(&self) {
         self.in_force.send_replace(self.force.describe());
+    }
+}
+
+/// Does something while errands go on, and returns those that came to their end meanwhile. An errand that
+/// stood still could hold what the other waits for, such as the lock of the links.
+async fn beside(
+    errands: &mut FuturesUnordered<Errand<'_>>,
+    work: impl Future<Output = ()>,
+) -> Vec<Report> {
+    let mut work = pin!(work);
+    let mut reports = Vec::new();
+    loop {
+        tokio::select! {
+            () = &mut work => return reports,
+            Some(report) = errands.next() => reports.push(report),
+        }
     }
 }
 

@@ -150,6 +150,19 @@ impl Network {
         self.apply(&state).await
     }
 
+    /// Resets every connection of a node and to it, with all that they hold; returns when that is done.
+    pub async fn sever(&self, node: NodeId) -> Result<(), ProxyError> {
+        let state = self.state.lock().await;
+        let links = self.links.iter().filter(|(link, _)| link.from == node || link.to == node);
+        let clients = self.clients.iter().filter(|((_, to), _)| *to == node);
+        for proxy in links.map(|(_, proxy)| proxy).chain(clients.map(|(_, proxy)| proxy)) {
+            if proxy.ways() != Ways::both(Mode::Refuse) {
+                proxy.set_mode(Mode::Reset).await?;
+            }
+        }
+        self.apply(&state).await
+    }
+
     /// Returns the links between nodes that are cut.
     pub async fn cuts(&self) -> BTreeSet<Link> {
         let state = self.state.lock().await;

@@ -53,6 +53,10 @@ const ZIPF_MAX: f64 = 10.0;
 /// The largest `workload.value_size`: documents that hold many values stay below what a node takes.
 const VALUE_SIZE_MAX: u64 = 256 * 1024;
 
+/// How many nodes may join a cluster at once. Each takes ports, proxies and a place in every node's
+/// list of peers from the beginning.
+const SPARES: u64 = 2;
+
 /// Everything that decides what a run does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -145,6 +149,9 @@ pub struct NodePlan {
     /// The node's program; the harness's own if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bin: Option<PathBuf>,
+    /// The program that an upgrade brings nodes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<PathBuf>,
     /// Flaws that the node is asked to have, to see that they are found. Not for production.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flaws: Vec<String>,
@@ -426,16 +433,22 @@ impl Plan {
 
     /// Says what it would take for faults of this family, if there cannot be any.
     fn lacks(&self, family: Family) -> Option<&'static str> {
-        match family {
-            Family::Upgrade | Family::Membership | Family::Transfer | Family::Snapshot => {
-                Some("nobody to give the orders")
-            }
-            Family::Messages => {
-                let is_known = system::by_name(self).is_some_and(|it| it.classify().is_some());
-                (!is_known).then_some("no way to tell the messages of this system's nodes apart")
-            }
-            _ => None,
+        let system = system::by_name(self)?;
+        if family == Family::Messages {
+            let is_known = system.classify().is_some();
+            return (!is_known)
+                .then_some("no way to tell the messages of this system's nodes apart");
         }
+        system.lacks(family)
+    }
+
+    /// Returns how many nodes there may be names for, besides those that begin: enough for one that comes
+    /// while what became of another is unclear. Who has left makes room again.
+    pub(crate) fn spares(&self) -> u64 {
+        let scheduled = self.schedule.iter().flatten().map(|scheduled| scheduled.fault);
+        let directed = self.sequence.iter().flat_map(Sequence::faults);
+        let mut families = scheduled.chain(directed).map(Fault::family);
+        if families.any(|family| family == Family::Membership) { SPARES } else { 0 }
     }
 
     /// Returns where the clients send their operations; client `i` has the placement `i` modulo their

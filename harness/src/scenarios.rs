@@ -27,6 +27,7 @@ pub const ALL: &[Scenario] = scenarios![
     "quick" "default" "swarm" "deposed"
     "kill" "pause" "restart" "partition" "messages"
     "delay" "throttle" "refuse" "reset" "blackhole"
+    "membership" "operations"
 ];
 
 /// Returns the scenario of a name, if there is one.

@@ -20,11 +20,12 @@ use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Mapping, Placement};
+use crate::fault::Family;
 use crate::messages::Classify;
 use crate::plan::Plan;
 use crate::seed::Seed;
 
-pub use operator::{Joining, NoOperator, Operator, OrderError};
+pub use operator::{Joining, Leaving, NoOperator, Operator, OrderError};
 
 /// A node of the system under test; the first is `n1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -280,6 +281,23 @@ pub trait System: fmt::Debug + Send + Sync {
     /// machine.
     fn check(&self) -> Result<(), SystemError> {
         Ok(())
+    }
+
+    /// Says what there is not that faults of this family would take, if they cannot be.
+    fn lacks(&self, family: Family) -> Option<&'static str> {
+        match family {
+            Family::Upgrade => Some("no program to upgrade to"),
+            Family::Membership | Family::Transfer | Family::Snapshot => {
+                Some("nobody to take the order")
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the system as it is after an upgrade, if the plan says to what: other programs that take
+    /// the same data and the same peers.
+    fn upgraded(&self) -> Option<Arc<dyn System>> {
+        None
     }
 
     /// Tells whether its clients have these operations.

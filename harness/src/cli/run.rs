@@ -13,7 +13,7 @@ use serde_json::json;
 use super::say::{remark, say};
 use super::storm::{EXIT_FAILED, Storms, exit_code, keep, remark_error};
 use crate::describe_error;
-use crate::fault::Family;
+use crate::fault::{Family, Group};
 use crate::plan::{Plan, PlanError, WorkloadPlan};
 use crate::run::{Ended, Progress, RunError, RunFolder, StormEnd};
 use crate::scenarios;
@@ -43,8 +43,9 @@ pub struct RunArgs {
     /// What the clients do: ledger, register, set, list, counter, queue, lock or bank [default: ledger]
     #[arg(long, value_parser = parse_workload, value_name = "NAME")]
     workload: Option<String>,
-    /// The faults, separated by commas, or none: kill, pause, partition [default: all of them]
-    #[arg(long, value_parser = parse_faults, value_name = "LIST")]
+    // Its help is made of the families themselves.
+    #[arg(long, help = name_faults(), long_help = explain_faults())]
+    #[arg(value_parser = parse_faults, value_name = "LIST")]
     faults: Option<Faults>,
     /// How long the storm lasts [default: 30s]
     #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
@@ -72,6 +73,9 @@ pub struct RunArgs {
     /// The node's program [default: this one, as `stormproof node`; of another system, the one on PATH]
     #[arg(long, visible_alias = "etcd-bin", value_name = "PATH")]
     node_bin: Option<PathBuf>,
+    /// The program that nodes are upgraded to, one by one and for good: another version of the same
+    #[arg(long, value_name = "PATH")]
+    upgrade_to: Option<PathBuf>,
     /// A flaw for the nodes to have, to see that it is found: local-reads
     #[arg(long, value_name = "NAME", hide = true)]
     flaw: Vec<String>,
@@ -102,6 +106,28 @@ Exit codes:
 /// Families of fault, as a list on the command line.
 #[derive(Clone, Debug)]
 struct Faults(BTreeSet<Family>);
+
+/// Names every family of fault, in a line.
+fn name_faults() -> String {
+    let names = Family::ALL.map(Family::name).join(", ");
+    format!("The faults, separated by commas, or none: {names} [default: all that there can be]")
+}
+
+/// Says of every family of fault what it does.
+fn explain_faults() -> String {
+    let families = Family::ALL.map(|family| format!("  {family:<11} {}", family.describe()));
+    let group = |group: Group| {
+        let members = Family::ALL.into_iter().filter(|family| family.group() == group);
+        let members: Vec<_> = members.map(Family::name).collect();
+        format!("  {:<11} {}", group.name(), members.join(", "))
+    };
+    format!(
+        "The faults, separated by commas, or none [default: all that the system and the plan have \
+         what it takes for, and the time room for]\n\n{}\n\nSeveral at once:\n{}",
+        families.join("\n"),
+        Group::ALL.map(group).join("\n"),
+    )
+}
 
 fn parse_faults(text: &str) -> Result<Faults, crate::fault::FamilyError> {
     if text == "none" {
@@ -154,6 +180,9 @@ impl RunArgs {
         }
         if let Some(path) = &self.node_bin {
             plan.node.bin = Some(path.clone());
+        }
+        if let Some(path) = &self.upgrade_to {
+            plan.node.upgrade = Some(path.clone());
         }
         plan.nodes = self.nodes.unwrap_or(plan.nodes);
         plan.time_limit = self.time_limit.unwrap_or(plan.time_limit);

@@ -10,6 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::cluster::crew::Crew;
 use crate::process::{ProcessState, Processes};
 use crate::system::{Listening, NodeId, NodeStatus, Probe, Role, System, Terms};
 
@@ -53,6 +54,8 @@ pub struct Rivals {
 pub struct ClusterStatus {
     /// Every node that was started.
     pub nodes: BTreeMap<NodeId, NodeHealth>,
+    /// Who is in the cluster, as far as it was us who changed that.
+    pub members: BTreeSet<NodeId>,
     /// In how many terms a leader was seen, so far. Only the watcher counts; 0 in a single poll.
     pub elections: usize,
     /// Terms with more than one leader so far. Only the watcher compares terms over time; a single
@@ -67,14 +70,14 @@ impl ClusterStatus {
         self.leaders().max()
     }
 
-    /// Returns the leader if a majority of all nodes is in its term and says that it leads.
+    /// Returns the leader if a majority of the members is in its term and says that it leads.
     pub fn agreed(&self) -> Option<Leadership> {
         let leader = self.leader()?;
-        let followers = self.nodes.values().filter(|health| {
-            let says = health.status.as_ref();
+        let followers = self.nodes.iter().filter(|(node, health)| {
+            let says = health.status.as_ref().filter(|_| self.members.contains(node));
             says.is_some_and(|says| says.term == leader.term && says.leader == Some(leader.node))
         });
-        (followers.count() > self.nodes.len() / 2).then_some(leader)
+        (followers.count() > self.members.len() / 2).then_some(leader)
     }
 
     fn leaders(&self) -> impl Iterator<Item = Leadership> + '_ {
@@ -117,6 +120,7 @@ pub(super) struct Poll {
     probes: BTreeMap<NodeId, Box<dyn Probe>>,
     processes: watch::Receiver<Processes>,
     terms: Terms,
+    crew: watch::Receiver<Crew>,
 }
 
 impl Poll {
@@ -124,15 +128,18 @@ impl Poll {
         system: &Arc<dyn System>,
         nodes: &BTreeMap<NodeId, Listening>,
         processes: watch::Receiver<Processes>,
+        crew: watch::Receiver<Crew>,
     ) -> Self {
         let probe = |(&node, listening): (&NodeId, &Listening)| (node, system.probe(*listening));
-        Self { probes: nodes.iter().map(probe).collect(), processes, terms: system.terms() }
+        let probes = nodes.iter().map(probe).collect();
+        Self { probes, processes, crew, terms: system.terms() }
     }
 
     /// Asks every node whose process is running.
     pub(super) async fn ask(&mut self) -> ClusterStatus {
         let processes = self.processes.borrow().states.clone();
-        let mut status = ClusterStatus::default();
+        let members = self.crew.borrow().members.clone();
+        let mut status = ClusterStatus { members, ..ClusterStatus::default() };
         let mut asked = JoinSet::new();
         for (node, process) in processes {
             if process == ProcessState::Running
@@ -241,7 +248,9 @@ mod tests {
     }
 
     fn status(nodes: impl IntoIterator<Item = (NodeId, NodeHealth)>) -> ClusterStatus {
-        ClusterStatus { nodes: nodes.into_iter().collect(), ..ClusterStatus::default() }
+        let nodes: BTreeMap<_, _> = nodes.into_iter().collect();
+        let members = nodes.keys().copied().collect();
+        ClusterStatus { nodes, members, ..ClusterStatus::default() }
     }
 
     #[test]

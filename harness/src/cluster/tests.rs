@@ -7,7 +7,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::system::{BoxFuture, CommandLine, NodeStatus, Probe, ProbeError, Role};
+use crate::fault::{Family, Fault, ScheduledFault};
+use crate::system::{BoxFuture, CommandLine, NodeStatus, OrderError, Probe, ProbeError, Role};
 
 /// Tells a copy of this test program to be a node; its value is the node's folder and address.
 const BE_A_NODE: &str = "STORMPROOF_TEST_NODE";
@@ -20,8 +21,102 @@ const N2: NodeId = NodeId::new(2);
 
 /// A system whose nodes do nothing but say what is in the file `says` of their folder: a term and the
 /// number of its leader, or `exit` and a code.
-#[derive(Debug)]
-pub(crate) struct Parrots;
+#[derive(Debug, Default)]
+pub(crate) struct Parrots {
+    /// Who is in the cluster by the parrots' own book; once there are any, they take orders.
+    pub(crate) book: Arc<Mutex<BTreeSet<NodeId>>>,
+    /// What becomes of the next orders to add or remove somebody, before all others are carried out.
+    pub(crate) moods: Arc<Mutex<Vec<Mood>>>,
+    /// Whether there are newer parrots to upgrade to, or these are.
+    pub(crate) version: Version,
+}
+
+/// How new a parrot is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// There is no newer one.
+    #[default]
+    Only,
+    /// There are newer ones.
+    Old,
+    /// It is one of those.
+    New,
+}
+
+/// What becomes of an order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mood {
+    /// It is refused.
+    Refuses,
+    /// It is carried out, and nobody is told.
+    KeepsSilent,
+}
+
+struct ParrotOperator {
+    book: Arc<Mutex<BTreeSet<NodeId>>>,
+    moods: Arc<Mutex<Vec<Mood>>>,
+}
+
+impl ParrotOperator {
+    fn write(
+        &self,
+        edit: impl FnOnce(&mut BTreeSet<NodeId>),
+    ) -> BoxFuture<'static, Result<(), OrderError>> {
+        let (what, why) = ("edit the book".into(), "the parrot is in a mood".into());
+        let mood = self.moods.lock().unwrap().pop();
+        let mut book = self.book.lock().unwrap();
+        let written = match mood {
+            Some(Mood::Refuses) => Err(OrderError::Refused { what, why }),
+            Some(Mood::KeepsSilent) => {
+                edit(&mut book);
+                Err(OrderError::Unclear { what, why })
+            }
+            None => {
+                edit(&mut book);
+                Ok(())
+            }
+        };
+        Box::pin(std::future::ready(written))
+    }
+}
+
+impl Operator for ParrotOperator {
+    fn add(
+        &mut self,
+        node: NodeId,
+        _: std::time::Instant,
+    ) -> BoxFuture<'_, Result<(), OrderError>> {
+        self.write(move |book| {
+            book.insert(node);
+        })
+    }
+
+    fn remove(
+        &mut self,
+        node: NodeId,
+        _: std::time::Instant,
+    ) -> BoxFuture<'_, Result<(), OrderError>> {
+        self.write(move |book| {
+            book.remove(&node);
+        })
+    }
+
+    fn transfer(
+        &mut self,
+        _: NodeId,
+        _: std::time::Instant,
+    ) -> BoxFuture<'_, Result<(), OrderError>> {
+        self.write(|_| {})
+    }
+
+    fn compact(
+        &mut self,
+        _: NodeId,
+        _: std::time::Instant,
+    ) -> BoxFuture<'_, Result<(), OrderError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
 
 impl System for Parrots {
     fn prepare(&self, view: &NodeView) -> Result<CommandLine, SystemError> {
@@ -32,9 +127,22 @@ impl System for Parrots {
             arguments: ["--exact", test].map(String::from).into(),
             environment: vec![(
                 BE_A_NODE.into(),
-                format!("{} {}", view.listen.clients, view.folder.display()),
+                format!("{} {:?} {}", view.listen.clients, self.version, view.folder.display()),
             )],
         })
+    }
+
+    fn lacks(&self, _: Family) -> Option<&'static str> {
+        None
+    }
+
+    fn upgraded(&self) -> Option<Arc<dyn System>> {
+        let parrots = Self { version: Version::New, ..Self::default() };
+        (self.version == Version::Old).then(|| Arc::new(parrots) as _)
+    }
+
+    fn operator(&self, _: BTreeMap<NodeId, Listening>) -> Box<dyn Operator> {
+        Box::new(ParrotOperator { book: Arc::clone(&self.book), moods: Arc::clone(&self.moods) })
     }
 
     fn offers(&self, _: Mapping) -> bool {
@@ -86,14 +194,15 @@ fn be_a_node_when_asked() {
     let Ok(task) = std::env::var(BE_A_NODE) else {
         return;
     };
-    let (address, folder) = task.split_once(' ').unwrap();
+    let (address, rest) = task.split_once(' ').unwrap();
+    let (version, folder) = rest.split_once(' ').unwrap();
     let folder = Path::new(folder);
     let id = folder.file_name().unwrap().to_str().unwrap();
     let id: NodeId = id.parse().unwrap();
     let listener = std::net::TcpListener::bind(address).unwrap();
     let starts = folder.join("starts");
     let log = std::fs::File::options().create(true).append(true).open(starts);
-    writeln!(log.unwrap(), "started").unwrap();
+    writeln!(log.unwrap(), "started {version}").unwrap();
     loop {
         let (mut stream, _) = listener.accept().unwrap();
         let says = std::fs::read_to_string(folder.join("says")).unwrap_or("0 0".into());
@@ -130,7 +239,8 @@ pub(crate) fn led_by(term: u64, leader: NodeId) -> ClusterStatus {
         (node, NodeHealth { process: ProcessState::Running, status: Some(status) })
     };
     let nodes = NodeId::first(3).into_iter().map(health).collect();
-    ClusterStatus { nodes, ..ClusterStatus::default() }
+    let members = NodeId::first(3).into_iter().collect();
+    ClusterStatus { nodes, members, ..ClusterStatus::default() }
 }
 
 fn say_words(run: &Path, node: NodeId, words: &str) {
@@ -142,8 +252,17 @@ fn say_words(run: &Path, node: NodeId, words: &str) {
 }
 
 pub(crate) async fn start(nodes: u64, run: &Path) -> Result<Cluster, ClusterError> {
-    let plan = Plan { nodes, recovery_deadline: DEADLINE, ..Plan::default() };
-    Cluster::start_system(Arc::new(Parrots), &plan, run).await
+    let plan = Plan { nodes, schedule: Some(Vec::new()), ..Plan::default() };
+    start_parrots(Parrots::default(), plan, run).await
+}
+
+pub(crate) async fn start_parrots(
+    parrots: Parrots,
+    plan: Plan,
+    run: &Path,
+) -> Result<Cluster, ClusterError> {
+    let plan = Plan { recovery_deadline: DEADLINE, ..plan };
+    Cluster::start_system(Arc::new(parrots), &plan, run).await
 }
 
 fn count_starts(run: &Path, node: NodeId) -> usize {
@@ -265,4 +384,137 @@ async fn an_unknown_system_and_an_impossible_folder_are_refused() {
     assert_eq!(error.to_string(), "there is no system \"abacus\"");
     let error = start(1, Path::new("/proc")).await.unwrap_err();
     assert!(error.to_string().contains("/proc/nodes/n1"), "{error}");
+}
+
+/// A cluster of three parrots into which others may come, its book, and a handle on their moods.
+async fn start_open(run: &Path) -> (Cluster, Arc<Mutex<BTreeSet<NodeId>>>, Arc<Mutex<Vec<Mood>>>) {
+    let parrots = Parrots::default();
+    let (book, moods) = (Arc::clone(&parrots.book), Arc::clone(&parrots.moods));
+    book.lock().unwrap().extend(NodeId::first(3));
+    let grow = ScheduledFault {
+        at: Duration::ZERO,
+        duration: Duration::ZERO,
+        fault: Fault::Grow,
+        draw: None,
+    };
+    let plan = Plan { nodes: 3, schedule: Some(vec![grow]), ..Plan::default() };
+    (start_parrots(parrots, plan, run).await.unwrap(), book, moods)
+}
+
+fn is_empty(run: &Path, node: NodeId) -> bool {
+    let folder = std::fs::read_dir(run.join("nodes").join(node.to_string())).unwrap();
+    folder
+        .map(|entry| entry.unwrap().file_name())
+        .all(|name| name.to_string_lossy().contains("std"))
+}
+
+#[tokio::test]
+async fn nodes_come_and_go_under_names_that_nobody_has() {
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, book, _) = start_open(run.path()).await;
+    assert_eq!(cluster.members(), NodeId::first(3));
+    for number in [4, 5] {
+        let node = cluster.admit(DEADLINE).await.unwrap();
+        assert_eq!(node, NodeId::new(number));
+        assert!(cluster.poll().await.nodes[&node].status.is_some());
+    }
+    let full = cluster.admit(DEADLINE).await.unwrap_err();
+    assert_eq!(full.to_string(), "no name is left for another node");
+    cluster.dismiss(N2, DEADLINE).await.unwrap();
+    assert_eq!(*book.lock().unwrap(), [1, 3, 4, 5].map(NodeId::new).into());
+    assert_eq!(cluster.members(), [1, 3, 4, 5].map(NodeId::new));
+    assert!(is_empty(run.path(), N2));
+    let status = cluster.poll().await;
+    assert_eq!(process(&status, N2), Some(ProcessState::Killed));
+    assert_eq!(status.members.len(), 4);
+    let again = cluster.dismiss(N2, DEADLINE).await.unwrap_err();
+    assert_eq!(again.to_string(), "n2 is not in the cluster");
+    // What is healed stays out, and comes again as somebody else when no stopped node remembers it.
+    cluster.heal_all().await.unwrap();
+    assert_eq!(process(&cluster.poll().await, N2), Some(ProcessState::Killed));
+    cluster.pause(N1).await.unwrap();
+    let memory = cluster.admit(DEADLINE).await.unwrap_err();
+    assert_eq!(memory.to_string(), "a stopped node may hold words of an earlier n2");
+    cluster.resume(N1).await.unwrap();
+    assert_eq!(cluster.admit(DEADLINE).await.unwrap(), N2);
+    assert_eq!(count_starts(run.path(), N2), 1, "its folder was emptied");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn nobody_leaves_or_joins_where_that_could_cost_the_majority() {
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, book, _) = start_open(run.path()).await;
+    cluster.kill(N1).await.unwrap();
+    let error = cluster.dismiss(N2, DEADLINE).await.unwrap_err();
+    assert_eq!(error.to_string(), "1 running nodes would be no majority of 2");
+    // Who is dead may go: those who stay run.
+    cluster.dismiss(N1, DEADLINE).await.unwrap();
+    let error = cluster.dismiss(N2, DEADLINE).await.unwrap_err();
+    assert_eq!(error.to_string(), "fewer than 2 would be left");
+    assert_eq!(book.lock().unwrap().len(), 2);
+    cluster.pause(N2).await.unwrap();
+    // Two of three would run.
+    cluster.admit(DEADLINE).await.unwrap();
+    let error = cluster.kill(NodeId::new(3)).await;
+    error.unwrap();
+    let error = cluster.admit(DEADLINE).await.unwrap_err();
+    assert_eq!(error.to_string(), "2 running nodes would be no majority of 4");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_unclear_is_kept_until_it_is_clear() {
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, book, moods) = start_open(run.path()).await;
+    let mood = |mood| moods.lock().unwrap().push(mood);
+
+    mood(Mood::Refuses);
+    let error = cluster.dismiss(N1, DEADLINE).await.unwrap_err();
+    assert!(matches!(error, ChangeError::Refused { .. }), "{error}");
+    assert_eq!(process(&cluster.poll().await, N1), Some(ProcessState::Running));
+    assert!(!is_empty(run.path(), N1));
+
+    mood(Mood::KeepsSilent);
+    let error = cluster.dismiss(N1, DEADLINE).await.unwrap_err();
+    assert!(matches!(error, ChangeError::Unclear(_)), "{error}");
+    assert!(!is_empty(run.path(), N1) && cluster.members().contains(&N1));
+    // Nothing else happens until it is known that the node is out.
+    mood(Mood::Refuses);
+    assert!(cluster.admit(DEADLINE).await.is_err());
+    assert!(!is_empty(run.path(), N1));
+    cluster.heal_all().await.unwrap();
+    assert!(is_empty(run.path(), N1) && !cluster.members().contains(&N1));
+
+    // The newcomer came to nothing, whether or not it was in for a moment.
+    for found in [Mood::Refuses, Mood::KeepsSilent] {
+        mood(found);
+        cluster.admit(DEADLINE).await.unwrap_err();
+        cluster.settle_members(DEADLINE).await.unwrap();
+        assert_eq!(cluster.members(), [2, 3].map(NodeId::new));
+        assert_eq!(book.lock().unwrap().len(), 2);
+        let running = cluster.poll().await.nodes.values().filter(|it| it.status.is_some()).count();
+        assert_eq!(running, 2);
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_upgraded_node_starts_as_the_new_one_from_then_on() {
+    let run = tempfile::tempdir().unwrap();
+    let parrots = Parrots { version: Version::Old, ..Parrots::default() };
+    let plan = Plan { nodes: 2, schedule: Some(Vec::new()), ..Plan::default() };
+    let cluster = start_parrots(parrots, plan, run.path()).await.unwrap();
+    cluster.upgrade(N1).unwrap();
+    assert_eq!(cluster.upgraded(), [N1].into());
+    for node in [N1, N2, N1] {
+        cluster.kill(node).await.unwrap();
+        cluster.restart(&[node]).await.unwrap();
+    }
+    let starts = |node: NodeId| {
+        let file = run.path().join("nodes").join(node.to_string()).join("starts");
+        std::fs::read_to_string(file).unwrap().replace("started ", "").replace('\n', " ")
+    };
+    assert_eq!((starts(N1), starts(N2)), ("Old New New ".into(), "Old Old ".into()));
+    cluster.shutdown().await;
 }

@@ -40,18 +40,18 @@ pub enum Family {
     Snapshot,
 }
 
-/// Families that are alike: faults of different groups may be in force at once by default, those of
-/// one group not.
+/// Families that are alike: faults of one group are not in force at once, unless more lanes are asked
+/// for than there are groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
     /// What befalls a process.
     Processes,
     /// Partitions.
     Partitions,
-    /// What befalls single links.
-    Links,
     /// What an operator does.
     Operations,
+    /// What befalls single links.
+    Links,
 }
 
 /// The text names no family of faults.
@@ -152,7 +152,7 @@ impl Family {
 
 impl Group {
     /// All groups.
-    pub const ALL: [Self; 4] = [Self::Processes, Self::Partitions, Self::Links, Self::Operations];
+    pub const ALL: [Self; 4] = [Self::Processes, Self::Partitions, Self::Operations, Self::Links];
 
     /// Returns the group's name.
     pub const fn name(self) -> &'static str {
@@ -198,6 +198,6 @@ mod tests {
         assert_eq!(all.len(), Family::ALL.len());
         let error = Family::of_word("meteor").unwrap_err().to_string();
         assert!(error.contains("no fault \"meteor\"; there are kill, pause, "), "{error}");
-        assert!(error.ends_with("operations"), "{error}");
+        assert!(error.ends_with("links"), "{error}");
     }
 }

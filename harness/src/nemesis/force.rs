@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::fault::{Camp, Fault, Link, Restart, Wire};
 use crate::messages::MessageRule;
 use crate::nemesis::describe_nodes;
+use crate::nemesis::errand::Order;
 use crate::network::Network;
 use crate::proxy::Mode;
 use crate::system::NodeId;
@@ -59,6 +60,8 @@ pub(super) struct Installed {
     pub(super) queue: VecDeque<NodeId>,
     /// How long it is from one step of it to the next.
     pub(super) rhythm: Option<Duration>,
+    /// What it takes to undo it, if that is an operator's business.
+    pub(super) undo: Option<Order>,
     /// What went wrong with its steps.
     pub(super) troubles: Vec<String>,
 }
@@ -72,6 +75,7 @@ impl Installed {
             is_resting: false,
             queue: VecDeque::new(),
             rhythm: None,
+            undo: None,
             troubles: Vec::new(),
         }
     }
@@ -121,6 +125,20 @@ impl Force {
 
     pub(super) fn get_mut(&mut self, place: usize) -> Option<&mut Installed> {
         self.faults.get_mut(&place)
+    }
+
+    pub(super) fn get(&self, place: usize) -> Option<&Installed> {
+        self.faults.get(&place)
+    }
+
+    /// Lets go of a node that has left: whoever has its name from now on is somebody else.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        for installed in self.faults.values_mut() {
+            if hold(installed.fault).is_some() {
+                installed.wounds.nodes.retain(|&it| it != node);
+            }
+            installed.queue.retain(|&it| it != node);
+        }
     }
 
     pub(super) fn places(&self) -> Vec<usize> {

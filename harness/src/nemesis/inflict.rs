@@ -10,10 +10,17 @@ use crate::cluster::{Cluster, ClusterError};
 use crate::describe_error;
 use crate::fault::{Census, Fault, FaultResult, Restart, ScheduledFault};
 use crate::nemesis::Nemesis;
+use crate::nemesis::errand::Order;
 use crate::nemesis::force::{Hold, Installed, Wounds, hold};
 use crate::process::ProcessError;
 use crate::proxy::Mode;
 use crate::system::NodeId;
+
+/// How often a log is compacted under pressure: often enough that who was away finds the entries gone.
+const COMPACTION_RHYTHM: Duration = Duration::from_millis(250);
+
+/// How long a compaction is waited for. A node that runs does it in milliseconds.
+const COMPACTION_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why a fault, or a step of one, was not brought.
 #[derive(Debug)]
@@ -49,10 +56,18 @@ pub(super) fn settle(
             let between = wires.iter().filter_map(|wire| wire.link());
             wounds.rules = between.map(|link| (link, rule)).collect();
         }
-        Fault::Restart(Restart::Rolling(target)) => {
+        Fault::Restart(Restart::Rolling(target)) | Fault::Upgrade(target) => {
             wounds.nodes = target.resolve(census, generator)?;
             queue.clone_from(&wounds.nodes);
             queue.shuffle(generator);
+        }
+        Fault::Grow => {}
+        Fault::Transfer(target) => {
+            let leader = census.leader.ok_or("no node leads")?;
+            wounds.nodes = target.resolve(census, generator)?;
+            if wounds.nodes == [leader] {
+                return Err("it leads already");
+            }
         }
         _ => {
             let target = fault.target().ok_or("it has no target")?;
@@ -66,9 +81,21 @@ pub(super) fn settle(
 pub(super) fn rhythm(scheduled: &ScheduledFault, nodes: usize) -> Option<Duration> {
     match scheduled.fault {
         Fault::Flap { period, .. } => Some(period / 2),
-        Fault::Restart(Restart::Rolling(_)) => {
+        Fault::Snapshot(_) => Some(COMPACTION_RHYTHM),
+        Fault::Restart(Restart::Rolling(_)) | Fault::Upgrade(_) => {
             Some(scheduled.duration / u32::try_from(nodes).unwrap_or(u32::MAX).max(1))
         }
+        _ => None,
+    }
+}
+
+/// Says what an operator has to do to bring a fault, if it takes one.
+pub(super) fn order(fault: Fault, nodes: &[NodeId]) -> Option<Order> {
+    match fault {
+        Fault::Shrink(_) => Some(Order::Dismiss(nodes.to_vec())),
+        Fault::Grow => Some(Order::Admit(1)),
+        Fault::Replace(_) => Some(Order::Replace(nodes.to_vec())),
+        Fault::Transfer(_) => nodes.first().map(|&node| Order::Transfer(node)),
         _ => None,
     }
 }
@@ -102,7 +129,8 @@ impl Nemesis {
             // All at once: who is left for a moment must not be able to do anything about it.
             Some(Hold::Dead) => act_on_all(&wounds.nodes, |node| cluster.kill(node)).await,
             Some(Hold::Stopped) => act_on_all(&wounds.nodes, |node| cluster.pause(node)).await,
-            None => return self.inflict_on_next(queue, cluster).await,
+            None if let Fault::Snapshot(_) = fault => compact(&wounds.nodes, cluster).await,
+            None => return self.inflict_on_next(fault, queue, cluster).await,
         };
         let mut hit = Vec::new();
         let mut obstacles = Vec::new();
@@ -123,10 +151,15 @@ impl Nemesis {
     }
 
     /// Hits the first of the queue that can be hit.
-    async fn inflict_on_next(&self, queue: &mut Vec<NodeId>, cluster: &Cluster) -> FaultResult {
+    async fn inflict_on_next(
+        &self,
+        fault: Fault,
+        queue: &mut Vec<NodeId>,
+        cluster: &Cluster,
+    ) -> FaultResult {
         let mut obstacles = Vec::new();
         while let Some(node) = queue.pop() {
-            match self.restart_one(node, cluster).await {
+            match self.restart_one(fault, node, cluster).await {
                 Ok(()) => return FaultResult::Installed,
                 Err(obstacle @ Obstacle::Skipped(_)) => obstacles.push(obstacle),
                 Err(obstacle) => return conclude(&[node], vec![obstacle]),
@@ -147,15 +180,31 @@ impl Nemesis {
             self.force.get_mut(place)?.troubles.extend(trouble);
             return rhythm;
         }
+        let fault = installed.fault;
+        if let Fault::Snapshot(_) = fault {
+            // What a node refuses now it may do the next time; that it was asked is pressure enough.
+            let nodes = installed.wounds.nodes.clone();
+            compact(&nodes, cluster).await;
+            return rhythm;
+        }
         let node = installed.queue.pop_front()?;
-        if let Err(Obstacle::Indeterminate(why)) = self.restart_one(node, cluster).await {
+        if let Err(Obstacle::Indeterminate(why)) = self.restart_one(fault, node, cluster).await {
             self.force.get_mut(place)?.troubles.push(why);
         }
         rhythm
     }
 
-    /// Kills a node and starts it again, unless another fault wants it dead.
-    async fn restart_one(&self, node: NodeId, cluster: &Cluster) -> Result<(), Obstacle> {
+    /// Kills a node and starts it again, unless another fault wants it dead. An upgrade holds for that
+    /// one's next start, too.
+    async fn restart_one(
+        &self,
+        fault: Fault,
+        node: NodeId,
+        cluster: &Cluster,
+    ) -> Result<(), Obstacle> {
+        if let Fault::Upgrade(_) = fault {
+            cluster.upgrade(node)?;
+        }
         cluster.kill(node).await?;
         cluster.restart(&[node]).await?;
         self.stop_again(&[node], cluster).await
@@ -186,7 +235,11 @@ impl Nemesis {
         }
         match hold(ending.fault) {
             Some(Hold::Dead) => {
-                let restarted = cluster.restart(&self.force.not_held(ending)).await;
+                // Who has left meanwhile stays out.
+                let members = cluster.members();
+                let mut freed = self.force.not_held(ending);
+                freed.retain(|node| members.contains(node));
+                let restarted = cluster.restart(&freed).await;
                 troubles.extend(restarted.err().map(|error| describe_error(&error)));
                 if let Err(Obstacle::Indeterminate(why)) =
                     self.stop_again(&ending.wounds.nodes, cluster).await
@@ -209,6 +262,16 @@ impl Nemesis {
     }
 }
 
+/// Has all of these nodes compact their logs.
+async fn compact(nodes: &[NodeId], cluster: &Cluster) -> Vec<(NodeId, Result<(), Obstacle>)> {
+    let deadline = std::time::Instant::now() + COMPACTION_PATIENCE;
+    let orders = nodes.iter().map(|&node| async move {
+        let ordered = cluster.operator().compact(node, deadline).await;
+        (node, ordered.map_err(Obstacle::from))
+    });
+    join_all(orders).await
+}
+
 /// Acts on all nodes side by side.
 async fn act_on_all<A>(
     nodes: &[NodeId],
@@ -225,7 +288,7 @@ where
 }
 
 /// Sums up what came of acting on several nodes.
-fn conclude(hit: &[NodeId], obstacles: Vec<Obstacle>) -> FaultResult {
+pub(super) fn conclude(hit: &[NodeId], obstacles: Vec<Obstacle>) -> FaultResult {
     let mut skipped = Vec::new();
     let mut in_doubt = Vec::new();
     for obstacle in obstacles {

@@ -8,6 +8,15 @@ use crate::describe_error;
 use crate::nemesis::report::FaultRecord;
 use crate::recorder::Recorder;
 
+/// How a fault ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// What it did was undone.
+    Undone,
+    /// What it did is done; there is nothing to undo.
+    Stays,
+}
+
 /// Writes the first edge of a fault.
 pub(super) async fn record_begin(recorder: &Recorder, record: &FaultRecord, took: Duration) {
     let mut value = describe(record, "begin", took);
@@ -17,14 +26,20 @@ pub(super) async fn record_begin(recorder: &Recorder, record: &FaultRecord, took
 }
 
 /// Writes the second edge of a fault.
-pub(super) async fn record_end(recorder: &Recorder, record: &FaultRecord, took: Duration) {
+pub(super) async fn record_end(
+    recorder: &Recorder,
+    record: &FaultRecord,
+    ending: Ending,
+    took: Duration,
+) {
     let mut value = describe(record, "end", took);
     if let Some(hits) = record.messages_hit {
         value["messages_hit"] = json!(hits);
     }
-    value["result"] = match &record.trouble {
-        None => json!("undone"),
-        Some(why) => json!({ "indeterminate": why }),
+    value["result"] = match (&record.trouble, ending) {
+        (None, Ending::Undone) => json!("undone"),
+        (None, Ending::Stays) => json!("stays"),
+        (Some(why), _) => json!({ "indeterminate": why }),
     };
     remark(recorder, record, value).await;
 }

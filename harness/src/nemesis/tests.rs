@@ -1,11 +1,12 @@
 //! The nemesis on clusters of parrots, with a real history.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use checker::history::{Event, Process};
 
 use super::*;
-use crate::cluster::tests::{say, start};
+use crate::cluster::tests::{Mood, Parrots, Version, say, start_parrots};
 use crate::fault::{
     Condition, Family, Fault, Link, Links, Restart, Sequence, Step, Target, Topology, Wire,
 };
@@ -32,12 +33,14 @@ struct Outcome {
 
 /// Runs a schedule on three parrots, of which n2 leads, and looks on with `look`.
 async fn run(schedule: Vec<ScheduledFault>, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
-    run_plan(Plan { schedule: Some(schedule), ..Plan::default() }, look).await
+    run_plan(Plan { nodes: 3, schedule: Some(schedule), ..Plan::default() }, look).await
 }
 
 async fn run_plan(plan: Plan, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
-    let cluster = start(3, folder.path()).await.unwrap();
+    let parrots = Parrots { version: Version::Old, ..Parrots::default() };
+    let moods = Arc::clone(&parrots.moods);
+    let cluster = start_parrots(parrots, plan.clone(), folder.path()).await.unwrap();
     say(folder.path(), cluster.nodes(), 5, Some(N2));
     let file = folder.path().join("history.jsonl");
     let (recorder, recording) = Recorder::create(&file).unwrap();
@@ -48,6 +51,7 @@ async fn run_plan(plan: Plan, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
         processes: cluster.processes(),
         cancel: cancel.clone(),
         run: folder.path().into(),
+        moods,
         cluster: &cluster,
     });
     let (report, ()) = tokio::join!(nemesis.run(&cluster, &recorder, cancel), look);
@@ -56,7 +60,8 @@ async fn run_plan(plan: Plan, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
     // Whatever was done has been undone.
     assert!(cluster.network().modes().await.is_empty());
     let states = cluster.processes().borrow().states.clone();
-    assert!(states.values().all(|state| *state == ProcessState::Running), "{states:?}");
+    let are_running = cluster.members().iter().all(|it| states[it] == ProcessState::Running);
+    assert!(are_running, "{states:?}");
     assert_eq!(cluster.shutdown().await, []);
     let history = read_history(&file);
     Outcome { report, history }
@@ -65,6 +70,7 @@ async fn run_plan(plan: Plan, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
 struct Look<'a> {
     cluster: &'a Cluster,
     run: std::path::PathBuf,
+    moods: Arc<Mutex<Vec<Mood>>>,
     in_force: watch::Receiver<Vec<String>>,
     processes: watch::Receiver<Processes>,
     cancel: CancellationToken,
@@ -321,7 +327,7 @@ async fn a_sequence_hits_the_leader_and_then_the_new_one() {
         Step { wait: 20 * MS, ..Step::default() },
     ];
     let sequence = vec![Sequence { at: 10 * MS, steps }];
-    let plan = Plan { schedule: Some(vec![]), sequence, ..Plan::default() };
+    let plan = Plan { nodes: 3, schedule: Some(vec![]), sequence, ..Plan::default() };
     let outcome = run_plan(plan, async |mut look| {
         look.in_force.wait_for(|faults| faults.len() == 1).await.unwrap();
         say(&look.run, &NodeId::first(3), 6, Some(N1));
@@ -339,4 +345,85 @@ async fn a_sequence_hits_the_leader_and_then_the_new_one() {
             "kill end [n2] undone",
         ]
     );
+}
+
+#[tokio::test]
+async fn who_leaves_is_made_up_for_and_who_joins_leaves_again() {
+    let schedule = vec![
+        fault(0, 3_600_000, Fault::Kill(Target::Node(N1))),
+        // n1 is dead, and those who stay are a majority.
+        fault(10, 50, Fault::Shrink(Target::Node(N1))),
+        fault(3_000, 50, Fault::Grow),
+        // The leader leaves.
+        fault(6_000, 3_600_000, Fault::Shrink(Target::Leader)),
+    ];
+    let outcome = run(schedule, async |mut look| {
+        let is_last = |faults: &Vec<String>| faults.iter().any(|it| it == "shrink by leader (n2)");
+        look.in_force.wait_for(is_last).await.unwrap();
+        assert_eq!(look.cluster.members(), [3, 4].map(NodeId::new));
+        look.cancel.cancel();
+    })
+    .await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    assert_eq!(
+        lines,
+        [
+            "kill begin [n1] installed",
+            "membership begin [n1] installed",
+            "membership end [n1] undone",
+            "membership begin [n5] installed",
+            "membership end [n5] undone",
+            "membership begin [n2] installed",
+            // n1 is not started again: it has left.
+            "kill end [n1] undone",
+            "membership end [n2] undone",
+        ]
+    );
+    assert_eq!(outcome.report.leader_hits(), 1);
+    assert!(outcome.report.faults.iter().all(|record| record.trouble.is_none()));
+}
+
+#[tokio::test]
+async fn what_an_operator_cannot_undo_is_tried_again() {
+    let schedule = vec![fault(0, 10, Fault::Shrink(Target::Node(N1)))];
+    let outcome = run(schedule, async |mut look| {
+        look.in_force.wait_for(|faults| faults.len() == 1).await.unwrap();
+        // The newcomer is refused, and so is taking back what may be left of it.
+        look.moods.lock().unwrap().extend([Mood::Refuses, Mood::Refuses]);
+    })
+    .await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    assert_eq!(lines, ["membership begin [n1] installed", "membership end [n1] undone"]);
+    let record = &outcome.report.faults[0];
+    assert!(record.ended.unwrap() >= record.began + UNDO_AGAIN, "{record:?}");
+}
+
+#[tokio::test]
+async fn what_stays_has_both_edges_at_once() {
+    let schedule = vec![
+        fault(0, 10, Fault::Transfer(Target::Follower)),
+        fault(10, 10, Fault::Transfer(Target::Leader)),
+        fault(20, 10, Fault::Replace(Target::Node(N1))),
+        fault(3_000, 300, Fault::Snapshot(Target::All)),
+        fault(4_000, 100, Fault::Upgrade(Target::Node(N2))),
+    ];
+    let outcome = run(schedule, nothing).await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    let follower = outcome.report.faults[0].nodes[0];
+    assert_ne!(follower, N2);
+    assert_eq!(
+        lines,
+        [
+            &format!("transfer begin [{follower},n2] installed"),
+            &format!("transfer end [{follower},n2] stays"),
+            "transfer begin [] {skipped:it leads already}",
+            "membership begin [n1,n4] installed",
+            "membership end [n1,n4] stays",
+            "snapshot begin [n2,n3,n4] installed",
+            "snapshot end [n2,n3,n4] undone",
+            "upgrade begin [n2] installed",
+            "upgrade end [n2] stays",
+        ]
+    );
+    assert_eq!(outcome.report.leader_hits(), 3);
 }

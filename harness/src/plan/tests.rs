@@ -13,6 +13,7 @@ fn a_settled_plan_is_read_as_it_was_written() {
             placements: vec![Placement::Random, Placement::Pinned(NodeId::new(2))],
             node: NodePlan {
                 bin: Some("/bin/node".into()),
+                upgrade: Some("/bin/next".into()),
                 flaws: vec!["local-reads".into()],
                 snapshot: SnapshotPlan { entries: 7, keep: 3 },
             },
@@ -43,6 +44,7 @@ fn every_fault_can_be_written_down() {
         Fault::Partition(Topology::Bridge),
         Fault::Partition(Topology::MajoritiesRing),
         Fault::Partition(Topology::LeaderWithClients),
+        Fault::Grow,
         Fault::Flap { topology: Topology::Bridge, period: span },
         Fault::Flap { topology: Topology::Outbound(Target::Leader), period: span },
     ];
@@ -54,6 +56,11 @@ fn every_fault_can_be_written_down() {
         faults.extend([
             Fault::Kill(target),
             Fault::Pause(target),
+            Fault::Shrink(target),
+            Fault::Replace(target),
+            Fault::Transfer(target),
+            Fault::Snapshot(target),
+            Fault::Upgrade(target),
             Fault::Restart(Restart::AtOnce(target)),
             Fault::Restart(Restart::Rolling(target)),
             Fault::Delay { links: Links::To(target), latency: span, jitter: Duration::ZERO },
@@ -87,8 +94,10 @@ fn every_fault_can_be_written_down() {
     let mut steps: Vec<Step> = schedule.iter().enumerate().map(begin).collect();
     steps.push(Step { wait: span, end: Some("f0".into()), ..Step::default() });
     let sequence = vec![Sequence { at: span, steps }];
+    let node = NodePlan { upgrade: Some("next".into()), ..NodePlan::default() };
     for schedule in [Some(schedule), Some(Vec::new()), None] {
-        let plan = Plan { schedule, sequence: sequence.clone(), ..Plan::default() };
+        let sequence = sequence.clone();
+        let plan = Plan { schedule, sequence, node: node.clone(), ..Plan::default() };
         let text = plan.print().unwrap();
         assert_eq!(Plan::parse(&text).unwrap(), plan, "{text}");
     }
@@ -137,7 +146,8 @@ fn everything_means_what_there_is_time_and_means_for() {
         plan.faults
     };
     let all = families("time_limit = \"60s\"");
-    assert!(all.len() >= 9 && !all.contains(&Family::Upgrade), "{all:?}");
+    assert!(all.len() == Family::ALL.len() - 1 && !all.contains(&Family::Upgrade), "{all:?}");
+    assert_eq!(families("faults = [\"upgrade\"]\n[node]\nupgrade = \"b\"").len(), 1);
     let few = families("time_limit = \"4s\"");
     assert!(!few.is_empty() && few.len() < all.len(), "{few:?}");
     assert_eq!(families("faults = [\"delay\"]"), [Family::Delay].into());

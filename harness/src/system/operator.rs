@@ -39,6 +39,15 @@ pub enum Joining {
     AddFirst,
 }
 
+/// When a node that leaves is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// Before it is [removed](Operator::remove): it would end by itself when it learns that it is out.
+    StopFirst,
+    /// After that: a leader sees its own removal through.
+    StopAfter,
+}
+
 /// Gives orders to the nodes of a running cluster, past all proxies.
 ///
 /// Whatever the system:
@@ -62,6 +71,11 @@ pub trait Operator: Send {
     /// Says in which order a newcomer is started and added.
     fn joining(&self) -> Joining {
         Joining::StartFirst
+    }
+
+    /// Says when a node that leaves is stopped.
+    fn leaving(&self) -> Leaving {
+        Leaving::StopFirst
     }
 
     /// Returns who votes, as far as a node knows that leads or hears a leader. An order whose end is

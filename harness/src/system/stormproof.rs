@@ -5,6 +5,7 @@ mod operator;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::admin::admin_client::AdminClient;
@@ -17,6 +18,7 @@ use crate::client::{
     Api, Assurance, Client, Endpoint as ClientEndpoint, KvStore, LedgerBank, Mapping, StoreClient,
     StormproofClient,
 };
+use crate::fault::Family;
 use crate::messages::{Classify, MessageKind};
 use crate::plan::{Plan, Reads, SnapshotPlan, Timings};
 use crate::seed::Seed;
@@ -43,9 +45,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// without a leader, and not so long that it could never end within a run.
 const SESSION_TTL: Duration = Duration::from_secs(30);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stormproof {
     bin: Option<PathBuf>,
+    /// The program that nodes are upgraded to.
+    upgrade: Option<PathBuf>,
     /// How clients make sure of their operations.
     assurance: Assurance,
     reads: Reads,
@@ -60,6 +64,7 @@ impl Stormproof {
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
             bin: plan.node.bin.clone(),
+            upgrade: plan.node.upgrade.clone(),
             assurance: match plan.workload.sessions {
                 true => Assurance::ExactlyOnce { ttl: SESSION_TTL },
                 false => Assurance::AtMostOnce,
@@ -166,6 +171,18 @@ impl System for Stormproof {
             }
         };
         Ok(CommandLine { program, arguments, environment: Vec::new() })
+    }
+
+    fn lacks(&self, family: Family) -> Option<&'static str> {
+        match family {
+            Family::Upgrade if self.upgrade.is_none() => Some("no program to upgrade to"),
+            _ => None,
+        }
+    }
+
+    fn upgraded(&self) -> Option<Arc<dyn System>> {
+        let bin = Some(self.upgrade.clone()?);
+        Some(Arc::new(Self { bin, upgrade: None, ..self.clone() }))
     }
 
     fn offers(&self, _: Mapping) -> bool {
@@ -307,6 +324,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let system = Stormproof {
             bin: None,
+            upgrade: None,
             assurance: Assurance::AtMostOnce,
             reads: Reads::Linearizable,
             flaws: vec!["local-reads".into()],
@@ -362,6 +380,7 @@ flaws:
         for (bin, expected) in cases {
             let system = Stormproof {
                 bin: Some(bin.into()),
+                upgrade: None,
                 assurance: Assurance::AtMostOnce,
                 reads: Reads::Linearizable,
                 flaws: Vec::new(),

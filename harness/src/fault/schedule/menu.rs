@@ -40,7 +40,14 @@ pub(super) fn menu(storm: &Storm, family: Family) -> Vec<Fault> {
         Family::Reset => links().map(Fault::Reset).collect(),
         Family::Blackhole => links().map(Fault::Blackhole).collect(),
         Family::Messages => messages(storm),
-        Family::Upgrade | Family::Membership | Family::Transfer | Family::Snapshot => Vec::new(),
+        Family::Upgrade => vec![Fault::Upgrade(Target::All), Fault::Upgrade(Target::One)],
+        Family::Membership => {
+            let changes =
+                targets.flat_map(|target| [Fault::Shrink(target), Fault::Replace(target)]);
+            changes.chain([Fault::Grow, Fault::Grow]).collect()
+        }
+        Family::Transfer => vec![Fault::Transfer(Target::Follower)],
+        Family::Snapshot => targets.chain([Target::All]).map(Fault::Snapshot).collect(),
     }
 }
 

@@ -8,7 +8,7 @@ use tonic::Status;
 
 use crate::client::leader::{Ended, Proof, Search, ask, not_applied, prove};
 use crate::client::{Members, NodeReport};
-use crate::system::{BoxFuture, Listening, NodeId, Operator, OrderError};
+use crate::system::{BoxFuture, Leaving, Listening, NodeId, Operator, OrderError};
 
 /// Gives orders to the nodes that listen there.
 pub(super) struct ClusterOperator {
@@ -108,6 +108,10 @@ fn conclude<T>(ended: Ended<T>, what: String) -> Result<T, OrderError> {
 }
 
 impl Operator for ClusterOperator {
+    fn leaving(&self) -> Leaving {
+        Leaving::StopAfter
+    }
+
     fn members(
         &mut self,
         deadline: Instant,
