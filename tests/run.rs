@@ -102,8 +102,8 @@ fn a_run_that_fails_fast_ends_at_the_violation() {
 }
 
 #[test]
-fn the_ledger_survives_a_storm_of_every_fault() {
-    let run = run(&["--time-limit", "15s", "--seed", "3"]);
+fn the_ledger_survives_kills_pauses_and_partitions() {
+    let run = run(&["--time-limit", "15s", "--seed", "3", "--faults", "kill,pause,partition"]);
     let text = String::from_utf8_lossy(&run.output.stdout);
     assert_eq!(run.output.status.code(), Some(0), "{}", describe(&run.output));
     assert_eq!(text.matches("seed 3").count(), 2, "the seed is printed first and last\n{text}");

@@ -40,7 +40,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
-use crate::fault::{Census, FaultResult, ScheduledFault};
+use crate::fault::{Census, FaultResult, ScheduledFault, Target};
 use crate::plan::Plan;
 use crate::recorder::Recorder;
 use crate::seed::Seed;
@@ -53,9 +53,12 @@ use inflict::{order, rhythm, settle};
 use record::{Ending, record_begin, record_end};
 pub use report::{Counts, FaultRecord, NemesisReport};
 
-/// How long a fault that is meant for the leader waits for one. Elections take less; a cluster that
-/// takes longer has nobody to hit, and the next fault is waiting.
-const LEADER_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a fault that is meant for the leader waits for one, while others come and go: as long as
+/// most faults last that keep a cluster from electing anybody.
+const LEADER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the steps of a sequence wait for one, and everything else with them. Elections take less.
+const LEADER_PATIENCE_DIRECTED: Duration = Duration::from_secs(1);
 
 /// How long to wait before asking again who leads.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
@@ -232,7 +235,16 @@ impl Nemesis {
     async fn begin(&mut self, place: usize, field: Field<'_>) {
         let began = Instant::now();
         let scheduled = self.faults[place].clone();
-        let leader = self.find_leader(&scheduled, field.cluster).await;
+        let is_directed = place >= self.scheduled;
+        let leader = self.find_leader(&scheduled, is_directed, field.cluster).await;
+        let needs_leader = scheduled.fault.target().is_some_and(Target::needs_leader);
+        if needs_leader && leader.is_none() && !is_directed {
+            let now = field.now();
+            if now < scheduled.at + LEADER_PATIENCE {
+                self.agenda.insert((now + ASK_AGAIN, Edge::Begin(place)));
+                return;
+            }
+        }
         let members = field.cluster.members();
         let leader = leader.filter(|node| members.contains(node));
         let census = Census { nodes: &members, leader };
@@ -298,10 +310,15 @@ impl Nemesis {
         }
     }
 
-    /// Asks who leads; if the fault is meant for the leader, waits a while for there to be one.
-    async fn find_leader(&self, scheduled: &ScheduledFault, cluster: &Cluster) -> Option<NodeId> {
+    /// Asks who leads; if a sequence means the fault for the leader, waits a while for there to be one.
+    async fn find_leader(
+        &self,
+        scheduled: &ScheduledFault,
+        is_directed: bool,
+        cluster: &Cluster,
+    ) -> Option<NodeId> {
         let patience = match scheduled.fault.target() {
-            Some(target) if target.needs_leader() => LEADER_PATIENCE,
+            Some(target) if target.needs_leader() && is_directed => LEADER_PATIENCE_DIRECTED,
             _ => Duration::ZERO,
         };
         let start = Instant::now();

@@ -20,7 +20,7 @@ use crate::system::NodeId;
 const COMPACTION_RHYTHM: Duration = Duration::from_millis(250);
 
 /// How long a compaction is waited for. A node that runs does it in milliseconds.
-const COMPACTION_PATIENCE: Duration = Duration::from_millis(500);
+const COMPACTION_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a fault, or a step of one, was not brought.
 #[derive(Debug)]
@@ -145,6 +145,12 @@ impl Nemesis {
                     obstacles.push(obstacle);
                 }
             }
+        }
+        if let Fault::Snapshot(_) = fault
+            && hit.len() > obstacles.len()
+        {
+            // Some did it for certain; of the others there is nothing to undo.
+            obstacles.clear();
         }
         wounds.nodes = hit;
         conclude(&wounds.nodes, obstacles)

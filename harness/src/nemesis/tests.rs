@@ -89,27 +89,28 @@ fn describe(event: &Event) -> String {
 async fn both_edges_of_every_fault_are_recorded() {
     let schedule = vec![
         fault(0, 300, Fault::Kill(Target::Leader)),
-        fault(50, 100, Fault::Partition(Topology::Isolate(Target::Leader))),
-        fault(100, 300, Fault::Pause(Target::Node(N1))),
+        fault(50, 3_000, Fault::Partition(Topology::Isolate(Target::Leader))),
+        fault(100, 2_000, Fault::Pause(Target::Node(N1))),
     ];
     let outcome = run(schedule, nothing).await;
     let lines: Vec<_> = outcome.history.iter().map(describe).collect();
-    // The second fault finds no leader: n2 is dead, and a parrot elects nobody.
+    // The second fault waits for a leader: n2 is dead, and a parrot elects nobody.
     assert_eq!(
         lines,
         [
             "kill begin [n2] installed",
-            "partition begin [] {skipped:no node leads}",
             "pause begin [n1] installed",
             "kill end [n2] undone",
+            "partition begin [n2] installed",
             "pause end [n1] undone",
+            "partition end [n2] undone",
         ]
     );
     assert!(outcome.history.is_sorted_by_key(|event| event.time));
-    assert_eq!(outcome.report.leader_hits(), 1);
+    assert_eq!(outcome.report.leader_hits(), 2);
     let counts = outcome.report.counts();
     assert_eq!(counts[&Family::Kill].installed, 1);
-    assert_eq!(counts[&Family::Partition].skipped, 1);
+    assert_eq!(counts[&Family::Partition].installed, 1);
 }
 
 #[tokio::test]
@@ -426,4 +427,32 @@ async fn what_stays_has_both_edges_at_once() {
         ]
     );
     assert_eq!(outcome.report.leader_hits(), 3);
+}
+
+#[tokio::test]
+async fn who_waits_in_vain_for_a_leader_is_skipped_and_holds_up_nobody() {
+    let schedule = vec![
+        fault(0, 3_600_000, Fault::Kill(Target::Leader)),
+        fault(50, 100, Fault::Pause(Target::Leader)),
+        fault(60, 50, Fault::Pause(Target::Node(N1))),
+    ];
+    let outcome = run(schedule, async |mut look| {
+        look.in_force.wait_for(|faults| faults.len() == 2).await.unwrap();
+        look.in_force.wait_for(|faults| faults.len() == 1).await.unwrap();
+        // The skip is published like every begin.
+        look.in_force.changed().await.unwrap();
+        look.cancel.cancel();
+    })
+    .await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    assert_eq!(
+        lines,
+        [
+            "kill begin [n2] installed",
+            "pause begin [n1] installed",
+            "pause end [n1] undone",
+            "pause begin [] {skipped:no node leads}",
+            "kill end [n2] undone",
+        ]
+    );
 }
