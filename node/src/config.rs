@@ -26,7 +26,8 @@
 //!   lease: false              # true: the leader answers reads without asking anybody. Only safe if no
 //!   drift: 5%                 # node's clock is faster than another's by more than this
 //! seed: 7                     # where the draws come from
-//! flaws: []                   # test only: deliberate mistakes, such as local-reads
+//! flaws: []                   # test only: deliberate mistakes, such as local-reads and no-fsync
+//! adjustable_clock: false     # test only: the admin service sets this node's clock wrong
 //! ```
 //!
 //! `peers` is an address book. Who is in the cluster is in its log, and changes by `stormproof client
@@ -81,6 +82,8 @@ pub struct Config {
     pub seed: Option<u64>,
     /// The mistakes that it is to make.
     pub flaws: BTreeSet<Flaw>,
+    /// Whether its clock can be set wrong.
+    pub adjustable_clock: bool,
 }
 
 /// The addresses that a node listens at.
@@ -177,6 +180,8 @@ pub enum Flaw {
     /// Reads are answered at once from the state of whatever node is asked, leader or not, without
     /// asking a quorum.
     LocalReads,
+    /// What is written to the log is taken for durable at once, without a sync.
+    NoFsync,
 }
 
 impl Config {

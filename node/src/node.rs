@@ -34,6 +34,7 @@ use tracing::{info, warn};
 
 use crate::config::{Config, Flaw, Timings};
 use crate::data::{Claim, DataFolder};
+use crate::driver::clock::Clock;
 use crate::driver::task::{Channels, INBOX_MAX, INTAKE_MAX, drive};
 use crate::driver::{Applied, Driver, Options, Replicated};
 use crate::peers::{self, Link, Outbox};
@@ -48,6 +49,8 @@ pub use error::NodeError;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// … and closes it when none comes for so long.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many adjustments of the clock may wait; whoever makes them makes one at a time.
+const ADJUSTMENTS_MAX: usize = 1;
 /// How long connections may take to say goodbye when the node stops, and the disk to finish.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
@@ -90,9 +93,12 @@ pub(crate) async fn run(
     let outboxes = start_links(&config, &members, &snapshots, &mut tasks, &stop);
     let (to_inbox, inbox) = mpsc::channel(INBOX_MAX);
     let (to_intake, intake) = mpsc::channel(INTAKE_MAX);
-    let channels = Channels { inbox, intake, jobs, persisted, outboxes, members, snapshots };
-    let (tick, token) = (config.timings.tick, stop.clone());
-    tasks.spawn(async move { Ok(drive(driver, channels, tick, token).await?) });
+    let (to_adjustments, adjustments) = mpsc::channel(ADJUSTMENTS_MAX);
+    let clock = if config.adjustable_clock { Clock::adjustable() } else { Clock::sound() };
+    let channels =
+        Channels { inbox, intake, jobs, persisted, outboxes, members, snapshots, adjustments };
+    let (timekeeper, tick, token) = (clock.clone(), config.timings.tick, stop.clone());
+    tasks.spawn(async move { Ok(drive(driver, channels, timekeeper, tick, token).await?) });
 
     let peer = PeerService {
         cluster: config.cluster.clone(),
@@ -101,7 +107,8 @@ pub(crate) async fn run(
         inbox: to_inbox,
         stop: stop.clone(),
     };
-    let client = ClientServices::new(to_intake, recovery);
+    let to_adjustments = config.adjustable_clock.then_some(to_adjustments);
+    let client = ClientServices::new(to_intake, recovery, clock, to_adjustments);
     report_ready(&config, &listeners);
     let peers = server().add_service(RaftServer::new(peer));
     let clients = server()
@@ -156,7 +163,11 @@ fn recover(config: &Config) -> Result<Recovered, NodeError> {
     };
     let mut data = DataFolder::open(&config.data, claim)?;
     let folder = data.log();
-    let (wal, recovered) = Wal::open(Folder(folder.clone()), storage::Options::default())
+    let options = storage::Options {
+        syncs_appends: !config.flaws.contains(&Flaw::NoFsync),
+        ..storage::Options::default()
+    };
+    let (wal, recovered) = Wal::open(Folder(folder.clone()), options)
         .map_err(|source| NodeError::Open { folder: folder.clone(), source })?;
     let incarnation = data.identify(recovered.records)?;
     report_recovery(config, &recovered);
@@ -281,6 +292,9 @@ fn report_recovery(config: &Config, recovered: &storage::Recovered) {
     );
     if let Some(torn) = &recovered.torn {
         warn!(file = torn.file, offset = torn.offset, bytes = torn.bytes, "torn tail cut off");
+    }
+    if config.adjustable_clock {
+        warn!("anybody who reaches this node can set its clock wrong; it is fit for tests only");
     }
     if !config.flaws.is_empty() {
         warn!(flaws = ?config.flaws, "THIS NODE IS DELIBERATELY FLAWED; it is fit for tests only");

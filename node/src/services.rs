@@ -3,8 +3,6 @@
 //! A service turns a request into words of the machine, hands it to the driver, waits, and turns the
 //! result back. It decides nothing but what to say to a client that cannot be served.
 
-use std::time::SystemTime;
-
 use machine::session::Outcome;
 use machine::{Answer, Query};
 use proto::Ticket;
@@ -14,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
 use crate::driver::Standing;
+use crate::driver::clock::{Adjusting, Clock};
 use crate::driver::request::{Failure, Reply, Request};
 use crate::wire;
 
@@ -38,6 +37,9 @@ const ANSWER_MAX: usize = (4 << 20) - 1024;
 pub(crate) struct ClientServices {
     intake: mpsc::Sender<Request>,
     recovered: Recovery,
+    clock: Clock,
+    /// Where the clock is set, if it may be.
+    adjustments: Option<mpsc::Sender<Adjusting>>,
 }
 
 /// What the node read from its disk at its start.
@@ -50,8 +52,13 @@ pub(crate) struct Recovery {
 }
 
 impl ClientServices {
-    pub(crate) fn new(intake: mpsc::Sender<Request>, recovered: Recovery) -> Self {
-        Self { intake, recovered }
+    pub(crate) fn new(
+        intake: mpsc::Sender<Request>,
+        recovered: Recovery,
+        clock: Clock,
+        adjustments: Option<mpsc::Sender<Adjusting>>,
+    ) -> Self {
+        Self { intake, recovered, clock, adjustments }
     }
 
     /// Replicates and applies a request to the ledger or the key-value store, once if it has a ticket.
@@ -74,7 +81,7 @@ impl ClientServices {
         ticket: Option<Ticket>,
         request: Logged,
     ) -> Result<(LogIndex, Outcome<machine::Outcome>), Status> {
-        let command = wire::command::encode(SystemTime::now(), ticket, request);
+        let command = wire::command::encode(self.clock.time_of_day(), ticket, request);
         if command.len() > COMMAND_MAX {
             return Err(status::too_large(command.len()));
         }

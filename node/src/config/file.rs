@@ -34,6 +34,8 @@ pub(super) struct File {
     seed: Option<u64>,
     #[serde(default)]
     flaws: BTreeSet<Flaw>,
+    #[serde(default)]
+    adjustable_clock: bool,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +78,7 @@ impl File {
             reads: self.reads,
             seed: self.seed,
             flaws: self.flaws,
+            adjustable_clock: self.adjustable_clock,
         })
     }
 }

@@ -36,7 +36,9 @@ fn a_sound_file_is_read_and_defaults_are_filled_in() {
     assert_eq!((timings.election, timings.tick), (Duration::from_secs(1), Timings::default().tick));
     assert_eq!((config.snapshot, config.reads), (SnapshotPolicy::default(), Reads::default()));
     let flawed = load(&format!("{SOUND}flaws: [local-reads]\n")).unwrap();
-    assert!(flawed.flaws.contains(&Flaw::LocalReads));
+    assert!(flawed.flaws.contains(&Flaw::LocalReads) && !flawed.adjustable_clock);
+    let flawed = load(&format!("{SOUND}flaws: [no-fsync]\nadjustable_clock: true\n")).unwrap();
+    assert!(flawed.flaws.contains(&Flaw::NoFsync) && flawed.adjustable_clock);
 }
 
 #[test]

@@ -6,12 +6,13 @@ use std::time::Duration;
 use raft::{LogIndex, Message, NodeId, Snapshot, WriteId};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, trace};
+use tracing::{error, info, trace, warn};
 
+use super::clock::{Adjustments, Clock, Ticks};
 use super::snapshots::SNAPSHOT_MAX;
-use super::{Core, Driver, DriverError, Effect, Event, Request, clock};
+use super::{Core, Driver, DriverError, Effect, Event, Request};
 use crate::peers::{Chunk, Outbox};
 use crate::storage::{Job, Snapshots};
 
@@ -42,6 +43,8 @@ pub(crate) struct Channels {
     pub(crate) members: watch::Sender<BTreeSet<NodeId>>,
     /// Where snapshots are saved.
     pub(crate) snapshots: Snapshots,
+    /// How the clock is to be set.
+    pub(crate) adjustments: Adjustments,
 }
 
 /// A snapshot that is being saved, on a thread of its own.
@@ -54,21 +57,29 @@ type Saved = (LogIndex, bool);
 pub(crate) async fn drive<C: Core>(
     mut driver: Driver<C>,
     mut channels: Channels,
+    clock: Clock,
     tick: Duration,
     stop: CancellationToken,
 ) -> Result<(), DriverError> {
-    // No tick is shorter than it should be, not even the first: leases rely on it.
-    let mut ticks = interval_at(Instant::now() + tick, tick);
-    // A node that was stopped for a second must not believe that a second's worth of heartbeats
-    // failed to come: whatever was missed counts as one tick.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = Ticks::new(clock.clone(), tick);
     let (mut messages, mut requests) = (Vec::new(), Vec::new());
     let mut effects = Vec::new();
     let mut saving: Option<Saving> = None;
     let ended = loop {
         let result = tokio::select! {
             () = stop.cancelled() => break Ok(()),
-            _ = ticks.tick() => driver.handle(Event::Tick { now: clock::now() }, &mut effects),
+            () = ticks.next() => driver.handle(Event::Tick { now: clock.now() }, &mut effects),
+            Some((adjustment, reply)) = channels.adjustments.recv() => {
+                let owed = ticks.adjust(adjustment).map_or(0, |(reading, owed)| {
+                    warn!(?adjustment, ahead = reading.ahead, rate = reading.rate, "clock set");
+                    // Who asked may have gone.
+                    reply.send(reading).ok();
+                    owed
+                });
+                (0..owed).try_for_each(|_| {
+                    driver.handle(Event::Tick { now: clock.now() }, &mut effects)
+                })
+            }
             changed = channels.persisted.changed() => match changed {
                 Ok(()) => {
                     let upto = *channels.persisted.borrow_and_update();
@@ -89,7 +100,7 @@ pub(crate) async fn drive<C: Core>(
                 // All of them are there by now, which is what a lease read asks of the clock. If the
                 // node is suspended from here on, they still read what was right at this moment,
                 // between their question and their answer.
-                let now = clock::now();
+                let now = clock.now();
                 requests.drain(..).try_for_each(|request| {
                     driver.handle(Event::Request { request, now }, &mut effects)
                 })
@@ -220,6 +231,7 @@ mod tests {
         let (jobs, queue) = mpsc::channel(1);
         let (wal, _) = Wal::open(Folder(folder.path().to_owned()), Default::default()).unwrap();
         let snapshots = Storage::start(wal).unwrap().snapshots;
+        let (_to_adjustments, adjustments) = mpsc::channel(1);
         let (_durable, persisted) = watch::channel(WriteId(0));
         let channels = Channels {
             inbox,
@@ -229,11 +241,13 @@ mod tests {
             outboxes: BTreeMap::new(),
             members: watch::Sender::default(),
             snapshots,
+            adjustments,
         };
         let options = Options { id: NodeId(1), known: [].into(), reads_locally: false };
         let driver = Driver::new(Writer, Applied::default(), options);
         let stop = CancellationToken::new();
-        let driving = tokio::spawn(drive(driver, channels, Duration::from_millis(1), stop.clone()));
+        let tick = Duration::from_millis(1);
+        let driving = tokio::spawn(drive(driver, channels, Clock::sound(), tick, stop.clone()));
 
         // The first write fills the queue, so the driver waits with the second.
         while queue.is_empty() {

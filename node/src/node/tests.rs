@@ -22,6 +22,7 @@ use super::*;
 use crate::config::{Listen, PeerAddress, Reads, SnapshotPolicy};
 use crate::{EXIT_DAMAGED, EXIT_USAGE, describe, exit_code};
 
+mod clock;
 mod membership;
 mod snapshots;
 
@@ -106,6 +107,7 @@ async fn configs(nodes: u64, folder: &TempDir) -> Vec<Config> {
             reads: Reads::default(),
             seed: Some(7),
             flaws: [].into(),
+            adjustable_clock: false,
         })
         .collect()
 }

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 
 use proto::admin::admin_server::Admin;
 use proto::admin::{
-    ChangeMembershipRequest, ChangeMembershipResponse, Follower, Role, SnapshotRequest,
-    SnapshotResponse, StatusRequest, StatusResponse, TransferRequest, TransferResponse,
+    AdjustClockRequest, AdjustClockResponse, ChangeMembershipRequest, ChangeMembershipResponse,
+    Follower, Role, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
+    TransferRequest, TransferResponse,
 };
 use raft::{Membership, NodeId};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use super::{ClientServices, status};
+use crate::driver::clock::Adjustment;
 use crate::driver::request::{Change, End, Failure, Request as Asked};
 use crate::wire::membership;
 
@@ -86,6 +88,24 @@ impl Admin for ClientServices {
     ) -> Result<Response<SnapshotResponse>, Status> {
         let index = self.carry_out(Asked::Compact).await?;
         Ok(Response::new(SnapshotResponse { index: index.0 }))
+    }
+
+    async fn adjust_clock(
+        &self,
+        request: Request<AdjustClockRequest>,
+    ) -> Result<Response<AdjustClockResponse>, Status> {
+        let Some(adjustments) = &self.adjustments else {
+            return Err(status::sound_clock());
+        };
+        let AdjustClockRequest { settle, jump_ns, rate } = request.into_inner();
+        let adjustment = Adjustment { jump: jump_ns, rate, is_settled: settle };
+        if !adjustment.is_possible() {
+            return Err(status::impossible_rate());
+        }
+        let (reply, answer) = oneshot::channel();
+        adjustments.send((adjustment, reply)).await.map_err(|_| status::stopped())?;
+        let reading = answer.await.map_err(|_| status::stopped())?;
+        Ok(Response::new(AdjustClockResponse { ahead_ns: reading.ahead, rate: reading.rate }))
     }
 }
 

@@ -92,6 +92,20 @@ pub(super) fn bounded_applied<T: prost::Message>(answer: T) -> Result<T, Status>
     )))
 }
 
+/// Returns the status for setting a clock that is not to be set.
+pub(super) fn sound_clock() -> Status {
+    let mut status = Status::permission_denied(
+        "this node's clock cannot be set; for tests its configuration may say `adjustable_clock: true`",
+    );
+    status.metadata_mut().insert(REASON_KEY, MetadataValue::from_static("sound-clock"));
+    not_applied(status)
+}
+
+/// Returns the status for a clock that would not go.
+pub(super) fn impossible_rate() -> Status {
+    not_applied(Status::invalid_argument("no clock goes at that rate"))
+}
+
 /// Returns the status for what a node that is stopping leaves unanswered.
 pub(super) fn stopped() -> Status {
     Status::unavailable("the node is stopping")

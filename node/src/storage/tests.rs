@@ -54,7 +54,7 @@ fn open(
     disk: &Simulated,
     segment_size: usize,
 ) -> Result<(Wal<Simulated>, Recovered), StorageError> {
-    Wal::open(disk.clone(), Options { segment_size })
+    Wal::open(disk.clone(), Options { segment_size, ..Options::default() })
 }
 
 /// Three batches; the middle one is a write of every kind of record but those of snapshots.
@@ -263,7 +263,12 @@ fn only_a_segment_makes_a_log() {
 #[test]
 fn the_real_file_system_keeps_it_too() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Wal::open(Folder(folder.path().to_owned()), Options { segment_size: 128 });
+    let open = || {
+        Wal::open(
+            Folder(folder.path().to_owned()),
+            Options { segment_size: 128, ..Options::default() },
+        )
+    };
     for job in example() {
         // Each write with a log that is opened anew.
         open().unwrap().0.append(&[job]).unwrap();

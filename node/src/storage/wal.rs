@@ -18,13 +18,16 @@ use super::worker::Job;
 pub(crate) struct Options {
     /// Bytes of a new segment. A record that is larger gets a larger segment.
     pub(crate) segment_size: usize,
+    /// Whether what is appended is synced before it counts as durable. Not to do so is a deliberate
+    /// mistake.
+    pub(crate) syncs_appends: bool,
 }
 
 impl Default for Options {
     /// Filling 4 MiB with zeros and syncing them stalls the log for some ten milliseconds, less than
     /// a heartbeat; at 200 bytes a record that happens once in 20,000.
     fn default() -> Self {
-        Self { segment_size: 4 << 20 }
+        Self { segment_size: 4 << 20, syncs_appends: true }
     }
 }
 
@@ -186,7 +189,9 @@ impl<D: Disk> Wal<D> {
         let Segment { number, file, end, .. } = &mut self.tail;
         file.write_at(*end, &self.buffer)
             .map_err(|e| access("write", &segment::name(*number))(e))?;
-        file.sync().map_err(|e| access("sync", &segment::name(*number))(e))?;
+        if self.options.syncs_appends {
+            file.sync().map_err(|e| access("sync", &segment::name(*number))(e))?;
+        }
         *end += self.buffer.len();
         self.buffer.clear();
         Ok(())

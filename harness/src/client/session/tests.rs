@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use proto::admin::admin_server::{Admin, AdminServer};
 use proto::admin::{
-    ChangeMembershipRequest, ChangeMembershipResponse, SnapshotRequest, SnapshotResponse,
-    StatusRequest, StatusResponse, TransferRequest, TransferResponse,
+    AdjustClockRequest, AdjustClockResponse, ChangeMembershipRequest, ChangeMembershipResponse,
+    SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse, TransferRequest,
+    TransferResponse,
 };
 use proto::kv::kv_server::{Kv, KvServer};
 use proto::kv::*;
@@ -177,6 +178,13 @@ impl Admin for Node {
         &self,
         _: Request<ChangeMembershipRequest>,
     ) -> Result<Response<ChangeMembershipResponse>, Status> {
+        Err(Status::unimplemented("no client asks for it"))
+    }
+
+    async fn adjust_clock(
+        &self,
+        _: Request<AdjustClockRequest>,
+    ) -> Result<Response<AdjustClockResponse>, Status> {
         Err(Status::unimplemented("no client asks for it"))
     }
 

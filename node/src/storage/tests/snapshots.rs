@@ -253,7 +253,7 @@ fn a_snapshot_is_read_in_pieces_even_when_it_is_removed() {
 fn snapshots_are_saved_while_the_log_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let disk = Folder(folder.path().to_owned());
-    let options = Options { segment_size: 400 };
+    let options = Options { segment_size: 400, ..Options::default() };
     let (wal, _) = Wal::open(disk.clone(), options.clone()).unwrap();
     let Storage { jobs, thread, snapshots, .. } = Storage::start(wal).unwrap();
     jobs.blocking_send(voted(1)).unwrap();
