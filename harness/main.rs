@@ -36,6 +36,9 @@ enum Command {
     Client(client::ClientArgs),
     /// Simulate whole clusters by the thousand, each from one seed
     Sim(Box<sim::cli::SimArgs>),
+    /// Become a program whose disk is the calling process's
+    #[command(name = harness::disk::mount::COMMAND, hide = true)]
+    OnDisk(harness::disk::mount::OnDiskArgs),
     /// Be one node of the replicated ledger and key-value store
     Node(node::NodeArgs),
 }
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Client(args) => client::run(args),
         Command::Sim(args) => sim::cli::main(&args),
+        Command::OnDisk(args) => harness::disk::mount::run(args),
         Command::Node(args) => node::main(&args),
     }
 }

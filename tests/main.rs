@@ -8,6 +8,7 @@ mod crashes;
 mod etcd;
 mod faults;
 mod follow;
+mod machines;
 mod membership;
 mod operator;
 mod orphans;

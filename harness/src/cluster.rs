@@ -7,6 +7,7 @@
 //! data and what it printed.
 
 mod crew;
+mod disks;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{Client, Mapping, Placement};
-use crate::fault::Camp;
+use crate::fault::{Camp, Fault};
 use crate::network::Network;
 use crate::plan::Plan;
 use crate::process::{
@@ -35,6 +36,8 @@ use crate::system::{
 
 pub use crew::ChangeError;
 use crew::Crew;
+use disks::Disks;
+pub use disks::Return;
 pub use status::{ClusterStatus, Leadership, NodeHealth, Rivals};
 use status::{Poll, Watcher};
 
@@ -112,6 +115,29 @@ pub enum ClusterError {
     /// Nobody knows who is in the cluster.
     #[error("failed to make clear who is in the cluster")]
     Unsettled(#[source] Box<ChangeError>),
+    /// There is no disk of ours to be hurt.
+    #[error("no disk of ours: {why}")]
+    Diskless {
+        /// Why not.
+        why: Box<str>,
+    },
+    /// The system does not promise to notice such damage.
+    #[error("the system promises nothing of nodes whose files are damaged like that")]
+    Heedless,
+    /// There is no file that could be damaged so that it matters.
+    #[error("{node} has no file that holds enough to be damaged")]
+    Unscathed {
+        /// The node.
+        node: NodeId,
+    },
+    /// A file could not be damaged, or not be restored.
+    #[error("failed to change a file of {node}")]
+    Damage {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: io::Error,
+    },
     /// No node leads with a majority behind it.
     #[error("no leader after {}", humantime::format_duration(*deadline))]
     Leaderless {
@@ -141,6 +167,7 @@ pub struct Cluster {
     changing: tokio::sync::Mutex<()>,
     watcher: Watcher,
     network: Network,
+    disks: Disks,
     supervisor: Supervisor,
     /// How many clients were made.
     clients: AtomicUsize,
@@ -189,6 +216,12 @@ impl Cluster {
             let folder = make_folder(folder, node)?;
             slots.insert(node, Slot { folder, listening: listening[&node], _ports: ports });
         }
+        let folders =
+            slots.iter().map(|(&node, slot): (&NodeId, &Slot)| (node, slot.folder.clone()));
+        let disks = match plan.brings(Fault::needs_disk) {
+            true => Disks::make(folders.collect()).await,
+            false => Disks::default(),
+        };
         let supervisor = Supervisor::start()?;
         let members = nodes.iter().copied().collect();
         let crew = watch::Sender::new(Crew { members, ..Crew::default() });
@@ -204,6 +237,7 @@ impl Cluster {
             crew,
             changing: tokio::sync::Mutex::default(),
             network,
+            disks,
             supervisor,
             clients: AtomicUsize::default(),
         };
@@ -334,7 +368,10 @@ impl Cluster {
                 let opened = self.network.set_down(node, false).await;
                 results.push(opened.map_err(ClusterError::from));
             }
-            results.push(ready);
+            // One whose disk ails is started again when that is well.
+            let has_given_up =
+                self.is_excused(node) && matches!(ready, Err(ClusterError::Ended { .. }));
+            results.push(if has_given_up { Ok(()) } else { ready });
         }
         collect(results)
     }
@@ -357,6 +394,7 @@ impl Cluster {
         self.network.rule_exactly(&BTreeMap::new());
         let healed = self.network.cut_exactly(BTreeSet::new()).await;
         let mut results = vec![healed.map_err(ClusterError::from)];
+        results.extend(self.heal_disks().await);
         let mut killed = Vec::new();
         let members = self.crew.borrow().members.clone();
         for &node in self.slots.keys() {
@@ -366,6 +404,12 @@ impl Cluster {
                     results.push(self.resume(node).await);
                 }
                 Some(ProcessState::Killed) if members.contains(&node) => killed.push(node),
+                // It had a reason to.
+                Some(ProcessState::Exited(_))
+                    if members.contains(&node) && self.is_excused(node) =>
+                {
+                    killed.push(node);
+                }
                 Some(ProcessState::Killed | ProcessState::Exited(_)) | None => {}
             }
         }
@@ -383,7 +427,9 @@ impl Cluster {
         self.watcher.shutdown().await;
         self.supervisor.shutdown().await;
         self.network.shutdown().await;
-        if !self.system.leaves_data() {
+        if self.system.leaves_data() {
+            self.disks.export();
+        } else {
             for slot in self.slots.values() {
                 discard(&slot.folder.join(DATA));
             }
@@ -418,6 +464,7 @@ impl Cluster {
             command: system.prepare(&view)?,
             stdout: view.folder.join("stdout.log"),
             stderr: view.folder.join("stderr.log"),
+            disk: self.disks.of(node).cloned(),
         };
         self.launches.lock().expect("nobody panics with the lock").insert(node, (launch, entry));
         self.crew.send_modify(|crew| {
@@ -430,7 +477,23 @@ impl Cluster {
         Ok(())
     }
 
+    fn is_excused(&self, node: NodeId) -> bool {
+        self.supervisor.processes().borrow().excused.contains(&node)
+    }
+
+    /// Starts a node that is down and may end by itself, and returns when it answers.
+    async fn restart_excused(&self, node: NodeId) -> Result<(), ClusterError> {
+        let (launch, _) = self.launch(node)?;
+        self.supervisor.launch(node, launch).await?;
+        let ready = self.wait_ready(node, RESTART_DEADLINE).await;
+        if !matches!(ready, Err(ClusterError::Ended { .. })) {
+            self.network.set_down(node, false).await?;
+        }
+        ready
+    }
+
     async fn relaunch(&self, node: NodeId) -> Result<(), ClusterError> {
+        self.supervisor.excuse(node, self.disks.is_hopeless(node)).await?;
         let (launch, _) = self.launch(node)?;
         Ok(self.supervisor.launch(node, launch).await?)
     }

@@ -19,10 +19,13 @@ use std::time::Duration;
 use humantime::format_duration;
 use serde::{Deserialize, Serialize};
 
+use crate::disk::damage::Damage;
+use crate::disk::{Ailment, SyncFailure};
 use crate::messages::MessageRule;
 use crate::plan::span;
 use crate::proxy::{Mode, Slowness};
 use crate::seed::Seed;
+use crate::system::Clock;
 
 pub use family::{Family, FamilyError, Group};
 pub use links::Links;
@@ -96,6 +99,65 @@ pub enum Fault {
     Transfer(Target),
     /// The nodes are told to compact their logs, again and again until the end.
     Snapshot(Target),
+    /// The processes are killed all at once, in the middle of a sync if one comes soon, and what they
+    /// had not synced is lost. They are started again at the end.
+    PowerLoss {
+        /// Whose machines.
+        target: Target,
+        /// Whether a beginning of each file's last write is left, and what was written before it.
+        #[serde(default)]
+        torn: bool,
+    },
+    /// The disks have no room, until the end. A process that ended because of it is started again then.
+    DiskFull(Target),
+    /// The disks sync slowly.
+    SlowSync {
+        /// Whose disks.
+        target: Target,
+        /// How much longer each sync takes.
+        #[serde(with = "span")]
+        delay: Duration,
+    },
+    /// The disks fail to sync, and what was to be synced is lost. A process that ended because of it is
+    /// started again at the end.
+    FailingSync {
+        /// Whose disks.
+        target: Target,
+        /// Whether only the next sync fails.
+        #[serde(default)]
+        once: bool,
+    },
+    /// The processes are killed, one file of each is damaged, and at the end they are started again. One
+    /// that refuses to start with it gets the file back as it was.
+    Damage {
+        /// Whose files.
+        target: Target,
+        /// What is done to the file.
+        damage: Damage,
+    },
+    /// The clocks jump ahead.
+    ClockAhead {
+        /// Whose clocks.
+        target: Target,
+        /// By how much.
+        #[serde(with = "span")]
+        by: Duration,
+    },
+    /// The clocks jump back.
+    ClockBack {
+        /// Whose clocks.
+        target: Target,
+        /// By how much.
+        #[serde(with = "span")]
+        by: Duration,
+    },
+    /// The clocks go too fast or too slow.
+    ClockDrift {
+        /// Whose clocks.
+        target: Target,
+        /// At how many percent of their speed they go.
+        percent: u32,
+    },
 }
 
 /// In which order processes are killed and started again.
@@ -157,6 +219,12 @@ impl Fault {
             Self::Shrink(_) | Self::Grow | Self::Replace(_) => Family::Membership,
             Self::Transfer(_) => Family::Transfer,
             Self::Snapshot(_) => Family::Snapshot,
+            Self::PowerLoss { .. } => Family::Power,
+            Self::DiskFull(_) | Self::SlowSync { .. } | Self::FailingSync { .. } => Family::Disk,
+            Self::Damage { .. } => Family::Damage,
+            Self::ClockAhead { .. } | Self::ClockBack { .. } | Self::ClockDrift { .. } => {
+                Family::Clock
+            }
         }
     }
 
@@ -170,6 +238,14 @@ impl Fault {
             | Self::Replace(target)
             | Self::Transfer(target)
             | Self::Snapshot(target)
+            | Self::PowerLoss { target, .. }
+            | Self::DiskFull(target)
+            | Self::SlowSync { target, .. }
+            | Self::FailingSync { target, .. }
+            | Self::Damage { target, .. }
+            | Self::ClockAhead { target, .. }
+            | Self::ClockBack { target, .. }
+            | Self::ClockDrift { target, .. }
             | Self::Restart(Restart::AtOnce(target) | Restart::Rolling(target)) => Some(target),
             Self::Partition(topology) | Self::Flap { topology, .. } => topology.target(),
             Self::Grow => None,
@@ -197,24 +273,47 @@ impl Fault {
             Self::Refuse(links) => Some((links, Mode::Refuse)),
             Self::Reset(links) => Some((links, Mode::Reset)),
             Self::Blackhole(links) => Some((links, Mode::Blackhole)),
-            Self::Kill(_)
-            | Self::Pause(_)
-            | Self::Restart(_)
-            | Self::Upgrade(_)
-            | Self::Partition(_)
-            | Self::Flap { .. }
-            | Self::Messages { .. }
-            | Self::Shrink(_)
-            | Self::Grow
-            | Self::Replace(_)
-            | Self::Transfer(_)
-            | Self::Snapshot(_) => None,
+            _ => None,
         }
     }
 
     /// Says whether what it does is there to stay: nothing of it is undone.
     pub const fn stays(self) -> bool {
         matches!(self, Self::Upgrade(_) | Self::Replace(_) | Self::Transfer(_))
+    }
+
+    /// Returns what a fault of disks makes of them.
+    pub(crate) fn ailment(self) -> Option<Ailment> {
+        let sound = Ailment::default();
+        match self {
+            Self::DiskFull(_) => Some(Ailment { is_full: true, ..sound }),
+            Self::SlowSync { delay, .. } => Some(Ailment { sync_delay: delay, ..sound }),
+            Self::FailingSync { once, .. } => {
+                let sync_failure = if once { SyncFailure::Once } else { SyncFailure::Always };
+                Some(Ailment { sync_failure, ..sound })
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns what a fault of clocks makes of them.
+    pub(crate) const fn clock(self) -> Option<Clock> {
+        match self {
+            Self::ClockAhead { by, .. } => Some(Clock::Ahead(by)),
+            Self::ClockBack { by, .. } => Some(Clock::Back(by)),
+            Self::ClockDrift { percent, .. } => Some(Clock::Speed(percent)),
+            _ => None,
+        }
+    }
+
+    /// Says whether nodes need disks of ours for it.
+    pub const fn needs_disk(self) -> bool {
+        self.family().needs_disk()
+    }
+
+    /// Says whether nodes need clocks for it that can be set.
+    pub const fn needs_clock(self) -> bool {
+        matches!(self.family(), Family::Clock)
     }
 
     /// Says why no cluster could have such a fault, if so.
@@ -225,6 +324,15 @@ impl Fault {
                 Err("isolates all nodes, which cuts nothing")
             }
             Self::Flap { period, .. } if period < PERIOD_MIN => Err("flaps faster than every 2ms"),
+            Self::SlowSync { delay, .. } if delay > SYNC_DELAY_MAX => {
+                Err("makes syncs take longer than 5s, in which no process can be stopped")
+            }
+            Self::ClockDrift { percent, .. } if !DRIFT_PERCENT.contains(&percent) => {
+                Err("has a clock drift beyond 1 to 10000 percent")
+            }
+            Self::ClockAhead { by, .. } | Self::ClockBack { by, .. } if by > JUMP_MAX => {
+                Err("has a clock jump by more than a day")
+            }
             Self::Throttle { bytes_per_second: 0, .. } => {
                 Err("throttles to 0 bytes a second, which is a blackhole")
             }
@@ -239,6 +347,16 @@ impl Fault {
 
 /// The shortest period of a flapping link: a change of all links takes a good part of a millisecond.
 const PERIOD_MIN: Duration = Duration::from_millis(2);
+
+/// The longest that a sync may take: a process that waits for its disk can be neither stopped nor
+/// killed, and whoever does so waits for it.
+const SYNC_DELAY_MAX: Duration = Duration::from_secs(5);
+
+/// How slow and how fast a clock may go.
+const DRIFT_PERCENT: std::ops::RangeInclusive<u32> = 1..=10_000;
+
+/// How far a clock may jump.
+const JUMP_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -268,6 +386,26 @@ impl fmt::Display for Fault {
             Self::Replace(target) => write!(f, "replace {target}"),
             Self::Transfer(target) => write!(f, "transfer to {target}"),
             Self::Snapshot(target) => write!(f, "compact {target} again and again"),
+            Self::PowerLoss { target, torn: false } => write!(f, "power loss of {target}"),
+            Self::PowerLoss { target, torn: true } => {
+                write!(f, "power loss of {target} with torn writes")
+            }
+            Self::DiskFull(target) => write!(f, "full disk of {target}"),
+            Self::SlowSync { target, delay } => {
+                write!(f, "slow syncs of {target} by {}", format_duration(*delay))
+            }
+            Self::FailingSync { target, once: false } => write!(f, "failing syncs of {target}"),
+            Self::FailingSync { target, once: true } => write!(f, "one failing sync of {target}"),
+            Self::Damage { target, damage } => write!(f, "{damage} of {target}"),
+            Self::ClockAhead { target, by } => {
+                write!(f, "clock of {target} ahead by {}", format_duration(*by))
+            }
+            Self::ClockBack { target, by } => {
+                write!(f, "clock of {target} back by {}", format_duration(*by))
+            }
+            Self::ClockDrift { target, percent } => {
+                write!(f, "clock of {target} at {percent} %")
+            }
         }
     }
 }

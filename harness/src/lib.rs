@@ -23,6 +23,7 @@ pub mod client;
 pub mod cluster;
 pub mod conservation;
 mod describe;
+pub mod disk;
 pub mod facts;
 pub mod fault;
 pub mod follow;

@@ -27,6 +27,7 @@ mod course;
 mod errand;
 mod force;
 mod inflict;
+mod machines;
 mod record;
 mod report;
 
@@ -248,7 +249,8 @@ impl Nemesis {
         let members = field.cluster.members();
         let leader = leader.filter(|node| members.contains(node));
         let census = Census { nodes: &members, leader };
-        let mut generator = scheduled.draw.unwrap_or(self.seed).generator();
+        let draw = scheduled.draw.unwrap_or(self.seed);
+        let mut generator = draw.generator();
         let mut wounds = Wounds::default();
         let mut queue = Vec::new();
         let settled = settle(scheduled.fault, &census, &mut generator);
@@ -264,7 +266,7 @@ impl Nemesis {
             Err(why) => FaultResult::Skipped(why.into()),
             Ok(settled) => {
                 (wounds, queue) = settled;
-                self.inflict(scheduled.fault, &mut wounds, &mut queue, field.cluster).await
+                self.inflict(scheduled.fault, &mut wounds, &mut queue, draw, field.cluster).await
             }
         };
         let is_in_force = !matches!(result, FaultResult::Skipped(_));
@@ -277,6 +279,7 @@ impl Nemesis {
             shaped: wounds.shaped(),
             clients: wounds.clients(),
             messages_hit: None,
+            notes: wounds.notes.clone(),
             leader,
             began: field.now(),
             ended: None,
@@ -343,12 +346,12 @@ impl Nemesis {
             self.underway.insert(place, departure);
             return;
         }
-        let Some(ending) = self.force.remove(place) else {
+        let Some(mut ending) = self.force.remove(place) else {
             return;
         };
         let began = Instant::now();
         let mut troubles = ending.troubles.clone();
-        troubles.extend(self.undo(&ending, field.cluster).await);
+        troubles.extend(self.undo(&mut ending, field.cluster).await);
         self.close(&ending, troubles, began.elapsed(), field).await;
     }
 
@@ -372,6 +375,7 @@ impl Nemesis {
             record.result = FaultResult::Skipped("no such message came by".into());
         }
         record.trouble = trouble;
+        record.notes.clone_from(&ending.wounds.notes);
         record_end(field.recorder, record, how, took).await;
         self.publish();
     }
@@ -411,6 +415,7 @@ impl Nemesis {
             shaped: BTreeSet::new(),
             clients: BTreeSet::new(),
             messages_hit: None,
+            notes: Vec::new(),
             leader: departure.leader,
             began: field.now(),
             ended: None,
@@ -518,6 +523,7 @@ impl Nemesis {
             shaped: BTreeSet::new(),
             clients: BTreeSet::new(),
             messages_hit: None,
+            notes: Vec::new(),
             leader: None,
             began: field.now(),
             ended: None,

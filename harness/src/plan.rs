@@ -157,6 +157,17 @@ pub struct NodePlan {
     pub flaws: Vec<String>,
     /// When a node saves its state and forgets the log before it.
     pub snapshot: SnapshotPlan,
+    /// If there is one, a leader answers reads without asking anybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeasePlan>,
+}
+
+/// How a leader knows by its clock alone that it leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeasePlan {
+    /// How much faster than one node's clock another's may be, such as "5%".
+    pub drift: String,
 }
 
 /// When a node saves its state and forgets the log before it.
@@ -419,8 +430,15 @@ impl Plan {
         (storm, families)
     }
 
+    /// Says whether its schedule or a sequence of it holds such a fault.
+    pub(crate) fn brings(&self, is_such: impl Fn(Fault) -> bool) -> bool {
+        let scheduled = self.schedule.iter().flatten().map(|scheduled| scheduled.fault);
+        let steps = self.sequence.iter().flat_map(Sequence::faults);
+        scheduled.chain(steps).any(is_such)
+    }
+
     /// Says whether the plan asks for every fault that there is, and not for these and no others.
-    fn asks_for_everything(&self) -> bool {
+    pub(crate) fn asks_for_everything(&self) -> bool {
         self.faults.len() == Family::ALL.len()
     }
 

@@ -13,14 +13,16 @@
 
 mod supervision;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::disk::Disk;
 use crate::system::{CommandLine, NodeId};
 use supervision::{Awaited, Event, Supervision};
 
@@ -36,6 +38,8 @@ pub struct Launch {
     pub stdout: PathBuf,
     /// Where its standard error goes, after what is there already.
     pub stderr: PathBuf,
+    /// A disk to mount for it, if it is not to use the machine's.
+    pub disk: Option<Arc<Disk>>,
 }
 
 /// How a process ended.
@@ -78,6 +82,8 @@ pub struct Processes {
     pub states: BTreeMap<NodeId, ProcessState>,
     /// Every unexpected end so far, in order.
     pub exits: Vec<UnexpectedExit>,
+    /// The nodes that may end by themselves, because of what is done to them.
+    pub excused: BTreeSet<NodeId>,
 }
 
 /// An action on a process did not succeed.
@@ -164,9 +170,15 @@ impl Supervisor {
         self.ask(|reply| Event::Launch { node, launch: Box::new(launch), reply }).await
     }
 
-    /// Kills a node and returns once it is gone.
+    /// Kills a node and returns once it is gone, and everything that it had under way on its disk.
     pub async fn kill(&self, node: NodeId) -> Result<(), ProcessError> {
         self.act(node, Awaited::Gone).await
+    }
+
+    /// Says whether a node that ends by itself from now on has a reason to. An end that is excused is
+    /// none of the unexpected.
+    pub async fn excuse(&self, node: NodeId, is_excused: bool) -> Result<(), ProcessError> {
+        self.ask(|reply| Event::Excuse { node, is_excused, reply }).await
     }
 
     /// Stops a node and returns once all of its threads are stopped.

@@ -28,6 +28,7 @@ pub const ALL: &[Scenario] = scenarios![
     "kill" "pause" "restart" "partition" "messages"
     "delay" "throttle" "refuse" "reset" "blackhole"
     "membership" "operations"
+    "power" "disk" "damage" "clock"
 ];
 
 /// Returns the scenario of a name, if there is one.

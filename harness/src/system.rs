@@ -20,12 +20,13 @@ use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, Mapping, Placement};
+use crate::disk::damage::Damage;
 use crate::fault::Family;
 use crate::messages::Classify;
 use crate::plan::Plan;
 use crate::seed::Seed;
 
-pub use operator::{Joining, Leaving, NoOperator, Operator, OrderError};
+pub use operator::{Clock, Joining, Leaving, NoOperator, Operator, OrderError};
 
 /// A node of the system under test; the first is `n1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -290,6 +291,8 @@ pub trait System: fmt::Debug + Send + Sync {
             Family::Membership | Family::Transfer | Family::Snapshot => {
                 Some("nobody to take the order")
             }
+            Family::Clock => Some("no clock that can be set"),
+            Family::Damage => Some("no promise to notice damage"),
             _ => None,
         }
     }
@@ -336,6 +339,13 @@ pub trait System: fmt::Debug + Send + Sync {
     /// If the system does not [offer](System::offers) the operations, there are no endpoints, or the
     /// client is pinned to a node that is none of them.
     fn client(&self, order: ClientOrder) -> Box<dyn Client>;
+
+    /// Tells, if the system promises anything of the kind, of which files below [`DATA`] a node must notice
+    /// when it starts that they were damaged in this way. What was written last is not asked for.
+    fn notices(&self, damage: Damage) -> Option<fn(&Path) -> bool> {
+        let _ = damage;
+        None
+    }
 
     /// Returns an operator of the cluster whose running nodes listen there: past all proxies, for who
     /// hurts the system must not be hindered by it. Most orders are refused by a system that knows none.

@@ -230,6 +230,7 @@ impl Cluster {
             return Ok(());
         };
         empty_folder(&slot.folder)
+            .and_then(|()| self.disks.wipe(node))
             .map_err(|source| ClusterError::Folder { path: slot.folder.clone(), source })
     }
 }

@@ -18,6 +18,14 @@ pub enum Family {
     Restart,
     /// Nodes restarted one by one on another program.
     Upgrade,
+    /// Machines that lose their power, and with it what was not synced.
+    Power,
+    /// Damaged files of nodes that are down.
+    Damage,
+    /// Disks that are full, slow or fail.
+    Disk,
+    /// Clocks that jump and drift.
+    Clock,
     /// Cut links between nodes.
     Partition,
     /// Late links.
@@ -52,6 +60,10 @@ pub enum Group {
     Operations,
     /// What befalls single links.
     Links,
+    /// What befalls disks, while their nodes run.
+    Disks,
+    /// What befalls clocks.
+    Clocks,
 }
 
 /// The text names no family of faults.
@@ -63,11 +75,15 @@ pub struct FamilyError {
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
         Self::Upgrade,
+        Self::Power,
+        Self::Damage,
+        Self::Disk,
+        Self::Clock,
         Self::Partition,
         Self::Delay,
         Self::Throttle,
@@ -87,6 +103,10 @@ impl Family {
             Self::Pause => "pause",
             Self::Restart => "restart",
             Self::Upgrade => "upgrade",
+            Self::Power => "power",
+            Self::Damage => "damage",
+            Self::Disk => "disk",
+            Self::Clock => "clock",
             Self::Partition => "partition",
             Self::Delay => "delay",
             Self::Throttle => "throttle",
@@ -107,6 +127,12 @@ impl Family {
             Self::Pause => "nodes are stopped, for milliseconds up to many election timeouts",
             Self::Restart => "every node is killed and started again, all at once or one by one",
             Self::Upgrade => "nodes restart one by one on --upgrade-to, and stay there",
+            Self::Power => {
+                "machines lose their power and what was not synced; last writes are torn"
+            }
+            Self::Damage => "a bit flips, or a file's tail is gone, while a node is down",
+            Self::Disk => "disks are full, slow to sync, or fail to",
+            Self::Clock => "clocks jump forward and back, and go too fast or too slow",
             Self::Partition => "nodes are cut off: alone, in halves, one way, in rings, flapping",
             Self::Delay => "links are late, by more and less",
             Self::Throttle => "links carry few bytes in a second",
@@ -123,7 +149,14 @@ impl Family {
     /// Returns the group that the family belongs to.
     pub const fn group(self) -> Group {
         match self {
-            Self::Kill | Self::Pause | Self::Restart | Self::Upgrade => Group::Processes,
+            Self::Kill
+            | Self::Pause
+            | Self::Restart
+            | Self::Upgrade
+            | Self::Power
+            | Self::Damage => Group::Processes,
+            Self::Disk => Group::Disks,
+            Self::Clock => Group::Clocks,
             Self::Partition => Group::Partitions,
             Self::Delay
             | Self::Throttle
@@ -133,6 +166,11 @@ impl Family {
             | Self::Messages => Group::Links,
             Self::Membership | Self::Transfer | Self::Snapshot => Group::Operations,
         }
+    }
+
+    /// Says whether nodes need disks of ours for its faults, which not every machine lets us mount.
+    pub const fn needs_disk(self) -> bool {
+        matches!(self, Self::Power | Self::Disk)
     }
 
     /// Returns the families that a word stands for: a family's or a group's name.
@@ -152,7 +190,14 @@ impl Family {
 
 impl Group {
     /// All groups.
-    pub const ALL: [Self; 4] = [Self::Processes, Self::Partitions, Self::Operations, Self::Links];
+    pub const ALL: [Self; 6] = [
+        Self::Processes,
+        Self::Partitions,
+        Self::Operations,
+        Self::Links,
+        Self::Disks,
+        Self::Clocks,
+    ];
 
     /// Returns the group's name.
     pub const fn name(self) -> &'static str {
@@ -161,6 +206,8 @@ impl Group {
             Self::Partitions => "partitions",
             Self::Links => "links",
             Self::Operations => "operations",
+            Self::Disks => "disks",
+            Self::Clocks => "clocks",
         }
     }
 }
@@ -198,6 +245,6 @@ mod tests {
         assert_eq!(all.len(), Family::ALL.len());
         let error = Family::of_word("meteor").unwrap_err().to_string();
         assert!(error.contains("no fault \"meteor\"; there are kill, pause, "), "{error}");
-        assert!(error.ends_with("links"), "{error}");
+        assert!(error.ends_with("clocks"), "{error}");
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Faults go in lanes. Lanes overlap, faults of one lane do not: so at most as many faults are in force
 //! at once as there are lanes. Every [group](Group) of families has its lane, and shares it if there are
-//! fewer lanes than groups: by default, what befalls processes and what operators do come in one, what
-//! befalls the network in the other. So as long as no target is a majority, at most a minority is dead or
-//! stopped. Each lane has its own seed: turning partitions off does not move a kill.
+//! fewer lanes than groups: by default, what befalls processes and disks and what operators do come in one,
+//! what befalls the network and clocks in the other. So as long as no target is a majority, at most a
+//! minority is dead or stopped. Each lane has its own seed: turning partitions off does not move a kill.
 //!
 //! A lane opens with one fault of each family that was asked for, in random order, and goes on at
 //! random, by the families' weights. In a short run the opening is squeezed towards the bounds' minima, so

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::disk::Ailment;
 use crate::fault::{Camp, Fault, Link, Restart, Wire};
 use crate::messages::MessageRule;
 use crate::nemesis::describe_nodes;
@@ -22,6 +23,8 @@ pub(super) struct Wounds {
     pub(super) rules: BTreeMap<Link, MessageRule>,
     /// How many messages rules had hit on those links before.
     pub(super) hits_before: u64,
+    /// What is to be said of it besides, in words.
+    pub(super) notes: Vec<String>,
 }
 
 impl Wounds {
@@ -97,12 +100,25 @@ pub(super) enum Hold {
     Dead,
     /// They are stopped.
     Stopped,
+    /// Their disks ail.
+    Ailing,
+    /// Their clocks are wrong.
+    Mistimed,
 }
 
 /// Says how a fault holds its nodes, if it does.
 pub(super) const fn hold(fault: Fault) -> Option<Hold> {
     match fault {
-        Fault::Kill(_) | Fault::Restart(Restart::AtOnce(_)) => Some(Hold::Dead),
+        Fault::Kill(_)
+        | Fault::Restart(Restart::AtOnce(_))
+        | Fault::PowerLoss { .. }
+        | Fault::Damage { .. } => Some(Hold::Dead),
+        Fault::DiskFull(_) | Fault::SlowSync { .. } | Fault::FailingSync { .. } => {
+            Some(Hold::Ailing)
+        }
+        Fault::ClockAhead { .. } | Fault::ClockBack { .. } | Fault::ClockDrift { .. } => {
+            Some(Hold::Mistimed)
+        }
         Fault::Pause(_) => Some(Hold::Stopped),
         _ => None,
     }
@@ -179,6 +195,12 @@ impl Force {
     pub(super) fn held(&self, how: Hold) -> BTreeSet<NodeId> {
         let holding = self.faults.values().filter(|installed| hold(installed.fault) == Some(how));
         holding.flat_map(|installed| installed.wounds.nodes.iter().copied()).collect()
+    }
+
+    /// Returns what the faults in force make of a node's disk.
+    pub(super) fn ailment(&self, node: NodeId) -> Ailment {
+        let hits = self.faults.values().filter(|it| it.wounds.nodes.contains(&node));
+        hits.filter_map(|it| it.fault.ailment()).fold(Ailment::default(), Ailment::and)
     }
 
     /// Returns those of the nodes that a pause in force holds.

@@ -12,8 +12,10 @@ use crate::fault::{Census, Fault, FaultResult, Restart, ScheduledFault};
 use crate::nemesis::Nemesis;
 use crate::nemesis::errand::Order;
 use crate::nemesis::force::{Hold, Installed, Wounds, hold};
+use crate::nemesis::machines::is_of_machines;
 use crate::process::ProcessError;
 use crate::proxy::Mode;
+use crate::seed::Seed;
 use crate::system::NodeId;
 
 /// How often a log is compacted under pressure: often enough that who was away finds the entries gone.
@@ -108,6 +110,7 @@ impl Nemesis {
         fault: Fault,
         wounds: &mut Wounds,
         queue: &mut Vec<NodeId>,
+        draw: Seed,
         cluster: &Cluster,
     ) -> FaultResult {
         if !wounds.wires.is_empty() {
@@ -127,10 +130,16 @@ impl Nemesis {
         }
         let results = match hold(fault) {
             // All at once: who is left for a moment must not be able to do anything about it.
+            _ if is_of_machines(fault) => {
+                let mut notes = Vec::new();
+                let results = self.hurt(fault, &wounds.nodes, draw, &mut notes, cluster).await;
+                wounds.notes = notes;
+                results
+            }
             Some(Hold::Dead) => act_on_all(&wounds.nodes, |node| cluster.kill(node)).await,
             Some(Hold::Stopped) => act_on_all(&wounds.nodes, |node| cluster.pause(node)).await,
             None if let Fault::Snapshot(_) = fault => compact(&wounds.nodes, cluster).await,
-            None => return self.inflict_on_next(fault, queue, cluster).await,
+            _ => return self.inflict_on_next(fault, queue, cluster).await,
         };
         let mut hit = Vec::new();
         let mut obstacles = Vec::new();
@@ -217,7 +226,11 @@ impl Nemesis {
     }
 
     /// Stops those of the nodes that a pause in force holds, and that have just been started.
-    async fn stop_again(&self, nodes: &[NodeId], cluster: &Cluster) -> Result<(), Obstacle> {
+    pub(super) async fn stop_again(
+        &self,
+        nodes: &[NodeId],
+        cluster: &Cluster,
+    ) -> Result<(), Obstacle> {
         for node in self.force.paused(nodes) {
             match cluster.pause(node).await.map_err(Obstacle::from) {
                 // A kill still holds it, or it did not come back, which was said before.
@@ -229,7 +242,10 @@ impl Nemesis {
     }
 
     /// Undoes what a fault did and no other in force wants to stay; returns what went wrong.
-    pub(super) async fn undo(&self, ending: &Installed, cluster: &Cluster) -> Vec<String> {
+    pub(super) async fn undo(&self, ending: &mut Installed, cluster: &Cluster) -> Vec<String> {
+        if is_of_machines(ending.fault) {
+            return self.mend(ending, cluster).await;
+        }
         let mut troubles = Vec::new();
         if !ending.wounds.wires.is_empty() {
             let modes = self.force.modes_with(&Wounds::default());
@@ -262,7 +278,7 @@ impl Nemesis {
                     }
                 }
             }
-            None => {}
+            _ => {}
         }
         troubles
     }
@@ -279,7 +295,7 @@ async fn compact(nodes: &[NodeId], cluster: &Cluster) -> Vec<(NodeId, Result<(),
 }
 
 /// Acts on all nodes side by side.
-async fn act_on_all<A>(
+pub(super) async fn act_on_all<A>(
     nodes: &[NodeId],
     act: impl Fn(NodeId) -> A,
 ) -> Vec<(NodeId, Result<(), Obstacle>)>
@@ -316,7 +332,10 @@ impl From<ClusterError> for Obstacle {
     fn from(error: ClusterError) -> Self {
         let why = describe_error(&error);
         match error {
-            ClusterError::Process(ProcessError::NotRunning { .. }) => Self::Skipped(why),
+            ClusterError::Process(ProcessError::NotRunning { .. })
+            | ClusterError::Diskless { .. }
+            | ClusterError::Heedless
+            | ClusterError::Unscathed { .. } => Self::Skipped(why),
             _ => Self::Indeterminate(why),
         }
     }

@@ -55,6 +55,9 @@ fn describe(record: &FaultRecord, edge: &str, took: Duration) -> Value {
     if !record.shaped.is_empty() {
         value["links"] = json!(record.shaped);
     }
+    if !record.notes.is_empty() {
+        value["notes"] = json!(record.notes);
+    }
     if !record.clients.is_empty() {
         value["clients"] = json!(record.clients);
     }

@@ -27,6 +27,8 @@ pub struct FaultRecord {
     /// How many messages it has hit, if it is one of messages and has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages_hit: Option<u64>,
+    /// What is to be said besides of how it began, or in the end of how it ended.
+    pub notes: Vec<String>,
     /// Who led when it began, if that was known.
     pub leader: Option<NodeId>,
     /// When it was in force, from the start of the storm.

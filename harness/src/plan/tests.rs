@@ -16,6 +16,7 @@ fn a_settled_plan_is_read_as_it_was_written() {
                 upgrade: Some("/bin/next".into()),
                 flaws: vec!["local-reads".into()],
                 snapshot: SnapshotPlan { entries: 7, keep: 3 },
+                lease: Some(LeasePlan { drift: "5%".into() }),
             },
             workload: WorkloadPlan {
                 name: "set".into(),
@@ -292,4 +293,36 @@ fn clients_are_placed_as_the_plan_says_or_mixed() {
 fn a_file_that_is_not_there_is_named() {
     let error = Plan::read(Path::new("no/such/plan.toml")).unwrap_err();
     assert!(error.to_string().contains("no/such/plan.toml"), "{error}");
+}
+
+#[test]
+fn faults_of_machines_are_read_as_they_are_printed_and_bounded() {
+    let read = |fault: &str| {
+        Plan::parse(&format!("[[schedule]]\nat = \"1s\"\nduration = \"1s\"\nfault = {fault}\n"))
+    };
+    for (text, said) in [
+        ("{ power-loss = { target = \"all\" } }", "power loss of all"),
+        ("{ power-loss = { target = \"n1\", torn = true } }", "power loss of n1 with torn writes"),
+        ("{ disk-full = \"leader\" }", "full disk of leader"),
+        ("{ slow-sync = { target = \"one\", delay = \"5s\" } }", "slow syncs of one by 5s"),
+        ("{ failing-sync = { target = \"one\" } }", "failing syncs of one"),
+        ("{ failing-sync = { target = \"one\", once = true } }", "one failing sync of one"),
+        ("{ damage = { target = \"one\", damage = \"bit-flip\" } }", "bit flip of one"),
+        ("{ clock-ahead = { target = \"one\", by = \"1day\" } }", "clock of one ahead by 1day"),
+        ("{ clock-back = { target = \"one\", by = \"1s\" } }", "clock of one back by 1s"),
+        ("{ clock-drift = { target = \"one\", percent = 50 } }", "clock of one at 50 %"),
+    ] {
+        let plan = read(text).unwrap();
+        assert_eq!(plan.schedule.as_ref().unwrap()[0].fault.to_string(), said);
+        assert_eq!(Plan::parse(&plan.print().unwrap()).unwrap(), plan, "{text}");
+    }
+    for (text, said) in [
+        ("{ slow-sync = { target = \"one\", delay = \"6s\" } }", "longer than 5s"),
+        ("{ clock-drift = { target = \"one\", percent = 0 } }", "1 to 10000 percent"),
+        ("{ clock-back = { target = \"one\", by = \"25h\" } }", "more than a day"),
+        ("{ power-loss = { target = \"one\", when = \"now\" } }", "unexpected keys"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use nix::errno::Errno;
@@ -14,6 +17,8 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getppid};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::disk::Disk;
+use crate::disk::mount::{self, Service};
 use crate::process::{Exit, Launch, ProcessError, ProcessState, Processes, UnexpectedExit};
 use crate::system::NodeId;
 
@@ -32,6 +37,11 @@ pub(super) enum Event {
         awaited: Awaited,
         reply: Reply,
     },
+    Excuse {
+        node: NodeId,
+        is_excused: bool,
+        reply: Reply,
+    },
     /// The kernel says so; the pid tells an earlier process of the node from its present one.
     Changed {
         node: NodeId,
@@ -48,6 +58,9 @@ pub(super) enum Awaited {
     Continued,
 }
 
+/// A disk and its service to a process.
+type Mounted = (Arc<Disk>, Service);
+
 /// A process that has not been reaped yet.
 #[derive(Debug)]
 struct Child {
@@ -57,6 +70,7 @@ struct Child {
     is_doomed: bool,
     waiting: Vec<(Awaited, Reply)>,
     watcher: JoinHandle<()>,
+    disk: Option<Mounted>,
 }
 
 #[derive(Debug)]
@@ -79,12 +93,14 @@ impl Supervision {
         // Watchers that have something to say find nobody and end.
         drop(inbox);
         for child in self.children.values() {
-            // The only possible error is that the process is gone already.
-            let _ = killpg(child.pid, Signal::SIGKILL);
+            child.kill();
         }
         for child in std::mem::take(&mut self.children).into_values() {
             reap(child.pid);
             let _ = child.watcher.join();
+            if let Some((_, service)) = child.disk {
+                service.wait();
+            }
         }
     }
 
@@ -95,6 +111,16 @@ impl Supervision {
                 let _ = reply.send(result);
             }
             Event::Signal { node, awaited, reply } => self.handle_signal(node, awaited, reply),
+            Event::Excuse { node, is_excused, reply } => {
+                self.publish.send_modify(|processes| {
+                    if is_excused {
+                        processes.excused.insert(node);
+                    } else {
+                        processes.excused.remove(&node);
+                    }
+                });
+                let _ = reply.send(Ok(()));
+            }
             Event::Changed { node, pid, change } => {
                 if self.children.get(&node).is_some_and(|child| child.pid == pid) {
                     self.handle_changed(node, change);
@@ -107,7 +133,7 @@ impl Supervision {
         if self.children.contains_key(&node) {
             return Err(ProcessError::Running { node });
         }
-        let pid = spawn(launch)?;
+        let (pid, disk) = spawn(launch)?;
         let events = self.events.clone();
         let watcher = std::thread::Builder::new()
             .name(format!("watch {node}"))
@@ -117,8 +143,8 @@ impl Supervision {
             reap(pid);
             ProcessError::Thread(error)
         })?;
-        let child =
-            Child { pid, is_stopped: false, is_doomed: false, waiting: Vec::new(), watcher };
+        let (is_stopped, is_doomed, waiting) = (false, false, Vec::new());
+        let child = Child { pid, is_stopped, is_doomed, waiting, watcher, disk };
         self.children.insert(node, child);
         self.set_state(node, ProcessState::Running);
         Ok(())
@@ -139,7 +165,11 @@ impl Supervision {
         let is_as_wanted = awaited != Awaited::Gone
             && child.waiting.is_empty()
             && child.is_stopped == (awaited == Awaited::Stopped);
-        match killpg(child.pid, signal) {
+        let sent = killpg(child.pid, signal);
+        if awaited == Awaited::Gone {
+            child.end_disk();
+        }
+        match sent {
             Ok(()) if is_as_wanted => {
                 let _ = reply.send(Ok(()));
             }
@@ -188,13 +218,20 @@ impl Supervision {
         // Nobody else waits for children, so there is a status; a missing one is at least no success.
         let exit = reap(child.pid).unwrap_or(Exit::Code(-1));
         let _ = child.watcher.join();
+        if let Some((_, service)) = child.disk {
+            service.wait();
+        }
         // A node that ends on its own just before our signal reaches it has still ended on its own.
         if child.is_doomed && exit == Exit::Signal(Signal::SIGKILL as i32) {
             self.set_state(node, ProcessState::Killed);
         } else {
             let unexpected = UnexpectedExit { node, exit };
             tracing::warn!(%node, %exit, "node ended by itself");
-            self.publish.send_modify(|processes| processes.exits.push(unexpected));
+            self.publish.send_modify(|processes| {
+                if !processes.excused.contains(&node) {
+                    processes.exits.push(unexpected);
+                }
+            });
             self.set_state(node, ProcessState::Exited(exit));
         }
         for (awaited, reply) in child.waiting {
@@ -212,22 +249,44 @@ impl Supervision {
     }
 }
 
-fn spawn(launch: &Launch) -> Result<Pid, ProcessError> {
+impl Child {
+    fn kill(&self) {
+        // The only possible error is that the process is gone already.
+        let _ = killpg(self.pid, Signal::SIGKILL);
+        self.end_disk();
+    }
+
+    /// A process does not die while it waits for a disk, so what it waits for ends: once the signal is
+    /// sent, so that it never sees how.
+    fn end_disk(&self) {
+        if let Some((disk, _)) = &self.disk {
+            disk.end();
+        }
+    }
+}
+
+fn spawn(launch: &Launch) -> Result<(Pid, Option<Mounted>), ProcessError> {
     let command = &launch.command;
+    let start = |source| ProcessError::Start { program: command.program.clone(), source };
     let mut process = Command::new(&command.program);
     process
         .args(&command.arguments)
         .envs(command.environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(open_log(&launch.stdout)?)
-        .stderr(open_log(&launch.stderr)?)
-        .process_group(0);
+        .stdin(Stdio::null());
+    let mut service = None;
+    if let Some(disk) = &launch.disk {
+        let (ours, theirs) = UnixStream::pair().map_err(start)?;
+        process = mount::wrap(&process, disk.at());
+        process.stdin(OwnedFd::from(theirs));
+        let started = Service::start(disk.clone(), ours).map_err(ProcessError::Thread)?;
+        service = Some((disk.clone(), started));
+    }
+    process.stdout(open_log(&launch.stdout)?).stderr(open_log(&launch.stderr)?).process_group(0);
     die_with_parent(&mut process);
-    let child = process
-        .spawn()
-        .map_err(|source| ProcessError::Start { program: command.program.clone(), source })?;
+    // If that fails, the other end of the socket closes with the command, and the service ends.
+    let child = process.spawn().map_err(start)?;
     let pid = i32::try_from(child.id()).expect("the kernel's pids fit its own type");
-    Ok(Pid::from_raw(pid))
+    Ok((Pid::from_raw(pid), service))
 }
 
 /// Has the kernel kill the process when the calling thread ends, however it ends.

@@ -26,6 +26,7 @@ fn shell(folder: &Path, script: &str) -> Launch {
         },
         stdout: folder.join("stdout.log"),
         stderr: folder.join("stderr.log"),
+        disk: None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! reason, and so a fault that needs it is skipped.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::system::{BoxFuture, NodeId};
 
@@ -46,6 +46,19 @@ pub enum Leaving {
     StopFirst,
     /// After that: a leader sees its own removal through.
     StopAfter,
+}
+
+/// How a node's clock is to be, compared with what it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// It jumps ahead.
+    Ahead(Duration),
+    /// It jumps back.
+    Back(Duration),
+    /// It goes at so many percent of its speed.
+    Speed(u32),
+    /// It goes right again, on from where it is: a jump back to the right time would be one more fault.
+    Right,
 }
 
 /// Gives orders to the nodes of a running cluster, past all proxies.
@@ -106,6 +119,17 @@ pub trait Operator: Send {
     fn transfer(&mut self, to: NodeId, deadline: Instant) -> BoxFuture<'_, Result<(), OrderError>> {
         let _ = deadline;
         refuse(&format!("transfer the leadership to {to}"))
+    }
+
+    /// Sets a node's clock wrong, or right again. `Ok` says that it is so.
+    fn set_clock(
+        &mut self,
+        node: NodeId,
+        clock: Clock,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<(), OrderError>> {
+        let _ = (clock, deadline);
+        refuse(&format!("set the clock of {node}"))
     }
 
     /// Has a node save its state and forget as much of its log, or of its past, as it can.

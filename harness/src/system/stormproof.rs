@@ -4,7 +4,7 @@ mod operator;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +18,10 @@ use crate::client::{
     Api, Assurance, Client, Endpoint as ClientEndpoint, KvStore, LedgerBank, Mapping, StoreClient,
     StormproofClient,
 };
-use crate::fault::Family;
+use crate::disk::damage::Damage;
+use crate::fault::{Family, Fault};
 use crate::messages::{Classify, MessageKind};
-use crate::plan::{Plan, Reads, SnapshotPlan, Timings};
+use crate::plan::{LeasePlan, Plan, Reads, SnapshotPlan, Timings};
 use crate::seed::Seed;
 use crate::system::{
     BoxFuture, ClientOrder, CommandLine, DATA, Entry, Listening, NodeId, NodeStatus, NodeView,
@@ -36,7 +37,7 @@ pub(super) const NAME: &str = "stormproof";
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// The flaws that the node can be asked to have.
-const FLAWS: [&str; 1] = ["local-reads"];
+const FLAWS: [&str; 2] = ["local-reads", "no-fsync"];
 
 /// How long a probe waits for a connection to a node on the same machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -56,6 +57,9 @@ pub(super) struct Stormproof {
     flaws: Vec<String>,
     timings: Timings,
     snapshot: SnapshotPlan,
+    lease: Option<LeasePlan>,
+    /// Whether its clocks are to be set wrong.
+    adjustable_clock: bool,
     /// Where the nodes' own randomness comes from.
     seed: Seed,
 }
@@ -73,6 +77,8 @@ impl Stormproof {
             flaws: plan.node.flaws.clone(),
             timings: plan.timings.clone(),
             snapshot: plan.node.snapshot.clone(),
+            lease: plan.node.lease.clone(),
+            adjustable_clock: plan.brings(Fault::needs_clock),
             seed: plan.seed.derive("nodes"),
         }
     }
@@ -101,8 +107,13 @@ impl Stormproof {
                 election: span(self.timings.election_timeout),
             },
             snapshot: self.snapshot.clone(),
+            reads: self
+                .lease
+                .as_ref()
+                .map(|lease| ReadsConfig { lease: true, drift: lease.drift.clone() }),
             seed: self.seed.derive(&view.node.to_string()).number(),
             flaws: self.flaws.clone(),
+            adjustable_clock: self.adjustable_clock,
         }
     }
 }
@@ -121,9 +132,13 @@ struct Config {
     data: PathBuf,
     timings: TimingsConfig,
     snapshot: SnapshotPlan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reads: Option<ReadsConfig>,
     seed: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     flaws: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    adjustable_clock: bool,
 }
 
 #[derive(Serialize)]
@@ -136,6 +151,12 @@ struct ListenConfig {
 struct PeerConfig {
     id: u64,
     address: SocketAddr,
+}
+
+#[derive(Serialize)]
+struct ReadsConfig {
+    lease: bool,
+    drift: String,
 }
 
 #[derive(Serialize)]
@@ -215,6 +236,13 @@ impl System for Stormproof {
                 Box::new(StoreClient::new(KvStore::new(client(Api::Kv)), object, order.value_size))
             }
         }
+    }
+
+    fn notices(&self, _: Damage) -> Option<fn(&Path) -> bool> {
+        Some(|file| {
+            let ending = file.extension().and_then(|ending| ending.to_str());
+            matches!(ending, Some("wal" | "snapshot"))
+        })
     }
 
     fn operator(&self, nodes: BTreeMap<NodeId, Listening>) -> Box<dyn Operator> {
@@ -302,8 +330,6 @@ fn understand(answer: StatusResponse) -> Result<NodeStatus, ProbeError> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn view(folder: PathBuf) -> NodeView {
@@ -330,6 +356,8 @@ mod tests {
             flaws: vec!["local-reads".into()],
             timings: Timings::default(),
             snapshot: SnapshotPlan::default(),
+            lease: None,
+            adjustable_clock: false,
             seed: Seed::new(1),
         };
         let command = system.prepare(&view(folder.path().into())).unwrap();
@@ -386,6 +414,8 @@ flaws:
                 flaws: Vec::new(),
                 timings: Timings::default(),
                 snapshot: SnapshotPlan::default(),
+                lease: None,
+                adjustable_clock: false,
                 seed: Seed::new(1),
             };
             let error = system.prepare(&view(folder.path().into())).unwrap_err();

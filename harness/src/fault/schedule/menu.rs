@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use crate::disk::damage::Damage;
 use crate::fault::schedule::{Storm, draw_span};
 use crate::fault::{Family, Fault, Links, Restart, Target, Topology};
 use crate::messages::{MessageAction, MessageKind, MessageRule};
@@ -13,6 +14,10 @@ use crate::messages::{MessageAction, MessageKind, MessageRule};
 const LATENCY_MIN: Duration = Duration::from_millis(2);
 const PERIOD_MIN: Duration = Duration::from_millis(40);
 const THROTTLE_SPREAD: u64 = 500;
+
+/// How far clocks jump: from what a heartbeat is to what every timeout has passed in.
+const JUMP_MIN: Duration = Duration::from_millis(50);
+const JUMP_MAX: Duration = Duration::from_secs(60);
 
 /// Returns the faults of a family, each with its numbers still to be [drawn](draw_numbers).
 pub(super) fn menu(storm: &Storm, family: Family) -> Vec<Fault> {
@@ -48,7 +53,45 @@ pub(super) fn menu(storm: &Storm, family: Family) -> Vec<Fault> {
         }
         Family::Transfer => vec![Fault::Transfer(Target::Follower)],
         Family::Snapshot => targets.chain([Target::All]).map(Fault::Snapshot).collect(),
+        Family::Power => {
+            // A power loss that takes everybody is what only disks can help against.
+            let targets = targets.chain([Target::All]);
+            targets
+                .flat_map(|target| [true, false].map(|torn| Fault::PowerLoss { target, torn }))
+                .collect()
+        }
+        Family::Damage => single(targets)
+            .flat_map(|target| {
+                let damages = [Damage::BitFlip, Damage::TruncatedTail];
+                damages.map(|damage| Fault::Damage { target, damage })
+            })
+            .collect(),
+        Family::Disk => single(targets)
+            .flat_map(|target| {
+                [
+                    Fault::DiskFull(target),
+                    Fault::SlowSync { target, delay: Duration::ZERO },
+                    Fault::FailingSync { target, once: true },
+                    Fault::FailingSync { target, once: false },
+                ]
+            })
+            .collect(),
+        Family::Clock => targets
+            .flat_map(|target| {
+                [
+                    Fault::ClockAhead { target, by: Duration::ZERO },
+                    Fault::ClockBack { target, by: Duration::ZERO },
+                    Fault::ClockDrift { target, percent: 100 },
+                ]
+            })
+            .collect(),
     }
+}
+
+/// Leaves those targets that mean one node: a process that ends because of its disk comes on top of
+/// those that are killed, and files that are damaged are never those of a majority.
+fn single(targets: impl Iterator<Item = Target>) -> impl Iterator<Item = Target> {
+    targets.filter(|target| !matches!(target, Target::Minority | Target::Majority | Target::All))
 }
 
 /// Every shape once whole and, for each second one, once flapping.
@@ -126,6 +169,20 @@ pub(super) fn draw_numbers(fault: Fault, storm: &Storm, generator: &mut impl Rng
             };
             let rule = MessageRule { kind: Some(kind).filter(|_| is_of_kind), percent, action };
             Fault::Messages { links, rule }
+        }
+        Fault::SlowSync { target, .. } => Fault::SlowSync {
+            target,
+            delay: draw_magnitude(generator, LATENCY_MIN, storm.latency_max),
+        },
+        Fault::ClockAhead { target, .. } => {
+            Fault::ClockAhead { target, by: draw_magnitude(generator, JUMP_MIN, JUMP_MAX) }
+        }
+        Fault::ClockBack { target, .. } => {
+            Fault::ClockBack { target, by: draw_magnitude(generator, JUMP_MIN, JUMP_MAX) }
+        }
+        Fault::ClockDrift { target, .. } => {
+            let percent = 100.0 * 2_f64.powf(generator.random_range(-1.0..=1.0));
+            Fault::ClockDrift { target, percent: percent as u32 }
         }
         other => other,
     }

@@ -1,14 +1,16 @@
 //! Orders to clusters of our own nodes, given to whoever leads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use proto::admin::{ChangeMembershipRequest, SnapshotRequest, TransferRequest};
+use proto::admin::admin_client::AdminClient;
+use proto::admin::{AdjustClockRequest, ChangeMembershipRequest, SnapshotRequest, TransferRequest};
 use tonic::Status;
+use tonic::transport::Channel;
 
 use crate::client::leader::{Ended, Proof, Search, ask, not_applied, prove};
 use crate::client::{Members, NodeReport};
-use crate::system::{BoxFuture, Leaving, Listening, NodeId, Operator, OrderError};
+use crate::system::{BoxFuture, Clock, Leaving, Listening, NodeId, Operator, OrderError};
 
 /// Gives orders to the nodes that listen there.
 pub(super) struct ClusterOperator {
@@ -77,15 +79,49 @@ impl ClusterOperator {
     }
 
     async fn save(&self, node: NodeId, deadline: Instant) -> Result<(), OrderError> {
-        let what = format!("compact {node}");
+        let request = SnapshotRequest {};
+        let save = |mut admin: AdminClient<Channel>| async move {
+            admin.snapshot(request).await.map(drop)
+        };
+        self.order(node, format!("compact {node}"), deadline, save).await
+    }
+
+    async fn adjust(
+        &self,
+        node: NodeId,
+        clock: Clock,
+        deadline: Instant,
+    ) -> Result<(), OrderError> {
+        let span = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+        let mut request = AdjustClockRequest::default();
+        match clock {
+            Clock::Ahead(by) => request.jump_ns = span(by),
+            Clock::Back(by) => request.jump_ns = -span(by),
+            Clock::Speed(percent) => request.rate = Some(f64::from(percent) / 100.0),
+            Clock::Right => request.settle = true,
+        }
+        let adjust = |mut admin: AdminClient<Channel>| async move {
+            admin.adjust_clock(request).await.map(drop)
+        };
+        self.order(node, format!("set the clock of {node}"), deadline, adjust).await
+    }
+
+    /// Gives an order to one node.
+    async fn order<Ordered>(
+        &self,
+        node: NodeId,
+        what: String,
+        deadline: Instant,
+        order: impl FnOnce(AdminClient<Channel>) -> Ordered,
+    ) -> Result<(), OrderError>
+    where
+        Ordered: Future<Output = Result<(), Status>>,
+    {
         let Some(address) = self.addresses.get(&node) else {
             let why = "it does not run".into();
             return Err(OrderError::Refused { what: what.into(), why });
         };
-        let asked = ask(address, deadline, async |mut admin| {
-            admin.snapshot(SnapshotRequest {}).await.map(drop)
-        });
-        let ended = match asked.await {
+        let ended = match ask(address, deadline, order).await {
             Ok(()) => Ended::Done(()),
             Err(status) => match prove(&status) {
                 Proof::NotYet | Proof::Never => Ended::Refused(status.message().into()),
@@ -150,5 +186,14 @@ impl Operator for ClusterOperator {
         deadline: Instant,
     ) -> BoxFuture<'_, Result<(), OrderError>> {
         Box::pin(self.save(node, deadline))
+    }
+
+    fn set_clock(
+        &mut self,
+        node: NodeId,
+        clock: Clock,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<(), OrderError>> {
+        Box::pin(self.adjust(node, clock, deadline))
     }
 }

@@ -1,0 +1,157 @@
+//! What faults do to machines, their disks and clocks, and how that is undone.
+
+use std::time::{Duration, Instant};
+
+use crate::cluster::{Cluster, Return};
+use crate::describe_error;
+use crate::fault::{Family, Fault};
+use crate::nemesis::Nemesis;
+use crate::nemesis::force::{Hold, Installed};
+use crate::nemesis::inflict::{Obstacle, act_on_all};
+use crate::process::ProcessState;
+use crate::seed::Seed;
+use crate::system::{Clock, NodeId, OrderError};
+
+/// How long a node may take to set its clock: it is asked at once, on the same machine.
+const ORDER_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Says whether a fault is brought and undone here.
+pub(super) const fn is_of_machines(fault: Fault) -> bool {
+    matches!(fault.family(), Family::Power | Family::Damage | Family::Disk | Family::Clock)
+}
+
+impl Nemesis {
+    /// Does what a fault does to these nodes, and notes what it came to.
+    pub(super) async fn hurt(
+        &self,
+        fault: Fault,
+        nodes: &[NodeId],
+        draw: Seed,
+        notes: &mut Vec<String>,
+        cluster: &Cluster,
+    ) -> Vec<(NodeId, Result<(), Obstacle>)> {
+        match fault {
+            Fault::PowerLoss { torn, .. } => {
+                let mut results = Vec::new();
+                for (node, lost) in cluster.lose_power(nodes, torn.then_some(draw)).await {
+                    if let Ok(loss) = &lost {
+                        notes.push(format!("{node} lost {loss}"));
+                    }
+                    results.push((node, lost.map(drop).map_err(Obstacle::from)));
+                }
+                results
+            }
+            Fault::Damage { damage, .. } => {
+                let mut results = Vec::new();
+                for &node in nodes {
+                    let seed = draw.derive(&node.to_string());
+                    let damaged = cluster.damage(node, damage, seed).await;
+                    if let Ok(file) = &damaged {
+                        notes.push(format!("{node}: {file}"));
+                    }
+                    results.push((node, damaged.map(drop).map_err(Obstacle::from)));
+                }
+                results
+            }
+            _ => match (fault.ailment(), fault.clock()) {
+                (Some(ailment), _) => {
+                    act_on_all(nodes, |node| {
+                        cluster.set_disk(node, self.force.ailment(node).and(ailment))
+                    })
+                    .await
+                }
+                (None, Some(clock)) => {
+                    let mut results = Vec::new();
+                    for &node in nodes {
+                        results.push((node, set_clock(cluster, node, clock).await));
+                    }
+                    results
+                }
+                (None, None) => Vec::new(),
+            },
+        }
+    }
+
+    /// Undoes what a fault did to machines and no other in force wants to stay; returns what went wrong.
+    pub(super) async fn mend(&self, ending: &mut Installed, cluster: &Cluster) -> Vec<String> {
+        let mut troubles = Vec::new();
+        let nodes = self.force.not_held(ending);
+        ending.wounds.notes.clear();
+        match ending.fault {
+            Fault::PowerLoss { .. } => {
+                let restarted = cluster.restart(&nodes).await;
+                troubles.extend(restarted.err().map(|error| describe_error(&error)));
+            }
+            Fault::Damage { .. } => {
+                for &node in &ending.wounds.nodes {
+                    // Who stays dead is not asked what it makes of it.
+                    let back = match nodes.contains(&node) {
+                        true => cluster.bring_back(node).await.map(Some),
+                        false => cluster.restore(node).map(|()| None),
+                    };
+                    match back {
+                        Ok(None) => {}
+                        Ok(Some(Return::WithDamage)) => {
+                            ending.wounds.notes.push(format!("{node} started with it"));
+                        }
+                        Ok(Some(Return::Restored(words))) => {
+                            let note = format!("{node} refused to start and was restored: {words}");
+                            ending.wounds.notes.push(note);
+                        }
+                        Err(error) => troubles.push(describe_error(&error)),
+                    }
+                }
+            }
+            fault if fault.ailment().is_some() => {
+                troubles.extend(self.cure(&ending.wounds.nodes, cluster).await);
+            }
+            _ => {
+                for &node in &nodes {
+                    // A node that was started meanwhile has a new clock, one that is down has none.
+                    let is_up = cluster.processes().borrow().states.get(&node)
+                        == Some(&ProcessState::Running);
+                    if is_up
+                        && let Err(Obstacle::Indeterminate(why) | Obstacle::Skipped(why)) =
+                            set_clock(cluster, node, Clock::Right).await
+                    {
+                        troubles.push(why);
+                    }
+                }
+                return troubles;
+            }
+        }
+        if let Err(Obstacle::Indeterminate(why)) =
+            self.stop_again(&ending.wounds.nodes, cluster).await
+        {
+            troubles.push(why);
+        }
+        troubles
+    }
+
+    /// Makes disks as well as the other faults in force allow, and starts again who ended because of
+    /// them, unless somebody else wants it dead.
+    async fn cure(&self, nodes: &[NodeId], cluster: &Cluster) -> Vec<String> {
+        let mut troubles = Vec::new();
+        let dead = self.force.held(Hold::Dead);
+        for &node in nodes {
+            let ailment = self.force.ailment(node);
+            if let Err(error) = cluster.set_disk(node, ailment).await {
+                troubles.push(describe_error(&error));
+            }
+            if !ailment.is_hopeless() && !dead.contains(&node) && cluster.has_given_up(node).await {
+                let restarted = cluster.restart(&[node]).await;
+                troubles.extend(restarted.err().map(|error| describe_error(&error)));
+            }
+        }
+        troubles
+    }
+}
+
+async fn set_clock(cluster: &Cluster, node: NodeId, clock: Clock) -> Result<(), Obstacle> {
+    let deadline = Instant::now() + ORDER_DEADLINE;
+    let set = cluster.operator().set_clock(node, clock, deadline).await;
+    set.map_err(|error| match error {
+        OrderError::Refused { .. } => Obstacle::Skipped(error.to_string()),
+        OrderError::Unclear { .. } => Obstacle::Indeterminate(error.to_string()),
+    })
+}
