@@ -16,10 +16,12 @@
 //! - **Symmetry.** Of open operations with equal question and answer the one that returns first is
 //!   tried: in an order with the other first, the two can change places. (Not if a later operation
 //!   of the same process was invoked at the very instant of the return: then they differ.)
-//! - **Unknown outcomes last, by need.** Configurations wait on a ladder by how many more unknown
-//!   operations they used than the fewest with which anybody came as far.
-//! - **Dominance.** At the same position, mask and state, whoever used up a subset can do all that
-//!   the other can.
+//! - **Unknown outcomes by need.** Configurations wait on a ladder by how many more unknown
+//!   operations they used than the fewest with which anybody came as far; where nothing is gained
+//!   on the lowest rung, the others have their turns.
+//! - **Dominance.** Where what is linearized differs in pure operations alone, at the same position
+//!   and state, whoever linearized more of them and used up fewer unknowns can do all that the
+//!   other can.
 //! - **Hopelessness.** A state from which an open operation's answer cannot come about any more,
 //!   whatever happens, leads nowhere.
 //! - **Locality.** What has nothing to do with each other is searched apart ([`parts`]).

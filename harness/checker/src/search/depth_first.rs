@@ -1,10 +1,22 @@
-//! The search in depth: configurations on a ladder of stacks.
+//! The search in depth: configurations on a ladder, on each rung of which the furthest goes first.
+//!
+//! A rung holds what used so many unknown operations more than the fewest with which anybody came
+//! as far. As long as the search gets on it takes from the lowest rung. Where it does not, the
+//! higher rungs get their turns: a mistake that was made long ago, or another unknown spent, may be
+//! what it takes, and nobody knows which; to try all that is thrifty first, back to the beginning of
+//! the history, would take as long as the history is. For the same reason the furthest goes first
+//! and not the latest: what was left behind long ago is not tried before what is at hand.
+//!
+//! None of this decides what is found, only when: every task is taken in the end.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
 
 use super::chain::{Chains, LinkId, NO_LINK};
-use super::mask::Mask;
+use super::mask::{Mask, members};
 use super::states::{KindId, StateId, States};
 use super::unknowns::{NONE_USED, UsedId, UsedSets};
-use super::visited::{Place, Visited};
+use super::visited::{Means, Place, Visited};
 use super::watch::Watch;
 use super::window::{Passage, Timeline, VACANT, Window};
 use super::{DEAD_SHOWN, DeadConfiguration, Found, LAST_SHOWN, Stop};
@@ -15,6 +27,9 @@ const TASKS_PER_LOOK: u64 = 16;
 /// Computed steps of the model between two looks: each may take milliseconds, as the copy of a
 /// book of thousands of accounts does, and one task may compute thousands.
 const STEPS_PER_LOOK: u64 = 4;
+
+/// So many tasks without getting on are taken from one rung before another has its turn.
+const PATIENCE: u64 = 16;
 
 /// Where a search stands: all that matters of what was linearized so far.
 #[derive(Clone, Debug)]
@@ -36,6 +51,41 @@ enum Task<K: Mask> {
     Resort(Configuration<K>),
 }
 
+/// A task in its place among others: those that came further are greater, and of equally far ones
+/// the latest.
+#[derive(Clone, Debug)]
+struct Waiting<K: Mask> {
+    position: u32,
+    number: u64,
+    task: Task<K>,
+}
+
+impl<K: Mask> Waiting<K> {
+    fn key(&self) -> (u32, u64) {
+        (self.position, self.number)
+    }
+}
+
+impl<K: Mask> PartialEq for Waiting<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl<K: Mask> Eq for Waiting<K> {}
+
+impl<K: Mask> PartialOrd for Waiting<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K: Mask> Ord for Waiting<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
 pub(super) struct DepthFirst<'a, K: Mask> {
     timeline: &'a Timeline,
     watch: Watch<'a>,
@@ -52,10 +102,14 @@ pub(super) struct DepthFirst<'a, K: Mask> {
     visited: Visited<K>,
     chains: Chains,
     /// Rung `n` holds what used `n` unknowns more than the fewest that came as far.
-    ladder: Vec<Vec<Task<K>>>,
+    ladder: Vec<BinaryHeap<Waiting<K>>>,
+    /// How many tasks were ever put on it.
+    waited: u64,
     /// The fewest unknowns with which anybody stopped at a position.
     fewest_used: Vec<u32>,
     furthest: u32,
+    /// How many tasks were taken since somebody came further than all before.
+    idle: u64,
     dead: Vec<Configuration<K>>,
     configurations: u64,
     tasks: u64,
@@ -102,9 +156,15 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             },
             visited: Visited::new(),
             chains: Chains::default(),
-            ladder: vec![vec![Task::Enter(start)]],
+            ladder: vec![BinaryHeap::from([Waiting {
+                position: 0,
+                number: 0,
+                task: Task::Enter(start),
+            }])],
+            waited: 0,
             fewest_used: vec![u32::MAX; timeline.passages.len() + 1],
             furthest: 0,
+            idle: 0,
             dead: Vec::new(),
             configurations: 0,
             tasks: 0,
@@ -162,16 +222,28 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         None
     }
 
-    /// Takes the latest task of the lowest rung.
+    /// Takes the furthest task of the rung whose turn it is: of the lowest one every other turn, of
+    /// each one above half as often as of the one below it.
     fn next_task(&mut self) -> Option<Task<K>> {
-        self.ladder.iter_mut().find_map(Vec::pop)
+        let highest = self.ladder.iter().rposition(|rung| !rung.is_empty())?;
+        let rung = match self.idle / PATIENCE {
+            0 => 0,
+            turn => highest.min(turn.trailing_zeros() as usize),
+        };
+        self.idle += 1;
+        let (lower, higher) = self.ladder.split_at_mut(rung);
+        let waiting = higher.iter_mut().chain(lower).find_map(BinaryHeap::pop);
+        waiting.map(|waiting| waiting.task)
     }
 
     fn push(&mut self, rung: usize, task: Task<K>) {
         if self.ladder.len() <= rung {
-            self.ladder.resize_with(rung + 1, Vec::new);
+            self.ladder.resize_with(rung + 1, BinaryHeap::new);
         }
-        self.ladder[rung].push(task);
+        let (Task::Enter(Configuration { position, .. })
+        | Task::Resort(Configuration { position, .. })) = task;
+        self.waited += 1;
+        self.ladder[rung].push(Waiting { position, number: self.waited, task });
     }
 
     /// Goes on from a configuration as far as there is nothing to choose, and puts the choices
@@ -183,12 +255,14 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         if is_at_end {
             return Some(self.chains.last(configuration.last, usize::MAX));
         }
+        let served = self.served(&configuration);
         let place = Place {
             position: configuration.position,
             state: configuration.state,
-            mask: configuration.mask.clone(),
+            mask: configuration.mask.minus(&served),
         };
-        if !self.visited.visit(place, configuration.used, &self.used_sets) {
+        let means = Means { used: configuration.used, served };
+        if !self.visited.visit(place, means, &self.used_sets) {
             return None;
         }
         self.configurations += 1;
@@ -211,6 +285,17 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             self.push(rung, Task::Enter(child));
         }
         None
+    }
+
+    /// The open pure operations that are linearized.
+    fn served(&self, configuration: &Configuration<K>) -> K {
+        let mut served = K::empty(self.timeline.slots);
+        for slot in members(&configuration.mask) {
+            if self.states.is_pure(self.kind_of[self.window.open[slot] as usize]) {
+                served.set(slot);
+            }
+        }
+        served
     }
 
     /// Lets each unknown that changes something take effect.
@@ -417,6 +502,7 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
     fn note_dead(&mut self, configuration: &Configuration<K>) {
         if configuration.position > self.furthest || self.dead.is_empty() {
             self.furthest = configuration.position;
+            self.idle = 0;
             self.dead.clear();
         }
         if configuration.position == self.furthest && self.dead.len() < DEAD_SHOWN {
@@ -443,8 +529,8 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
     /// About how many bytes the search takes.
     fn bytes(&self) -> u64 {
         let ladder: usize =
-            self.ladder.iter().map(Vec::capacity).sum::<usize>() * size_of::<Task<K>>();
-        let waiting: usize = self.ladder.iter().map(Vec::len).sum();
+            self.ladder.iter().map(BinaryHeap::capacity).sum::<usize>() * size_of::<Waiting<K>>();
+        let waiting: usize = self.ladder.iter().map(BinaryHeap::len).sum();
         let masks = waiting * K::empty(self.timeline.slots).heap_bytes();
         let timeline = self.timeline.passages.len() * 48;
         (ladder + masks + timeline) as u64

@@ -1,4 +1,11 @@
 //! The configurations that were visited: a later one that can do no more is not searched again.
+//!
+//! Whoever stands at the same place with more pure operations linearized and fewer unknowns used can
+//! do all that another can: it follows the other step by step, leaves out the pure operations that
+//! it has linearized already, which change nothing and hold up nobody, and has every unknown that
+//! the other still has.
+
+use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
@@ -6,23 +13,39 @@ use super::mask::Mask;
 use super::states::StateId;
 use super::unknowns::{UsedId, UsedSets};
 
-/// Where a configuration stands, but for the unknowns it used up.
+/// Where a configuration stands, but for its [`Means`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place<K: Mask> {
     pub(super) position: u32,
     pub(super) state: StateId,
+    /// What is linearized and not pure.
     pub(super) mask: K,
 }
 
-/// The used sets with which a place was visited, none a subset of another.
+/// What tells configurations at one place apart.
+#[derive(Clone, Debug)]
+pub(super) struct Means<K: Mask> {
+    pub(super) used: UsedId,
+    /// What is linearized and pure.
+    pub(super) served: K,
+}
+
+impl<K: Mask> Means<K> {
+    /// Whether nothing can be done with the other that cannot be done with this.
+    fn covers(&self, other: &Self, sets: &UsedSets) -> bool {
+        other.served.is_subset(&self.served) && sets.is_subset(self.used, other.used)
+    }
+}
+
+/// The means with which a place was visited, none of which covers another.
 #[derive(Debug)]
-enum Antichain {
-    One(UsedId),
-    Many(Vec<UsedId>),
+enum Antichain<K: Mask> {
+    One(Means<K>),
+    Many(Vec<Means<K>>),
 }
 
 pub(super) struct Visited<K: Mask> {
-    places: FxHashMap<Place<K>, Antichain>,
+    places: FxHashMap<Place<K>, Antichain<K>>,
     bytes: u64,
 }
 
@@ -31,38 +54,34 @@ impl<K: Mask> Visited<K> {
         Self { places: FxHashMap::default(), bytes: 0 }
     }
 
-    /// Notes a visit; false if an earlier one used up no more than a subset.
-    pub(super) fn visit(&mut self, place: Place<K>, used: UsedId, sets: &UsedSets) -> bool {
-        let heap = place.mask.heap_bytes();
+    /// Notes a visit; false if an earlier one was made with means that cover these.
+    pub(super) fn visit(&mut self, place: Place<K>, means: Means<K>, sets: &UsedSets) -> bool {
+        let heap = means.served.heap_bytes();
         match self.places.entry(place) {
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(Antichain::One(used));
-                self.bytes += (2 * (size_of::<Place<K>>() + size_of::<Antichain>()) + heap) as u64;
-                true
+            Entry::Vacant(vacant) => {
+                let table = 2 * (size_of::<Place<K>>() + size_of::<Antichain<K>>());
+                self.bytes += (table + 2 * heap) as u64;
+                vacant.insert(Antichain::One(means));
+                return true;
             }
-            std::collections::hash_map::Entry::Occupied(mut occupied) => {
-                let chain = occupied.get_mut();
-                let is_dominated = match chain {
-                    Antichain::One(earlier) => sets.is_subset(*earlier, used),
-                    Antichain::Many(earlier) => {
-                        earlier.iter().any(|earlier| sets.is_subset(*earlier, used))
-                    }
-                };
-                if is_dominated {
-                    return false;
+            Entry::Occupied(mut occupied) => match occupied.get_mut() {
+                Antichain::One(earlier) if earlier.covers(&means, sets) => return false,
+                Antichain::One(earlier) if means.covers(earlier, sets) => *earlier = means,
+                Antichain::One(earlier) => {
+                    let both = vec![earlier.clone(), means];
+                    *occupied.get_mut() = Antichain::Many(both);
                 }
-                match chain {
-                    Antichain::One(earlier) if sets.is_subset(used, *earlier) => *earlier = used,
-                    Antichain::One(earlier) => *chain = Antichain::Many(vec![*earlier, used]),
-                    Antichain::Many(earlier) => {
-                        earlier.retain(|earlier| !sets.is_subset(used, *earlier));
-                        earlier.push(used);
+                Antichain::Many(earlier) => {
+                    if earlier.iter().any(|earlier| earlier.covers(&means, sets)) {
+                        return false;
                     }
+                    earlier.retain(|earlier| !means.covers(earlier, sets));
+                    earlier.push(means);
                 }
-                self.bytes += 8;
-                true
-            }
+            },
         }
+        self.bytes += (2 * size_of::<Means<K>>() + heap) as u64;
+        true
     }
 
     /// About how many bytes all of this takes.
