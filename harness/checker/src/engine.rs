@@ -30,7 +30,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::model::Model;
-use crate::search::{Budget, Entry, Found, Searched, Stop, is_proof, search};
+use crate::search::{Budget, Entry, Found, Place, Searched, Stop, is_proof, search};
 
 use span::Span;
 
@@ -45,6 +45,9 @@ pub enum EngineName {
     Witnessed,
     /// It knows registers of which every value that was seen can come from one write only.
     UniqueRegister,
+    /// It knows registers some answer of which no write explains; it never says that there is an
+    /// order.
+    Origins,
     /// It knows queues in which every element is enqueued once, if unknown dequeues do not matter.
     UniqueQueue,
     /// It knows sets to which every element is added once, and which are only read whole.
@@ -61,10 +64,11 @@ pub enum EngineName {
 
 impl EngineName {
     /// All engines.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Search,
         Self::Witnessed,
         Self::UniqueRegister,
+        Self::Origins,
         Self::UniqueQueue,
         Self::GrowOnlySet,
         Self::AppendLog,
@@ -80,6 +84,7 @@ impl EngineName {
             Self::Search => "search",
             Self::Witnessed => "witnessed",
             Self::UniqueRegister => "unique-register",
+            Self::Origins => "origins",
             Self::UniqueQueue => "unique-queue",
             Self::GrowOnlySet => "grow-only-set",
             Self::AppendLog => "append-log",
@@ -95,6 +100,7 @@ impl EngineName {
             Self::Search => "it knows every history",
             Self::Witnessed => "the answers name the system's own order, and that explains them",
             Self::UniqueRegister => "every value that was seen can come from one write only",
+            Self::Origins => "no write explains one of the answers",
             Self::UniqueQueue => "every element was enqueued once, and no unknown dequeue matters",
             Self::GrowOnlySet => "every element was added once, and the set was only read whole",
             Self::AppendLog => "every element was appended once",
@@ -156,8 +162,6 @@ pub(crate) struct Decided {
     pub(crate) searched: Searched,
     pub(crate) engine: EngineName,
     pub(crate) reason: String,
-    /// Whether every beginning that ends before the entry of [`Found::NoOrder`] has an order.
-    pub(crate) is_furthest: bool,
 }
 
 /// Why a model's histories are not for an engine.
@@ -203,16 +207,16 @@ pub(crate) fn decide<M: Model>(
                 continue;
             }
         };
-        let searched = Searched { found, configurations: 0, is_furthest: false };
-        return Decided { searched, engine: engine.name, reason, is_furthest: false };
+        let searched = Searched { found, configurations: 0, place: Place::Anywhere };
+        return Decided { searched, engine: engine.name, reason };
     }
     if let Some(engine) = choice.filter(|choice| *choice != EngineName::Search) {
         let why = reasons.first().map_or(NOT_OF_THE_MODEL, |(_, why)| why);
-        let searched =
-            Searched { found: Found::Unfit { engine, why }, configurations: 0, is_furthest: false };
-        return Decided { searched, engine, reason: ASKED_FOR.to_owned(), is_furthest: false };
+        let found = Found::Unfit { engine, why };
+        let searched = Searched { found, configurations: 0, place: Place::Anywhere };
+        return Decided { searched, engine, reason: ASKED_FOR.to_owned() };
     }
-    let (searched, is_furthest) = search_and_refute(initial, entries, budget);
+    let searched = search_and_refute(initial, entries, budget);
     let reason = match (choice, reasons.is_empty()) {
         (Some(_), _) => ASKED_FOR.to_owned(),
         (None, true) => EngineName::Search.shape().to_owned(),
@@ -221,7 +225,7 @@ pub(crate) fn decide<M: Model>(
             reasons.collect::<Vec<_>>().join("; ")
         }
     };
-    Decided { searched, engine: EngineName::Search, reason, is_furthest }
+    Decided { searched, engine: EngineName::Search, reason }
 }
 
 /// Why an engine was chosen that somebody named.
@@ -230,30 +234,17 @@ const ASKED_FOR: &str = "the caller said so";
 /// Searches; of a model that can be refuted by weaker ones first for an eighth of the time, then
 /// by those for half of the rest, and then for all that is left. What is linearizable is mostly
 /// found out at once, and what is not mostly by a weaker model.
-fn search_and_refute<M: Model>(
-    initial: &M,
-    entries: Vec<Entry<M>>,
-    budget: Budget,
-) -> (Searched, bool) {
+fn search_and_refute<M: Model>(initial: &M, entries: Vec<Entry<M>>, budget: Budget) -> Searched {
     if !M::HAS_REFUTATION {
-        let searched = search(initial, entries, budget);
-        let is_furthest = searched.is_furthest;
-        return (searched, is_furthest);
+        return search(initial, entries, budget);
     }
     let searched = search(initial, entries.clone(), budget.part_of(8));
     match searched.found {
         Found::Stopped { why: Stop::Time, .. } => {}
-        _ => {
-            let is_furthest = searched.is_furthest;
-            return (searched, is_furthest);
-        }
+        _ => return searched,
     }
     match M::refute(&entries, budget.part_of(2)) {
-        Some(found) => (Searched { found, ..searched }, false),
-        None => {
-            let searched = search(initial, entries, budget);
-            let is_furthest = searched.is_furthest;
-            (searched, is_furthest)
-        }
+        Some(found) => Searched { found, place: Place::Anywhere, ..searched },
+        None => search(initial, entries, budget),
     }
 }

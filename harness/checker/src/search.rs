@@ -22,6 +22,8 @@
 //! - **Dominance.** Where what is linearized differs in pure operations alone, at the same position
 //!   and state, whoever linearized more of them and used up fewer unknowns can do all that the
 //!   other can.
+//! - **Demands.** What is open must become legal some time, and where nobody is left who can bring
+//!   that about there is no way on ([`demand`]).
 //! - **Hopelessness.** A state from which an open operation's answer cannot come about any more,
 //!   whatever happens, leads nowhere.
 //! - **Locality.** What has nothing to do with each other is searched apart ([`parts`]).
@@ -30,6 +32,7 @@
 
 mod budget;
 mod chain;
+mod demand;
 mod depth_first;
 mod levels;
 mod mask;
@@ -139,14 +142,25 @@ const DEAD_SHOWN: usize = 4;
 /// How many of the operations that led to a dead end a witness shows.
 const LAST_SHOWN: usize = 8;
 
+/// What is known of the return that a [`Found::NoOrder`] names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// Nothing.
+    Anywhere,
+    /// Every beginning that ends before it has an order.
+    NotBefore,
+    /// The same, and no configuration passed it that knew how what was open there will end.
+    Here,
+}
+
 /// What a search found and what it cost.
 #[derive(Clone, Debug)]
 pub(crate) struct Searched {
     pub(crate) found: Found,
     /// Configurations that were visited.
     pub(crate) configurations: u64,
-    /// Whether every beginning that ends before the entry of [`Found::NoOrder`] has an order.
-    pub(crate) is_furthest: bool,
+    /// What is known of the entry of [`Found::NoOrder`].
+    pub(crate) place: Place,
 }
 
 /// Searches for an order of the entries that is legal from the initial state.

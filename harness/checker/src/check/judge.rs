@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::engine::{Decided, EngineName, decide};
 use crate::history::{Moment, Operation, Operations, Recording, StructureError, Text};
 use crate::model::{End, Model, Reading, Step};
-use crate::search::{Budget, DeadConfiguration, Entry, Found, Searched, Stop, shares};
+use crate::search::{Budget, DeadConfiguration, Entry, Found, Place, Searched, Stop, shares};
 use crate::verdict::{Reached, Unknown, Verdict};
 
 use super::dispatch::Subject;
@@ -277,7 +277,7 @@ fn judge_partition<M: Model>(
     let items = &partition.items;
     let (entries, sources) = entries_at(items, None);
     let completions_total = entries.iter().filter(|entry| entry.step.is_certain).count();
-    let Decided { searched: Searched { found, configurations, .. }, engine, reason, is_furthest } =
+    let Decided { searched: Searched { found, configurations, place }, engine, reason } =
         decide(initial, entries, budget, engine);
     let mut order = None;
     let finding = match found {
@@ -303,7 +303,7 @@ fn judge_partition<M: Model>(
         }
         Found::NoOrder { entry, dead } => {
             let cut = items[sources[entry]].completed.map(Cut::from);
-            let known = if is_furthest { Known::GoodBefore } else { Known::Nothing };
+            let known = Known::Place(place);
             let (dead, contradiction) = (source_dead(dead, &sources), Vec::new());
             Finding::Bad(Bad { cut, known, dead, contradiction })
         }
@@ -334,11 +334,10 @@ pub(super) struct Bad {
 /// What is known of the beginnings of a partition that is not linearizable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// Every one that ends before the cut is linearizable.
-    GoodBefore,
-    /// The one that ends with the cut probably is not.
+    /// What the search knows of the cut.
+    Place(Place),
+    /// The one that ends with the cut probably is not linearizable.
     BadAt,
-    Nothing,
 }
 
 /// Finds the shortest beginning that is not linearizable, and says whether it did.
@@ -359,8 +358,8 @@ fn narrow<M: Model>(
     let mut cuts: Vec<Cut> =
         items.iter().filter_map(|item| item.completed.map(Cut::from)).collect();
     cuts.sort_unstable();
-    if whole.known == Known::GoodBefore {
-        if whole.cut.is_some_and(|cut| is_all_known_at(items, cut)) {
+    if let Known::Place(place @ (Place::Here | Place::NotBefore)) = whole.known {
+        if place == Place::Here && whole.cut.is_some_and(|cut| is_all_known_at(items, cut)) {
             return (whole, true);
         }
         cuts.retain(|cut| Some(*cut) >= whole.cut);
@@ -401,7 +400,15 @@ fn narrow<M: Model>(
         }
     }
     let (dead, contradiction) = at_bad.unwrap_or((whole.dead, whole.contradiction));
-    (Bad { cut: cuts.get(bad_at).copied(), known: Known::GoodBefore, dead, contradiction }, true)
+    (
+        Bad {
+            cut: cuts.get(bad_at).copied(),
+            known: Known::Place(Place::Here),
+            dead,
+            contradiction,
+        },
+        true,
+    )
 }
 
 /// Whether the search could learn nothing from answers given after a cut that keeps a

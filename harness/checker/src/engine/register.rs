@@ -27,6 +27,7 @@
 use super::{Ruling, Span};
 
 mod blocks;
+pub(super) mod origins;
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -7,6 +7,7 @@ use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
+use crate::model::Scalar;
 use crate::model::append_list::AppendList;
 use crate::model::counter::Counter;
 use crate::model::fifo_queue::FifoQueue;
@@ -22,12 +23,16 @@ use super::span::spans;
 use super::{EngineName, PolynomialEngine, Ruling};
 
 /// The engines that know registers.
-pub(crate) const REGISTER: &[PolynomialEngine<Register>] =
-    &[PolynomialEngine { name: EngineName::UniqueRegister, rule: unique_register }];
+pub(crate) const REGISTER: &[PolynomialEngine<Register>] = &[
+    PolynomialEngine { name: EngineName::UniqueRegister, rule: unique_register },
+    PolynomialEngine { name: EngineName::Origins, rule: origins_of_register },
+];
 
 /// The engines that know keys of a store.
-pub(crate) const KEY: &[PolynomialEngine<Key>] =
-    &[PolynomialEngine { name: EngineName::UniqueRegister, rule: unique_key }];
+pub(crate) const KEY: &[PolynomialEngine<Key>] = &[
+    PolynomialEngine { name: EngineName::UniqueRegister, rule: unique_key },
+    PolynomialEngine { name: EngineName::Origins, rule: origins_of_key },
+];
 
 /// The engines that know first-in first-out queues.
 pub(crate) const QUEUE: &[PolynomialEngine<FifoQueue>] =
@@ -84,7 +89,15 @@ enum Seen<'a, V> {
 }
 
 fn unique_register(initial: &Register, entries: &[Entry<Register>]) -> Ruling {
-    rule_accesses(&initial.0, entries, |entry| match (&entry.step.op, &entry.step.seen) {
+    rule_accesses(&initial.0, entries, see_register, register::rule)
+}
+
+fn origins_of_register(initial: &Register, entries: &[Entry<Register>]) -> Ruling {
+    rule_accesses(&initial.0, entries, see_register, register::origins::rule)
+}
+
+fn see_register(entry: &Entry<Register>) -> Seen<'_, Scalar> {
+    match (&entry.step.op, &entry.step.seen) {
         (RegisterOp::Write(value), _) => Seen::Write(value),
         (RegisterOp::Read, Some(RegisterAnswer::Value(value))) => Seen::Read(value),
         (RegisterOp::Cas { expected, new }, seen) => {
@@ -96,12 +109,20 @@ fn unique_register(initial: &Register, entries: &[Entry<Register>]) -> Ruling {
             cas(expected, new, entry.step.is_certain, found)
         }
         (RegisterOp::Read, _) => Seen::Unfit(UNREAD),
-    })
+    }
 }
 
 fn unique_key(initial: &Key, entries: &[Entry<Key>]) -> Ruling {
-    const NIL: &crate::model::Scalar = &crate::model::Scalar::Nil;
-    rule_accesses(&initial.0, entries, |entry| match (&entry.step.op, &entry.step.seen) {
+    rule_accesses(&initial.0, entries, see_key, register::rule)
+}
+
+fn origins_of_key(initial: &Key, entries: &[Entry<Key>]) -> Ruling {
+    rule_accesses(&initial.0, entries, see_key, register::origins::rule)
+}
+
+fn see_key(entry: &Entry<Key>) -> Seen<'_, Scalar> {
+    const NIL: &Scalar = &Scalar::Nil;
+    match (&entry.step.op, &entry.step.seen) {
         (KvOp::Put(value), _) => Seen::Write(value),
         (KvOp::Get, Some(KvAnswer::Value(value))) => Seen::Read(value),
         (KvOp::Cas { expected, new }, seen) => {
@@ -117,7 +138,7 @@ fn unique_key(initial: &Key, entries: &[Entry<Key>]) -> Ruling {
         (KvOp::Delete, Some(_)) => Seen::Unfit("a delete saw that there was some value"),
         (KvOp::Append(_), _) => Seen::Unfit("something was appended"),
         (KvOp::Get, _) => Seen::Unfit(UNREAD),
-    })
+    }
 }
 
 const UNREAD: &str = "a read has no answer";
@@ -153,6 +174,7 @@ fn rule_accesses<'a, M: crate::model::Model, V: Eq + Hash>(
     initial: &'a V,
     entries: &'a [Entry<M>],
     see: impl Fn(&'a Entry<M>) -> Seen<'a, V>,
+    rule: fn(&Accesses) -> Ruling,
 ) -> Ruling {
     let spans = match spans(entries) {
         Ok(spans) => spans,
@@ -177,6 +199,6 @@ fn rule_accesses<'a, M: crate::model::Model, V: Eq + Hash>(
     }
     match absurd {
         Some(absurd) => Ruling::NoOrder(vec![absurd]),
-        None => register::rule(&Accesses { initial, values: numbers.count(), events }),
+        None => rule(&Accesses { initial, values: numbers.count(), events }),
     }
 }

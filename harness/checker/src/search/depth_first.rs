@@ -13,6 +13,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::chain::{Chains, LinkId, NO_LINK};
+use super::demand::Demands;
 use super::mask::{Mask, members};
 use super::states::{KindId, StateId, States};
 use super::unknowns::{NONE_USED, UsedId, UsedSets};
@@ -96,6 +97,10 @@ pub(super) struct DepthFirst<'a, K: Mask> {
     twin_before: Vec<Option<usize>>,
     /// See [`Timeline::forced`].
     forced: Vec<u32>,
+    /// Set if enough is known of the model.
+    demands: Option<Demands>,
+    /// Whether a configuration was given up for what it cannot do later.
+    has_looked_ahead: bool,
     /// Whether there are unknowns that read as well as write.
     has_dependent_unknowns: bool,
     used_sets: UsedSets,
@@ -124,7 +129,7 @@ pub(super) struct DepthFirst<'a, K: Mask> {
 
 impl<'a, K: Mask> DepthFirst<'a, K> {
     pub(super) fn new(
-        states: States,
+        mut states: States,
         kind_of: &'a [KindId],
         timeline: &'a Timeline,
         watch: Watch<'a>,
@@ -146,6 +151,8 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             kind_of,
             twin_before,
             forced: timeline.forced(&states, kind_of),
+            demands: Demands::new(&mut states, kind_of, timeline),
+            has_looked_ahead: false,
             has_dependent_unknowns: timeline
                 .unknowns
                 .iter()
@@ -179,6 +186,11 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
 
     pub(super) fn configurations(&self) -> u64 {
         self.configurations
+    }
+
+    /// Whether the furthest position may not be the one that nobody passes.
+    pub(super) fn has_looked_ahead(&self) -> bool {
+        self.has_looked_ahead
     }
 
     /// In a race from now on.
@@ -255,6 +267,11 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         if is_at_end {
             return Some(self.chains.last(configuration.last, usize::MAX));
         }
+        if !self.are_demands_met(&configuration) {
+            self.has_looked_ahead = true;
+            self.note_dead(&configuration);
+            return None;
+        }
         let served = self.served(&configuration);
         let place = Place {
             position: configuration.position,
@@ -285,6 +302,13 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             self.push(rung, Task::Enter(child));
         }
         None
+    }
+
+    fn are_demands_met(&mut self, configuration: &Configuration<K>) -> bool {
+        let at = (configuration.state, &configuration.mask);
+        self.demands
+            .as_ref()
+            .is_none_or(|demands| demands.are_met(at, &self.window, self.kind_of, &mut self.states))
     }
 
     /// The open pure operations that are linearized.

@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 
 use crate::model::Model;
 
-use super::{Budget, DeadConfiguration, Entry, Found, Searched, shares};
+use super::{Budget, DeadConfiguration, Entry, Found, Place, Searched, shares};
 
 /// Once something is found to have no order, what is left may take this part of the time that is
 /// left: it can only show that another explanation ends even earlier.
@@ -69,7 +69,7 @@ pub(super) fn search_each<M: Model>(
     let (mut configurations, mut completions) = (0, 0);
     let mut stopped = None;
     let mut first_bad: Option<(usize, Vec<DeadConfiguration>)> = None;
-    let mut is_furthest = true;
+    let mut place = Place::Here;
     for (group, share) in groups.iter().zip(shares(budget.deadline, groups.len())) {
         let mine: Vec<Entry<M>> = group.iter().map(|index| entries[*index].clone()).collect();
         let certain = mine.iter().filter(|entry| entry.step.is_certain).count();
@@ -85,7 +85,7 @@ pub(super) fn search_each<M: Model>(
                 orders.push(order.into_iter().map(|entry| group[entry]).collect());
             }
             Found::NoOrder { entry, mut dead } => {
-                is_furthest &= searched.is_furthest;
+                place = place.min(searched.place);
                 let entry = group[entry];
                 let ends = |entry: usize| (entries[entry].completed, entries[entry].tie);
                 if first_bad.as_ref().is_none_or(|(first, _)| ends(entry) < ends(*first)) {
@@ -98,12 +98,12 @@ pub(super) fn search_each<M: Model>(
             }
             Found::Stopped { why, entry, completions: passed } => {
                 completions += passed;
-                is_furthest = false;
+                place = Place::Anywhere;
                 stopped.get_or_insert((why, group[entry]));
             }
             // The search does not say these of a group; were it to, nothing would follow for all.
             Found::Contradiction { .. } | Found::Unfit { .. } | Found::Unproven => {
-                return Searched { found: Found::Unproven, configurations, is_furthest: false };
+                return Searched { found: Found::Unproven, configurations, place: Place::Anywhere };
             }
         }
     }
@@ -112,7 +112,7 @@ pub(super) fn search_each<M: Model>(
         (None, Some((why, entry))) => Found::Stopped { why, entry, completions },
         (None, None) => Found::Order(merge(entries, orders)),
     };
-    Searched { found, configurations, is_furthest }
+    Searched { found, configurations, place }
 }
 
 /// Merges orders of groups into one of all entries.

@@ -13,7 +13,7 @@ use super::mask::Mask;
 use super::states::{KindId, States};
 use super::watch::{Race, Watch};
 use super::window::{Passage, Timeline, VACANT};
-use super::{Budget, Found, Searched};
+use super::{Budget, Found, Place, Searched};
 
 /// Which engines search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +106,8 @@ fn better(mine: Searched, other: Searched) -> Searched {
 }
 
 fn searched_in_depth<K: Mask>(found: Found, engine: &DepthFirst<'_, K>) -> Searched {
-    Searched { found, configurations: engine.configurations(), is_furthest: true }
+    let place = if engine.has_looked_ahead() { Place::NotBefore } else { Place::Here };
+    Searched { found, configurations: engine.configurations(), place }
 }
 
 /// Searches level by level; with unknown operations first in the ways that are cheap.
@@ -130,8 +131,11 @@ fn by_levels<K: Mask>(
             Found::Order(_) if *supply == Supply::Endless => {}
             Found::NoOrder { .. } if !levels.is_exact() => {}
             found => {
-                let is_furthest = *supply != Supply::Endless;
-                return Searched { found, configurations, is_furthest };
+                let place = match supply {
+                    Supply::Endless => Place::Anywhere,
+                    Supply::Once | Supply::Few => Place::Here,
+                };
+                return Searched { found, configurations, place };
             }
         }
     }

@@ -66,6 +66,8 @@ pub(super) struct States {
     /// The same by state and kind, if there are few kinds.
     rows: Vec<StateId>,
     is_dense: bool,
+    /// Whether there are only few states, and all steps between them were computed.
+    is_closed: bool,
     computed: u64,
 }
 
@@ -110,6 +112,7 @@ impl States {
             overwrites: Vec::new(),
             next: FxHashMap::default(),
             rows: Vec::new(),
+            is_closed: false,
             computed: 0,
         };
         states.add_rows();
@@ -126,10 +129,10 @@ impl States {
     /// Finds the kinds that overwrite everything: the model names them, and where there are few
     /// states they show themselves.
     fn find_overwrites(&mut self, is_named: &[bool]) {
-        let is_closed = self.is_dense && self.close();
+        self.is_closed = self.is_dense && self.close();
         for kind in 0..self.kinds() as KindId {
             let is_named = is_named[kind as usize];
-            let after = if is_named || is_closed { self.step(0, kind) } else { None };
+            let after = if is_named || self.is_closed { self.step(0, kind) } else { None };
             let is_same = |states: &mut Self, state| states.step(state, kind) == after;
             let is_overwrite = after.is_some()
                 && (is_named
@@ -151,6 +154,27 @@ impl States {
             state += 1;
         }
         true
+    }
+
+    /// For every kind the kinds of steps that change something and lead to a state where it is
+    /// legal, as bits; none if there are many states or kinds.
+    pub(super) fn suppliers(&mut self) -> Option<Vec<u64>> {
+        if !self.is_closed {
+            return None;
+        }
+        let (count, kinds) = (self.semantics.count() as StateId, self.kinds() as KindId);
+        let mut suppliers = vec![0; self.kinds()];
+        for state in 0..count {
+            for supplier in 0..kinds {
+                let after = self.step(state, supplier).filter(|_| !self.is_pure(supplier));
+                let Some(after) = after else { continue };
+                for kind in 0..kinds {
+                    let is_legal = self.step(after, kind).is_some();
+                    suppliers[kind as usize] |= u64::from(is_legal) << supplier;
+                }
+            }
+        }
+        Some(suppliers)
     }
 
     /// Returns the state after a kind that is legal in every state and overwrites it.

@@ -6,7 +6,7 @@ use stateright::semantics::SequentialSpec;
 
 use crate::model::multi_register::{Micro, Registers};
 use crate::model::{Scalar, Step};
-use crate::search::{Budget, Entry, Found, Strategy, is_proof, search, search_with};
+use crate::search::{Budget, Entry, Found, Place, Strategy, is_proof, search, search_with};
 
 use super::split;
 
@@ -79,7 +79,7 @@ fn of_several_contradictions_the_one_that_ends_first_is_told() {
     ];
     let budget = Budget { deadline: Instant::now() + Duration::from_secs(60), memory: 1 << 30 };
     let searched = search(&registers(), entries(&stale), budget);
-    assert!(searched.is_furthest);
+    assert_eq!(searched.place, Place::Here);
     let Found::NoOrder { entry: 3, dead } = searched.found else { panic!("{:?}", searched.found) };
     assert_eq!(dead[0].unordered, [3]);
     assert_eq!(dead[0].last, [1]);
