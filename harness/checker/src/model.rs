@@ -280,6 +280,10 @@ pub trait Model:
         0
     }
 
+    /// Whether [`Model::sharpen`] ever does anything.
+    #[doc(hidden)]
+    const HAS_SHARPENING: bool = false;
+
     /// Sharpens what is known of the steps of one partition by looking at all of them.
     #[doc(hidden)]
     fn sharpen(_steps: &mut [Step<Self>]) {}

@@ -187,10 +187,12 @@ pub(crate) fn search_with<M: Model>(
     strategy: Strategy,
 ) -> Searched {
     // The steps are sharpened together; what they are worth depends on the others.
-    let mut steps: Vec<Step<M>> = entries.iter().map(|entry| entry.step.clone()).collect();
-    M::sharpen(&mut steps);
-    for (entry, step) in entries.iter_mut().zip(steps) {
-        entry.step = step;
+    if M::HAS_SHARPENING {
+        let mut steps: Vec<Step<M>> = entries.iter().map(|entry| entry.step.clone()).collect();
+        M::sharpen(&mut steps);
+        for (entry, step) in entries.iter_mut().zip(steps) {
+            entry.step = step;
+        }
     }
     let timeline = Timeline::new(&entries);
     let begin = || States::new(initial, &entries);

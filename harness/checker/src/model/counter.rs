@@ -104,7 +104,8 @@ fn amount(operation: &Operation) -> Result<i128, Unreadable> {
 /// Reads an integer of 64 bits.
 pub(crate) fn integer(value: &Value) -> Option<i128> {
     match Scalar::read(value) {
-        Some(Scalar::Int(integer)) => Some(integer),
+        Some(Scalar::Int(integer)) => Some(integer.into()),
+        Some(Scalar::Large(integer)) => Some(integer.into()),
         _ => None,
     }
 }

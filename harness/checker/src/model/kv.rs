@@ -113,7 +113,7 @@ impl Model for Key {
             (
                 KvOp::Put(Scalar::Text(text)) | KvOp::Cas { new: Scalar::Text(text), .. },
                 Scalar::Text(seen),
-            ) => !seen.contains(text.as_ref()),
+            ) => !seen.contains(text.as_str()),
             (KvOp::Append(text), Scalar::Text(seen)) => !seen.contains(text.as_str()),
             (KvOp::Put(_) | KvOp::Cas { .. } | KvOp::Delete, Scalar::Text(_)) => true,
             (
@@ -165,9 +165,11 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Key
     let input = &operation.input;
     let (op, end) = match operation.f.as_str() {
         "put" => {
-            let text = text(input).ok_or_else(|| Unreadable::input(operation, TEXT))?;
+            let Value::String(text) = input else {
+                return Err(Unreadable::input(operation, TEXT));
+            };
             (
-                KvOp::Put(Scalar::Text(text.into())),
+                KvOp::Put(Scalar::Text(text.clone())),
                 end_of(operation, |_| Ok(Some(KvAnswer::Stored)))?,
             )
         }
@@ -215,7 +217,8 @@ fn text(value: &Value) -> Option<&str> {
 fn text_or_nil(value: &Value) -> Option<Scalar> {
     match value {
         Value::Null => Some(Scalar::Nil),
-        value => text(value).map(|text| Scalar::Text(text.into())),
+        Value::String(text) => Some(Scalar::Text(text.clone())),
+        _ => None,
     }
 }
 

@@ -369,6 +369,8 @@ impl Model for Book {
         }
     }
 
+    const HAS_SHARPENING: bool = true;
+
     fn sharpen(steps: &mut [Step<Self>]) {
         let numbers = Arc::new(Numbers::of(steps));
         for step in steps {

@@ -1,9 +1,8 @@
 //! The values that registers and keys hold.
 
 use std::fmt;
-use std::sync::Arc;
 
-use crate::history::Value;
+use crate::history::{Text, Value};
 
 /// A value that can be compared exactly: there are no floats among them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,11 +11,16 @@ pub(crate) enum Scalar {
     Nil,
     /// True or false.
     Bool(bool),
-    /// An integer of 64 bits, with or without sign.
-    Int(i128),
-    /// A string.
-    Text(Arc<str>),
+    /// An integer from −2⁶³ to 2⁶³ − 1.
+    Int(i64),
+    /// A greater one, up to 2⁶⁴ − 1.
+    Large(u64),
+    /// A string, shared with the recording.
+    Text(Text),
 }
+
+// Every operation holds some of them, twice.
+const _: () = assert!(size_of::<Scalar>() == 16);
 
 impl Scalar {
     /// Reads a value; floats, arrays and objects are none.
@@ -26,10 +30,11 @@ impl Scalar {
             Value::Bool(bool) => Self::Bool(*bool),
             // What JSON writes as -0 is read as a float, but is the integer 0.
             Value::Number(number) if number.as_f64() == Some(0.0) => Self::Int(0),
-            Value::Number(number) => Self::Int(
-                number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))?,
-            ),
-            Value::String(text) => Self::Text(text.clone().into()),
+            Value::Number(number) => match number.as_i64() {
+                Some(int) => Self::Int(int),
+                None => Self::Large(number.as_u64()?),
+            },
+            Value::String(text) => Self::Text(text.clone()),
             Value::Array(_) | Value::Object(_) => return None,
         })
     }
@@ -41,6 +46,7 @@ impl fmt::Display for Scalar {
             Self::Nil => out.write_str("nil"),
             Self::Bool(bool) => write!(out, "{bool}"),
             Self::Int(int) => write!(out, "{int}"),
+            Self::Large(int) => write!(out, "{int}"),
             Self::Text(text) => write!(out, "{text:?}"),
         }
     }

@@ -58,8 +58,9 @@ fn value_of(scalar: &Scalar) -> Value {
     match scalar {
         Scalar::Nil => Value::Null,
         Scalar::Bool(bool) => json!(bool),
-        Scalar::Int(int) => json!(*int as i64),
-        Scalar::Text(text) => json!(text.as_ref()),
+        Scalar::Int(int) => json!(int),
+        Scalar::Large(int) => json!(int),
+        Scalar::Text(text) => json!(text.as_str()),
     }
 }
 

@@ -4,12 +4,12 @@ use crate::model::register::{Register, RegisterAnswer, RegisterOp};
 use crate::model::{Scalar, Step};
 use crate::search::{Budget, Found};
 
-fn write(value: i128, span: (u64, u64), position: Option<u64>) -> Entry<Register> {
+fn write(value: i64, span: (u64, u64), position: Option<u64>) -> Entry<Register> {
     let op = RegisterOp::Write(Scalar::Int(value));
     entry(op, RegisterAnswer::Written, span, position)
 }
 
-fn read(value: i128, span: (u64, u64), position: Option<u64>) -> Entry<Register> {
+fn read(value: i64, span: (u64, u64), position: Option<u64>) -> Entry<Register> {
     entry(RegisterOp::Read, RegisterAnswer::Value(Scalar::Int(value)), span, position)
 }
 

@@ -411,7 +411,7 @@ fn a_priority_queue_keeps_every_choice_open_and_no_other() {
         roll = roll.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (roll >> 33) % bound
     };
-    let scalar = |number: u64| Scalar::Int(number.into());
+    let scalar = |number: u64| Scalar::Int(number as i64);
     for case in 0..20_000 {
         let mut queue = PriorityQueue::default();
         let mut worlds = Worlds(BTreeSet::from([Vec::new()]));

@@ -113,7 +113,7 @@ fn random_entries(seed: u64) -> Vec<Entry<Registers>> {
         let key = ["w", "x", "y", "z"][random.below(4) as usize];
         let op = match random.below(2) {
             0 => vec![Micro::Read(key.into())],
-            _ => vec![Micro::Write(key.into(), Scalar::Int(1 + i128::from(random.below(2))))],
+            _ => vec![Micro::Write(key.into(), Scalar::Int(1 + random.below(2) as i64))],
         };
         // Applied at three times its place: an operation lasts from before to after.
         let now = 3 * (tie + 2);
@@ -123,7 +123,7 @@ fn random_entries(seed: u64) -> Vec<Entry<Registers>> {
         let is_certain = matches!(op[0], Micro::Read(_)) || random.below(8) > 0;
         let mut seen = state.invoke(&op);
         if random.below(16) == 0 && !seen.is_empty() {
-            seen[0] = Some(Scalar::Int(i128::from(random.below(3))));
+            seen[0] = Some(Scalar::Int(random.below(3) as i64));
         }
         let step = Step { op, seen: is_certain.then_some(seen), is_certain };
         let completed = is_certain.then_some(completed);
