@@ -1,7 +1,11 @@
 //! Prints how long histories of many kinds take to judge, and with how much memory.
 //!
 //! `cargo run --release -p checker --example table -- [--kinds K,…] [--clients C,…]
-//! [--operations N,…] [--runs R] [--time-limit SECONDS] [--engine NAME] [--seed S]`
+//! [--operations N,…] [--runs R] [--time-limit SECONDS] [--engine NAME] [--seed S] [--processor]`
+//!
+//! Without flags it prints every cell of every kind. With `--processor` a cell also tells the time
+//! that all its threads computed in the last run, in steps of 10 ms, and how many configurations the
+//! search visited: on a machine that does other things they say more than the clock.
 //!
 //! Every cell is a process of its own: it makes its history, judges it `R` times, and tells the
 //! median time of the judging (from the events on; reading a file is not part of it), the verdict,
@@ -48,6 +52,7 @@ struct Choice {
     engine: Option<String>,
     seed: u64,
     is_cell: bool,
+    tells_processor: bool,
 }
 
 impl Choice {
@@ -57,15 +62,20 @@ impl Choice {
             clients: vec![4, 8, 16, 32, 64],
             operations: vec![1_000, 10_000, 100_000],
             runs: 5,
-            time_limit: 60,
+            time_limit: 10,
             engine: None,
             seed: 1,
             is_cell: false,
+            tells_processor: false,
         };
         let mut words = words.iter();
         while let Some(flag) = words.next() {
-            if flag == "--cell" {
-                choice.is_cell = true;
+            match flag.as_str() {
+                "--cell" => choice.is_cell = true,
+                "--processor" => choice.tells_processor = true,
+                _ => {}
+            }
+            if matches!(flag.as_str(), "--cell" | "--processor") {
                 continue;
             }
             let value = words.next().ok_or_else(|| format!("{flag} needs a value"))?;
@@ -141,6 +151,9 @@ fn ask_child(choice: &Choice, kind: &str, clients: u64, operations: u64) -> Resu
     command.args(["--clients", &clients.to_string(), "--operations", &operations.to_string()]);
     command.args(["--runs", &choice.runs.to_string(), "--seed", &choice.seed.to_string()]);
     command.args(["--time-limit", &choice.time_limit.to_string()]);
+    if choice.tells_processor {
+        command.arg("--processor");
+    }
     if let Some(engine) = &choice.engine {
         command.args(["--engine", engine]);
     }
@@ -177,12 +190,19 @@ fn measure(choice: &Choice) -> Result<String, String> {
         ..Options::default()
     };
     let before = memory_highest();
+    let mut effort = String::new();
     let mut times = Vec::new();
     let mut verdict = "";
     while times.len() < choice.runs && times.iter().all(|time| *time < LONG) {
-        let started = Instant::now();
+        let (started, processor_before) = (Instant::now(), processor_time());
         let report = check(&recording, &options).map_err(|error| error.to_string())?;
         times.push(started.elapsed());
+        if choice.tells_processor {
+            let processor = (processor_time() - processor_before).as_millis();
+            let configurations = report.partitions.iter().map(|partition| partition.configurations);
+            let configurations: u64 = configurations.sum();
+            effort = format!(" (processor {processor} ms, {configurations} configurations)");
+        }
         verdict = match (&report.verdict, is_stale) {
             (Verdict::Linearizable, false) => "ok",
             (Verdict::Violation { witness }, true) if witness.shortest => "violation",
@@ -195,7 +215,7 @@ fn measure(choice: &Choice) -> Result<String, String> {
     let median = times[times.len() / 2].as_secs_f64() * 1e3;
     let highest = memory_highest();
     let digits = if median < 10.0 { 2 } else { 0 };
-    Ok(format!("{median:.digits$} ms, {highest} MiB (+{}), {verdict}", highest - before))
+    Ok(format!("{median:.digits$} ms{effort}, {highest} MiB (+{}), {verdict}", highest - before))
 }
 
 fn record(spec: Spec) -> Recording {
@@ -211,6 +231,15 @@ fn record(spec: Spec) -> Recording {
         is_closed: false,
         warnings: Vec::new(),
     }
+}
+
+/// How long all threads of this process computed so far; 0 where there is no `/proc`.
+fn processor_time() -> Duration {
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = after_name.split_whitespace().skip(11).take(2);
+    TICK * ticks.filter_map(|ticks| ticks.parse::<u32>().ok()).sum()
 }
 
 /// The highest memory that this process ever took, in MiB; 0 where there is no `/proc`.
