@@ -9,8 +9,8 @@
 //! be called in time, there is no way on. What was done too early shows at once in this way, and not
 //! only when the operation returns, after all that can be done before was tried in every order.
 //!
-//! This looks ahead to calls and answers that come later than the position where it gives up, so
-//! that position is not yet the one that no configuration passes.
+//! Where what cannot become legal is not what is about to return, this looks ahead to an answer that
+//! comes later; the position where it gives up is then not yet the one that no configuration passes.
 
 use super::mask::Mask;
 use super::states::{KindId, StateId, States};
@@ -56,14 +56,14 @@ impl Demands {
         Some(Self { suppliers, last_chance })
     }
 
-    /// Whether everything that is open and not linearized can still become legal.
-    pub(super) fn are_met<K: Mask>(
+    /// The kinds of what is open and not linearized and cannot become legal any more, as bits.
+    pub(super) fn unmet<K: Mask>(
         &self,
         (state, mask): (StateId, &K),
         window: &Window,
         kind_of: &[KindId],
         states: &mut States,
-    ) -> bool {
+    ) -> u64 {
         let (mut demanded, mut supply) = (0u64, 0u64);
         for (slot, entry) in window.open.iter().enumerate() {
             if *entry == VACANT || mask.has(slot) {
@@ -75,9 +75,10 @@ impl Demands {
                 demanded |= 1 << kind;
             }
         }
-        bits(demanded).all(|kind| {
-            self.suppliers[kind as usize] & supply != 0 || states.step(state, kind).is_some()
-        })
+        let is_unmet = |kind: &KindId| {
+            self.suppliers[*kind as usize] & supply == 0 && states.step(state, *kind).is_none()
+        };
+        bits(demanded).filter(is_unmet).fold(0, |unmet, kind| unmet | 1 << kind)
     }
 }
 

@@ -268,7 +268,6 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             return Some(self.chains.last(configuration.last, usize::MAX));
         }
         if !self.are_demands_met(&configuration) {
-            self.has_looked_ahead = true;
             self.note_dead(&configuration);
             return None;
         }
@@ -304,11 +303,17 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         None
     }
 
+    /// Whether what is open can still become legal.
     fn are_demands_met(&mut self, configuration: &Configuration<K>) -> bool {
+        let Some(demands) = &self.demands else { return true };
         let at = (configuration.state, &configuration.mask);
-        self.demands
-            .as_ref()
-            .is_none_or(|demands| demands.are_met(at, &self.window, self.kind_of, &mut self.states))
+        let unmet = demands.unmet(at, &self.window, self.kind_of, &mut self.states);
+        let is_here = match self.timeline.passages[configuration.position as usize] {
+            Passage::Return(entry) => unmet >> self.kind_of[entry as usize] & 1 == 1,
+            Passage::Call(_) | Passage::Unknown(_) => false,
+        };
+        self.has_looked_ahead |= unmet != 0 && !is_here;
+        unmet == 0
     }
 
     /// The open pure operations that are linearized.
