@@ -106,14 +106,14 @@ fn origins(accesses: &Accesses) -> Vec<Vec<Origin>> {
 /// Keeps the write that was called last, and of those of other values the one that was.
 fn note(latest: &mut [Option<Overwrite>; 2], new: Overwrite) {
     let is_later = |than: Option<Overwrite>| than.is_none_or(|than| than.called <= new.called);
-    match *latest {
-        [Some(first), _] if first.value == new.value => {
-            if is_later(Some(first)) {
-                latest[0] = Some(new);
-            }
+    let is_of_first = latest[0].is_some_and(|first| first.value == new.value);
+    if is_later(latest[0]) {
+        // Of two of one value the earlier is of no use any more.
+        if !is_of_first {
+            latest[1] = latest[0];
         }
-        [first, _] if is_later(first) => *latest = [Some(new), first],
-        [_, second] if is_later(second) => latest[1] = Some(new),
-        _ => {}
+        latest[0] = Some(new);
+    } else if !is_of_first && is_later(latest[1]) {
+        latest[1] = Some(new);
     }
 }
