@@ -16,7 +16,7 @@ mod replay;
 mod run;
 mod sessions;
 mod sim;
-mod storms;
 mod stormproof;
+mod storms;
 mod usage;
 mod workloads;

@@ -358,13 +358,18 @@ fn check_coverage(plan: &Plan, workload: &dyn Workload, observed: &Observed) -> 
     let mut gaps = vec![];
     // A generated schedule has every family that was asked for; one written by hand is what it says.
     let asked = plan.schedule.iter().flatten().map(|scheduled| scheduled.fault.family());
-    for family in asked.collect::<BTreeSet<_>>() {
-        let counts = observed.faults.get(&family).copied().unwrap_or_default();
-        // Who asks for everything gets what the machine allows.
-        let is_beyond = plan.asks_for_everything() && family.needs_disk() && counts.skipped > 0;
-        if counts.installed == 0 && !is_beyond {
-            gaps.push(format!("the storm did not bite: no {family} took effect"));
-        }
+    let asked: BTreeSet<_> = asked.collect();
+    let counts_of = |family: &Family| observed.faults.get(family).copied().unwrap_or_default();
+    let (bit, missed): (Vec<Family>, Vec<Family>) =
+        asked.iter().partition(|family| counts_of(family).installed > 0);
+    // Who names kinds of fault wants each of them. Who asks for everything gets what the machine and the
+    // moment allow, as long as that is most of it.
+    if !missed.is_empty() && (!plan.asks_for_everything() || missed.len() >= bit.len()) {
+        let missed: Vec<_> = missed.iter().map(Family::to_string).collect();
+        gaps.push(format!("the storm did not bite: no {} took effect", missed.join(", no ")));
+    }
+    for family in asked {
+        let counts = counts_of(&family);
         // Whether an order was carried out in the end may stay open; nothing is in force for that.
         if counts.indeterminate > 0 && family.group() != Group::Operations {
             let count = counts.indeterminate;
@@ -383,7 +388,10 @@ fn check_coverage(plan: &Plan, workload: &dyn Workload, observed: &Observed) -> 
     let (verdict, summary) = match gaps.as_slice() {
         [] => {
             let hits = observed.leader_hits;
-            let all = "every kind of fault took effect, every kind of operation succeeded";
+            let all = match missed.is_empty() {
+                true => "every kind of fault took effect, every kind of operation succeeded",
+                false => "most kinds of fault took effect, every kind of operation succeeded",
+            };
             (RunVerdict::Pass, format!("{all}; the leader was hit {hits} times"))
         }
         gaps => (RunVerdict::Unknown, gaps.join("; ")),

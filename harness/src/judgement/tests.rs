@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::fault::{Fault, ScheduledFault, Target};
+use crate::fault::{Fault, Links, ScheduledFault, Target};
 use crate::plan::WorkloadPlan;
 use crate::system::NodeId;
 use crate::workload;
@@ -128,6 +128,31 @@ fn each_check_finds_what_it_is_for() {
         let judgement = verdict(GOOD, change);
         assert_eq!(failing(&judgement), [(name, expected)], "{}", judgement.describe());
         assert_eq!(judgement.verdict, expected);
+    }
+}
+
+#[test]
+fn who_asks_for_everything_gets_most_of_it_and_who_names_faults_all_of_them() {
+    let all = BTreeSet::from(Family::ALL);
+    let named = [Family::Kill, Family::Pause, Family::Reset].into();
+    for (asked, bit, expected) in [
+        (&all, 3, RunVerdict::Pass),
+        (&all, 2, RunVerdict::Pass),
+        (&all, 1, RunVerdict::Unknown),
+        (&named, 3, RunVerdict::Pass),
+        (&named, 2, RunVerdict::Unknown),
+    ] {
+        let judgement = verdict(GOOD, |plan, observed| {
+            let kill = plan.schedule.as_ref().unwrap()[0].clone();
+            let fault = |fault| ScheduledFault { fault, ..kill.clone() };
+            let others = [Fault::Pause(Target::One), Fault::Reset(Links::To(Target::One))];
+            plan.schedule.as_mut().unwrap().extend(others.map(fault));
+            plan.faults.clone_from(asked);
+            let installed = Counts { installed: 1, ..Counts::default() };
+            let families = [Family::Kill, Family::Pause, Family::Reset].into_iter();
+            observed.faults = families.take(bit).map(|family| (family, installed)).collect();
+        });
+        assert_eq!(judgement.verdict, expected, "{bit} of {asked:?}: {}", judgement.describe());
     }
 }
 

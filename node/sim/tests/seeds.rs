@@ -29,7 +29,7 @@ const KEPT: &[(u64, Workload, &str)] = &[
     (
         3_375_052,
         Workload::Ledger,
-        "the operator took a node for gone that another change had just taken back",
+        "a node was being replaced, and another change took it back: it was gone when it was needed",
     ),
     (3_695_512, Workload::Ledger, "the same, and a voter: nobody could lead"),
 ];

@@ -32,6 +32,16 @@ impl Errand {
         Self { change, until, random, goal: None, request: None }
     }
 
+    /// Returns who is to be gone for good.
+    fn replaced(&self) -> Vec<NodeId> {
+        match (&self.goal, self.change) {
+            (Some((from, to)), Change::Replace(_)) => {
+                from.everybody().difference(&to.everybody()).copied().collect()
+            }
+            _ => vec![],
+        }
+    }
+
     /// Returns who is to come.
     pub(super) fn newcomers(&self) -> Vec<NodeId> {
         let Some((from, to)) = &self.goal else { return vec![] };
@@ -57,8 +67,12 @@ impl Simulation {
             *from != now || to.everybody().iter().any(|&id| self.nodes[place(id)].is_retired)
         };
         if errand.goal.as_ref().is_none_or(is_stale) {
-            let spare: Vec<NodeId> =
-                self.nodes.iter().filter(|it| !it.is_retired).map(|it| it.id).collect();
+            // Who is being replaced will be gone as soon as the operator hears of it: whoever is taken
+            // into the cluster meanwhile must be somebody else.
+            let leaving: BTreeSet<NodeId> =
+                self.errands.values().flat_map(Errand::replaced).collect();
+            let nodes = self.nodes.iter().filter(|it| !it.is_retired).map(|it| it.id);
+            let spare: Vec<NodeId> = nodes.filter(|id| !leaving.contains(id)).collect();
             let Some(to) = draw_goal(errand.change, &now, leader, &spare, &mut errand.random)
             else {
                 return Ok(());
@@ -81,15 +95,6 @@ impl Simulation {
         self.with_node(id, |node, scene: &mut Scene<'_>| node.operate(input, scene))
     }
 
-    /// Tells whether a node that was replaced is wanted again: another change took it back before the
-    /// operator heard that it was out.
-    fn is_wanted(&self, id: NodeId) -> bool {
-        let is_member = |membership: &Membership| membership.everybody().contains(&id);
-        let mut goals = self.errands.values().filter_map(|errand| errand.goal.as_ref());
-        goals.any(|(_, to)| is_member(to))
-            || self.leader().is_some_and(|leader| is_member(leader.membership()))
-    }
-
     /// A request of the operator has ended.
     pub(super) fn end_request(&mut self, request: RequestId, is_done: bool) {
         let found = self.errands.iter().find(|(_, errand)| errand.request == Some(request));
@@ -98,17 +103,9 @@ impl Simulation {
             return;
         }
         self.counts.changes += 1;
-        let gone: Vec<NodeId> = match (&errand.goal, errand.change) {
-            (Some((from, to)), Change::Replace(_)) => {
-                from.everybody().difference(&to.everybody()).copied().collect()
-            }
-            _ => vec![],
-        };
+        let gone = errand.replaced();
         self.errands.remove(&id);
         for id in gone {
-            if self.is_wanted(id) {
-                continue;
-            }
             self.nodes[place(id)].is_retired = true;
             self.crash(id);
             self.tell(|| format!("{id} is gone for good"));
