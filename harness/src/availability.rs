@@ -2,7 +2,7 @@
 //!
 //! A replicated system need not answer while no majority of its nodes can talk to each other. While
 //! one can, it must: it has a deadline to find a leader and answer somebody. So the auditor first
-//! tells from the nemesis' edges [when a majority was connected](majority), for certain, and then looks
+//! tells from the nemesis' edges when a majority was connected, for certain, and then looks
 //! at the answers in those times alone:
 //!
 //! - **served**: while a majority is connected and clients ask, no time longer than the deadline goes

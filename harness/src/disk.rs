@@ -21,7 +21,7 @@
 //!
 //! A process that is killed loses nothing that it wrote, for the kernel has it. What a machine loses
 //! with its power is what was not synced, and that is what [`Disk::lose_power`] takes, once the node
-//! is gone. See [`volume`] for what is durable when.
+//! is gone. `volume.rs` says what is durable when.
 
 pub mod damage;
 pub mod mount;
