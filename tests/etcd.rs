@@ -12,7 +12,7 @@ use harness::plan::Plan;
 use harness::system::{NodeId, OrderError};
 use serde_json::Value;
 
-use crate::stormproof::{PATIENCE, describe, processes_of, run_folder, stormproof};
+use crate::stormproof::{PATIENCE, describe, processes_of, run_folder, stormproof, wait_until};
 
 /// Tells whether there is an etcd to test, and says so if not.
 fn is_installed() -> bool {
@@ -181,17 +181,4 @@ async fn take_orders(cluster: &Cluster) {
 
 fn follows(status: &ClusterStatus, node: NodeId) -> Option<NodeId> {
     status.nodes.get(&node)?.status.as_ref()?.leader
-}
-
-/// Waits until the cluster, asked past all proxies, is as it should be.
-async fn wait_until(cluster: &Cluster, what: &str, is_so: impl Fn(&ClusterStatus) -> bool) {
-    let mut last = cluster.poll().await;
-    let wait = async {
-        while !is_so(&last) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            last = cluster.poll().await;
-        }
-    };
-    let outcome = tokio::time::timeout(PATIENCE, wait).await;
-    assert!(outcome.is_ok(), "{what} did not come; at last {last:?}");
 }

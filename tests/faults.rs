@@ -11,7 +11,7 @@ use harness::plan::Plan;
 use harness::process::ProcessState;
 use harness::system::NodeId;
 
-use crate::stormproof::{PATIENCE, processes_of, stormproof};
+use crate::stormproof::{PATIENCE, processes_of, stormproof, wait_until};
 
 /// Runs a test against a cluster of three nodes that has a leader.
 fn with_cluster<F>(test: impl FnOnce(Cluster, Leadership) -> F)
@@ -36,19 +36,6 @@ where
         test(cluster, leader).await.shutdown().await;
     });
     assert!(processes_of(folder.path()).is_empty());
-}
-
-/// Waits until the cluster, asked past all proxies, is as it should be.
-async fn wait_until(cluster: &Cluster, what: &str, is_so: impl Fn(&ClusterStatus) -> bool) {
-    let mut last = cluster.poll().await;
-    let wait = async {
-        while !is_so(&last) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            last = cluster.poll().await;
-        }
-    };
-    let outcome = tokio::time::timeout(PATIENCE, wait).await;
-    assert!(outcome.is_ok(), "{what} did not come; at last {last:?}");
 }
 
 fn term(status: &ClusterStatus, node: NodeId) -> u64 {

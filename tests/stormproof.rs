@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use harness::cluster::{Cluster, ClusterStatus};
 use serde_json::Value;
 
 /// The binary under test.
@@ -133,4 +134,21 @@ pub(crate) fn addresses_of(folder: &Path) -> Vec<SocketAddr> {
 /// Returns whether somebody listens there.
 pub(crate) fn is_listening(address: SocketAddr) -> bool {
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+}
+
+/// Waits until the cluster, asked past all proxies, is as it should be.
+pub(crate) async fn wait_until(
+    cluster: &Cluster,
+    what: &str,
+    is_so: impl Fn(&ClusterStatus) -> bool,
+) {
+    let mut last = cluster.poll().await;
+    let wait = async {
+        while !is_so(&last) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            last = cluster.poll().await;
+        }
+    };
+    let outcome = tokio::time::timeout(PATIENCE, wait).await;
+    assert!(outcome.is_ok(), "{what} did not come; at last {last:?}");
 }

@@ -208,7 +208,7 @@ impl Cluster {
             listening.insert(node, Listening { peers, clients });
         }
         let wiring = system.wiring();
-        let classify = system.classify().filter(|_| plan.hurts_messages());
+        let classify = system.classify().filter(|_| plan.brings(Fault::is_of_messages));
         let seed = plan.seed.derive("network");
         let network = Network::open(listening.clone(), wiring, seed, classify)?;
         let mut slots = BTreeMap::new();

@@ -306,6 +306,11 @@ impl Fault {
         }
     }
 
+    /// Says whether it hurts single messages.
+    pub const fn is_of_messages(self) -> bool {
+        matches!(self, Self::Messages { .. })
+    }
+
     /// Says whether nodes need disks of ours for it.
     pub const fn needs_disk(self) -> bool {
         self.family().needs_disk()

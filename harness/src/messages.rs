@@ -19,7 +19,6 @@ mod rule;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,11 +27,8 @@ use tokio_util::task::TaskTracker;
 
 pub use rule::{MessageAction, MessageKind, MessageRule};
 
-use crate::proxy::{PortHold, ProxyError};
+use crate::proxy::{PortHold, ProxyError, accept_next};
 use crate::seed::Seed;
-
-/// How long the proxy waits before it accepts again when it could not, for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Tells what kind a message is by the path of its method, such as `/package.Service/Method`, and its
 /// bytes without the prefix.
@@ -130,22 +126,14 @@ async fn accept_all(
     tasks: TaskTracker,
 ) {
     loop {
-        let accepted = tokio::select! {
+        let stream = tokio::select! {
             () = end.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            stream = accept_next(&listener) => stream,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                let (shared, end) = (shared.clone(), end.clone());
-                tasks.spawn(async move {
-                    end.run_until_cancelled(connection::carry(stream, shared)).await;
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let (shared, end) = (shared.clone(), end.clone());
+        tasks.spawn(async move {
+            end.run_until_cancelled(connection::carry(stream, shared)).await;
+        });
     }
 }
 

@@ -442,13 +442,6 @@ impl Plan {
         self.faults.len() == Family::ALL.len()
     }
 
-    /// Tells whether any of its faults, once it is [settled](Plan::settled), is one of single messages.
-    pub fn hurts_messages(&self) -> bool {
-        let scheduled = self.schedule.iter().flatten().map(|scheduled| scheduled.fault);
-        let directed = self.sequence.iter().flat_map(Sequence::faults);
-        scheduled.chain(directed).any(|fault| fault.family() == Family::Messages)
-    }
-
     /// Says what it would take for faults of this family, if there cannot be any.
     fn lacks(&self, family: Family) -> Option<&'static str> {
         let system = system::by_name(self)?;

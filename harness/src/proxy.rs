@@ -385,9 +385,14 @@ impl Owner {
 
 /// Accepts the next connection, or waits for ever if nothing listens.
 async fn accept(listener: Option<&TcpListener>) -> TcpStream {
-    let Some(listener) = listener else {
-        return std::future::pending().await;
-    };
+    match listener {
+        Some(listener) => accept_next(listener).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Accepts the next connection, however long there are no descriptors for it.
+pub(crate) async fn accept_next(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,

@@ -59,15 +59,16 @@ impl Ending {
         self.verdict == other.verdict && !self.judges.is_disjoint(&other.judges)
     }
 
-    /// Reads how a recorded run ended: from its verdict, or if it was killed before it had one, by
-    /// judging it now.
+    /// Reads how a recorded run ended, and its settled plan: from its verdict, or if it was killed
+    /// before it had one, by judging it now.
     ///
     /// # Errors
     /// When the folder is not that of a run.
-    pub fn of_run(folder: &Path) -> Result<Self, RecordedError> {
+    pub fn of_run(folder: &Path) -> Result<(Self, Plan), RecordedError> {
         let plan = Plan::read(&RunFolder::plan_in(folder))?;
+        let settled = plan.clone().settled();
         if let Some(ending) = Self::of_verdict(folder) {
-            return Ok(ending);
+            return Ok((ending, settled));
         }
         let facts = Facts::read(&RunFolder::facts_in(folder))?;
         let workload: Arc<dyn Workload> = workload::by_name(&plan.workload)
@@ -76,7 +77,7 @@ impl Ending {
         let evidence = Evidence { plan, workload, facts };
         let history = RunFolder::history_in(folder);
         let (judgement, _) = judge(&evidence, history, Options::default());
-        Ok(Self::from(&judgement))
+        Ok((Self::from(&judgement), settled))
     }
 
     fn of_verdict(folder: &Path) -> Option<Self> {
@@ -199,13 +200,13 @@ mod tests {
         assert!(matches!(Ending::of_run(path), Err(RecordedError::Facts(_))));
         // It was killed at its very beginning.
         Facts::default().write(&RunFolder::facts_in(path)).unwrap();
-        assert_eq!(Ending::of_run(path).unwrap().verdict, RunVerdict::HarnessFailure);
+        assert_eq!(Ending::of_run(path).unwrap().0.verdict, RunVerdict::HarnessFailure);
         let verdict = r#"{"verdict": "violation", "seed": 7, "checks": [
             {"name": "linearizability", "verdict": "violation", "summary": ""},
             {"name": "recovery", "verdict": "unknown", "summary": ""},
             {"name": "nodes", "verdict": "violation", "summary": ""}]}"#;
         fs::write(RunFolder::verdict_in(path), verdict).unwrap();
         let expected = ending(RunVerdict::Violation, &["linearizability", "nodes"]);
-        assert_eq!(Ending::of_run(path).unwrap(), expected);
+        assert_eq!(Ending::of_run(path).unwrap().0, expected);
     }
 }

@@ -11,7 +11,7 @@ use super::storm::{EXIT_FAILED, EXIT_UNKNOWN, EXIT_USAGE, Storms, keep, remark_e
 use crate::describe_error;
 use crate::plan::Plan;
 use crate::replay::{Ending, Replays};
-use crate::run::{Progress, RunFolder, StormEnd};
+use crate::run::{Progress, StormEnd};
 
 /// Run a recorded plan again, and tell how often it ends as it did.
 ///
@@ -51,10 +51,8 @@ Exit codes:
 /// Replays the run and prints the rate.
 #[must_use]
 pub fn run(args: &ReplayArgs) -> ExitCode {
-    let recorded = Ending::of_run(&args.run)
-        .and_then(|ending| Ok((ending, Plan::read(&RunFolder::plan_in(&args.run))?)));
-    let (original, plan) = match recorded {
-        Ok((ending, plan)) => (ending, plan.settled()),
+    let (original, plan) = match Ending::of_run(&args.run) {
+        Ok(recorded) => recorded,
         Err(error) => {
             remark_error(describe_error(&error));
             return ExitCode::from(EXIT_USAGE);

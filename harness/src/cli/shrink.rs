@@ -60,10 +60,8 @@ Exit codes:
 /// Shrinks the run's plan and says what it took out.
 #[must_use]
 pub fn run(args: &ShrinkArgs) -> ExitCode {
-    let recorded = Ending::of_run(&args.run)
-        .and_then(|ending| Ok((ending, Plan::read(&RunFolder::plan_in(&args.run))?)));
-    let (original, plan) = match recorded {
-        Ok((ending, plan)) => (ending, plan.settled()),
+    let (original, plan) = match Ending::of_run(&args.run) {
+        Ok(recorded) => recorded,
         Err(error) => {
             remark_error(describe_error(&error));
             return ExitCode::from(EXIT_USAGE);

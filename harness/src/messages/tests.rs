@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proto::raft::raft_client::RaftClient;
 use proto::raft::raft_message::Message;

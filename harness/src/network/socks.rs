@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::proxy::{Door, PortHold, ProxyError};
+use crate::proxy::{Door, PortHold, ProxyError, accept_next};
 use crate::system::NodeId;
 
 /// The first two bytes of every member's address; the node's number is the others.
@@ -29,9 +29,6 @@ const PORT: u16 = 2380;
 /// How long a caller may take to say whom it wants. On the same machine it takes a millisecond; one that
 /// was stopped meanwhile dials anew.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-
-/// How long a front waits before it accepts again when it could not, for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 const VERSION: u8 = 5;
 const NO_AUTHENTICATION: u8 = 0;
@@ -144,19 +141,11 @@ impl Front {
 async fn serve(listener: TcpListener, doors: Arc<BTreeMap<NodeId, Door>>, end: CancellationToken) {
     let callers = TaskTracker::new();
     loop {
-        match listener.accept().await {
-            Ok((caller, _)) => {
-                let passing = pass_through(caller, Arc::clone(&doors));
-                let end = end.clone();
-                callers.spawn(async move {
-                    end.run_until_cancelled(tokio::time::timeout(HANDSHAKE_MAX, passing)).await
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let passing = pass_through(accept_next(&listener).await, Arc::clone(&doors));
+        let end = end.clone();
+        callers.spawn(async move {
+            end.run_until_cancelled(tokio::time::timeout(HANDSHAKE_MAX, passing)).await
+        });
     }
 }
 
