@@ -132,7 +132,9 @@ pub struct WorkloadPlan {
 }
 
 /// What reads promise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reads {
     /// They see every change that was answered before they began.

@@ -285,17 +285,7 @@ pub trait System: fmt::Debug + Send + Sync {
     }
 
     /// Says what there is not that faults of this family would take, if they cannot be.
-    fn lacks(&self, family: Family) -> Option<&'static str> {
-        match family {
-            Family::Upgrade => Some("no program to upgrade to"),
-            Family::Membership | Family::Transfer | Family::Snapshot => {
-                Some("nobody to take the order")
-            }
-            Family::Clock => Some("no clock that can be set"),
-            Family::Damage => Some("no promise to notice damage"),
-            _ => None,
-        }
-    }
+    fn lacks(&self, family: Family) -> Option<&'static str>;
 
     /// Returns the system as it is after an upgrade, if the plan says to what: other programs that take
     /// the same data and the same peers.

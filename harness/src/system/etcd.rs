@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::client::{Client, Mapping, StoreClient};
+use crate::fault::Family;
 use crate::plan::{Plan, Reads, Timings};
 use crate::system::{
     ClientOrder, CommandLine, DATA, Entry, Listening, NodeId, NodeView, Operator, Probe, System,
@@ -103,6 +104,15 @@ impl System for Etcd {
             });
         }
         Ok(())
+    }
+
+    fn lacks(&self, family: Family) -> Option<&'static str> {
+        match family {
+            Family::Upgrade => Some("no program to upgrade to"),
+            Family::Clock => Some("no clock that can be set"),
+            Family::Damage => Some("no promise to notice damage"),
+            _ => None,
+        }
     }
 
     fn offers(&self, mapping: Mapping) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::client::Placement;
-use crate::plan::Plan;
+use crate::plan::{Plan, Reads};
 
 /// How the system is loaded; what is left out is as the plan says.
 #[derive(Debug, Default, Args)]
@@ -34,6 +34,9 @@ pub(super) struct LoadArgs {
     /// by commas [default: most follow the leader, some stay with a node each]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     placements: Vec<Placement>,
+    /// What reads promise [default: linearizable]
+    #[arg(long, value_name = "LEVEL")]
+    reads: Option<Reads>,
 }
 
 impl LoadArgs {
@@ -45,6 +48,7 @@ impl LoadArgs {
         workload.read_percent = self.read_percent.or(workload.read_percent);
         workload.zipf = self.zipf.unwrap_or(workload.zipf);
         workload.value_size = self.value_size.unwrap_or(workload.value_size);
+        workload.reads = self.reads.unwrap_or(workload.reads);
         plan.operation_timeout = self.operation_timeout.unwrap_or(plan.operation_timeout);
         if !self.placements.is_empty() {
             plan.placements.clone_from(&self.placements);
@@ -71,12 +75,13 @@ mod tests {
         Line::parse_from(["run"]).load.apply(&mut plan);
         assert_eq!(plan, Plan::default());
         let line = "run --keys 3 --accounts 4 --read-percent 10 --zipf 1.5 --value-size 100 \
-                    --operation-timeout 2s --placements leader,n2,random";
+                    --operation-timeout 2s --placements leader,n2,random --reads serializable";
         Line::parse_from(line.split_whitespace()).load.apply(&mut plan);
         let workload = &plan.workload;
         assert_eq!((workload.keys, workload.accounts, workload.value_size), (3, 4, 100));
         assert_eq!((workload.read_percent, workload.zipf), (Some(10), 1.5));
         assert_eq!(plan.operation_timeout, Duration::from_secs(2));
+        assert_eq!(workload.reads, Reads::Serializable);
         let pinned = Placement::Pinned(NodeId::new(2));
         assert_eq!(plan.placements, [Placement::LeaderFollowing, pinned, Placement::Random]);
         assert!(Line::try_parse_from(["run", "--placements", "captain"]).is_err());
