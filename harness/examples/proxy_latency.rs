@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use harness::client::{Client, Mapping, Object, Outcome, Placement};
 use harness::cluster::Cluster;
-use harness::fault::{Fault, Links, ScheduledFault, Target};
+use harness::fault::{Family, Fault, Links, ScheduledFault, Target};
 use harness::messages::{MessageAction, MessageRule};
 use harness::plan::Plan;
 use harness::seed::Seed;
@@ -53,6 +53,10 @@ impl Direct {
 }
 
 impl System for Direct {
+    fn lacks(&self, family: Family) -> Option<&'static str> {
+        self.system.lacks(family)
+    }
+
     fn offers(&self, mapping: Mapping) -> bool {
         self.system.offers(mapping)
     }
