@@ -178,7 +178,7 @@ impl Disk {
     }
 
     /// Loses what is not durable; its node must be gone. If a seed is given, the last write of each
-    /// file is torn: a random beginning of it, and what was written before, is left.
+    /// file is torn: some of its first sectors, and what was written before, are left.
     pub fn lose_power(&self, torn: Option<Seed>) -> Loss {
         let volume = &mut self.lock().volume;
         match torn {

@@ -45,7 +45,7 @@ pub(super) struct Attributes {
 pub(super) enum Remains<'a, R> {
     /// Nothing.
     Nothing,
-    /// Of every file all unsynced writes but the last, and a random beginning of that one.
+    /// Of every file all unsynced writes but the last, and some of the first sectors of that one.
     TornWrites(&'a mut R),
 }
 

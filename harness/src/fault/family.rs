@@ -128,7 +128,7 @@ impl Family {
             Self::Restart => "every node is killed and started again, all at once or one by one",
             Self::Upgrade => "nodes restart one by one on --upgrade-to, and stay there",
             Self::Power => {
-                "machines lose their power and what was not synced; last writes are torn"
+                "machines lose their power and what was not synced; last writes are torn between sectors"
             }
             Self::Damage => "a bit flips, or a file's tail is gone, while a node is down",
             Self::Disk => "disks are full, slow to sync, or fail to",

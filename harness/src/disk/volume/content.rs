@@ -2,6 +2,10 @@
 
 use rand::Rng;
 
+/// What a disk writes whole or not at all, in bytes: the least that disks promise, and what systems that
+/// tell a torn write from damage build upon, etcd's log among them.
+const SECTOR: usize = 512;
+
 /// A file's bytes as they are seen, and how to undo what is not durable.
 #[derive(Debug, Default)]
 pub(super) struct Content {
@@ -62,14 +66,20 @@ impl Content {
         count
     }
 
-    /// Keeps all changes but the last, and of that one a random beginning which is not all of it.
-    /// What is left is durable. Returns how many changes were lost, in part or whole.
+    /// Keeps all changes but the last, and of that one as many of the first [sectors](SECTOR) as chance
+    /// will have, but not all. What is left is durable. Returns how many changes were lost, in part or
+    /// whole.
     pub(super) fn tear(&mut self, generator: &mut impl Rng) -> usize {
         let Some(last) = self.unsynced.pop() else { return 0 };
-        let written = self.bytes[last.offset..][..last.written].to_vec();
+        let end = last.offset + last.written;
+        let written = self.bytes[last.offset..end].to_vec();
         self.undo(&last);
-        if !written.is_empty() {
-            let kept = generator.random_range(0..written.len());
+        // Where it may have been torn: where within it a sector begins.
+        let first = last.offset / SECTOR + 1;
+        let count = end.div_ceil(SECTOR).saturating_sub(first);
+        let whole = generator.random_range(0..=count);
+        if whole > 0 {
+            let kept = (first + whole - 1) * SECTOR - last.offset;
             self.write(last.offset, &written[..kept]);
         }
         self.sync();

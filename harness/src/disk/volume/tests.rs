@@ -82,24 +82,44 @@ fn names_are_lost_until_anything_is_synced() {
     check(&volume, &[("folder/file", "")]);
 }
 
-#[test]
-fn a_torn_write_leaves_a_beginning_of_the_last_one() {
-    let mut seen = BTreeSet::new();
-    for seed in 0..64 {
+/// What the loss of power leaves of a file in which `last` was being written over `before`, at `offset`.
+fn torn(before: &[u8], offset: u64, last: &[u8]) -> BTreeSet<Vec<u8>> {
+    let tear = |seed| {
         let mut volume = Volume::new();
         let file = make(&mut volume, "log");
-        volume.write(file, 0, b"....").unwrap();
+        volume.write(file, 0, b"old").unwrap();
         volume.sync(file).unwrap();
-        volume.write(file, 0, b"ab").unwrap();
-        volume.write(file, 2, b"cdef").unwrap();
+        volume.write(file, 0, before).unwrap();
+        volume.write(file, offset, last).unwrap();
         let mut generator = ChaCha8Rng::seed_from_u64(seed);
         let loss = volume.lose_power(Remains::TornWrites(&mut generator));
         assert_eq!(loss, Loss { files: 1, writes: 1, names: false });
-        seen.extend(files(&volume).into_iter().map(|(_, text)| text));
+        let left = volume.read(file, 0, 4096).unwrap().to_vec();
         // What is left is durable.
         assert_eq!(lose_all(&mut volume), Loss::default());
-    }
-    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["ab..", "abc.", "abcd", "abcde"]);
+        left
+    };
+    (0..64).map(tear).collect()
+}
+
+#[test]
+fn a_torn_write_leaves_the_first_sectors_of_the_last_one() {
+    // From the middle of one sector to the middle of the third: it may end at either boundary between.
+    let (before, last) = ([b'.'; 1500], [b'x'; 1000]);
+    let left = |kept: usize| [&before[..300], &last[..kept], &before[300 + kept..]].concat();
+    let expected = BTreeSet::from([left(0), left(512 - 300), left(1024 - 300)]);
+    assert_eq!(torn(&before, 300, &last), expected);
+    // What lay behind the end of the file ends where the disk was torn from it.
+    let left = |kept: usize| [&before[..300], &last[..kept]].concat();
+    let expected = BTreeSet::from([left(0), left(512 - 300), left(1024 - 300)]);
+    assert_eq!(torn(&before[..300], 300, &last), expected);
+}
+
+#[test]
+fn a_sector_is_written_whole_or_not_at_all() {
+    assert_eq!(torn(b"1234", 4, b"56"), BTreeSet::from([b"1234".to_vec()]));
+    let (before, last) = ([b'.'; 512], [b'x'; 512]);
+    assert_eq!(torn(&before, 512, &last), BTreeSet::from([before.to_vec()]));
 }
 
 #[test]
