@@ -6,6 +6,7 @@
 //! A run's folder gets one folder for each node, `nodes/n1` and so on, with its configuration, its
 //! data and what it printed.
 
+mod clocks;
 mod crew;
 mod disks;
 mod status;
@@ -31,7 +32,8 @@ use crate::process::{
 use crate::proxy::{PortHold, ProxyError};
 use crate::seed::Seed;
 use crate::system::{
-    self, ClientOrder, DATA, Entry, Listening, NodeId, NodeView, Operator, System, SystemError,
+    self, ClientOrder, DATA, Entry, Listening, NodeId, NodeView, Operator, OrderError, System,
+    SystemError,
 };
 
 pub use crew::ChangeError;
@@ -112,6 +114,9 @@ pub enum ClusterError {
         /// What was done to it.
         action: &'static str,
     },
+    /// An operator's order had no effect, as far as anybody can tell.
+    #[error(transparent)]
+    Order(#[from] OrderError),
     /// Nobody knows who is in the cluster.
     #[error("failed to make clear who is in the cluster")]
     Unsettled(#[source] Box<ChangeError>),
@@ -168,6 +173,8 @@ pub struct Cluster {
     watcher: Watcher,
     network: Network,
     disks: Disks,
+    /// Whose clocks were set wrong since they were started.
+    mistimed: Mutex<BTreeSet<NodeId>>,
     supervisor: Supervisor,
     /// How many clients were made.
     clients: AtomicUsize,
@@ -238,6 +245,7 @@ impl Cluster {
             changing: tokio::sync::Mutex::default(),
             network,
             disks,
+            mistimed: Mutex::default(),
             supervisor,
             clients: AtomicUsize::default(),
         };
@@ -387,8 +395,8 @@ impl Cluster {
         self.crew.borrow().upgraded.clone()
     }
 
-    /// Undoes every fault: opens all links, lets stopped nodes go on, restarts members that were
-    /// killed, and makes clear who is a member. A node that ended by itself stays down. Does what it can
+    /// Undoes every fault: opens all links, lets stopped nodes go on, sets clocks right, restarts members
+    /// that were killed, and makes clear who is a member. A node that ended by itself stays down. Does what it can
     /// even if some of it fails, and then returns the first error.
     pub async fn heal_all(&self) -> Result<(), ClusterError> {
         self.network.rule_exactly(&BTreeMap::new());
@@ -402,6 +410,7 @@ impl Cluster {
                 // A pause that was given up on may still take effect, so whoever runs is told, too.
                 Some(ProcessState::Running | ProcessState::Paused) => {
                     results.push(self.resume(node).await);
+                    results.push(self.set_clock_right(node).await);
                 }
                 Some(ProcessState::Killed) if members.contains(&node) => killed.push(node),
                 // It had a reason to.
@@ -483,8 +492,7 @@ impl Cluster {
 
     /// Starts a node that is down and may end by itself, and returns when it answers.
     async fn restart_excused(&self, node: NodeId) -> Result<(), ClusterError> {
-        let (launch, _) = self.launch(node)?;
-        self.supervisor.launch(node, launch).await?;
+        self.begin(node).await?;
         let ready = self.wait_ready(node, RESTART_DEADLINE).await;
         if !matches!(ready, Err(ClusterError::Ended { .. })) {
             self.network.set_down(node, false).await?;
@@ -494,7 +502,13 @@ impl Cluster {
 
     async fn relaunch(&self, node: NodeId) -> Result<(), ClusterError> {
         self.supervisor.excuse(node, self.disks.is_hopeless(node)).await?;
+        self.begin(node).await
+    }
+
+    /// Starts a node's process, which has a new clock.
+    async fn begin(&self, node: NodeId) -> Result<(), ClusterError> {
         let (launch, _) = self.launch(node)?;
+        self.mistimed().remove(&node);
         Ok(self.supervisor.launch(node, launch).await?)
     }
 

@@ -14,7 +14,8 @@
 //!
 //! Faults may overlap, and one that ends leaves in force what another wants: a link that both cut
 //! stays cut, and a killed node that a pause holds is stopped again as soon as it has been started and
-//! has answered, before the "end" of the kill is written. While it is down, a kill hides a pause. What
+//! has answered, before the "end" of the kill is written. While it is down, a kill hides a pause. A node that
+//! a pause holds goes on for a moment when its clock is to go right again, and is stopped again. What
 //! several faults want of a link adds up; see [`Mode::and`](crate::proxy::Mode::and).
 //!
 //! What takes an operator a while, a change of membership or of the leader, goes on beside the rest, and

@@ -8,7 +8,9 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::fault::{Family, Fault, ScheduledFault};
-use crate::system::{BoxFuture, CommandLine, NodeStatus, OrderError, Probe, ProbeError, Role};
+use crate::system::{
+    BoxFuture, Clock, CommandLine, NodeStatus, OrderError, Probe, ProbeError, Role,
+};
 
 /// Tells a copy of this test program to be a node; its value is the node's folder and address.
 const BE_A_NODE: &str = "STORMPROOF_TEST_NODE";
@@ -27,6 +29,8 @@ pub(crate) struct Parrots {
     pub(crate) book: Arc<Mutex<BTreeSet<NodeId>>>,
     /// What becomes of the next orders to add or remove somebody, before all others are carried out.
     pub(crate) moods: Arc<Mutex<Vec<Mood>>>,
+    /// What clocks were set to, in that order.
+    pub(crate) clocks: Arc<Mutex<Vec<(NodeId, Clock)>>>,
     /// Whether there are newer parrots to upgrade to, or these are.
     pub(crate) version: Version,
 }
@@ -55,6 +59,8 @@ pub(crate) enum Mood {
 struct ParrotOperator {
     book: Arc<Mutex<BTreeSet<NodeId>>>,
     moods: Arc<Mutex<Vec<Mood>>>,
+    clocks: Arc<Mutex<Vec<(NodeId, Clock)>>>,
+    running: BTreeSet<NodeId>,
 }
 
 impl ParrotOperator {
@@ -109,6 +115,25 @@ impl Operator for ParrotOperator {
         self.write(|_| {})
     }
 
+    fn set_clock(
+        &mut self,
+        node: NodeId,
+        clock: Clock,
+        _: std::time::Instant,
+    ) -> BoxFuture<'_, Result<(), OrderError>> {
+        let set = match self.running.contains(&node) {
+            true => {
+                self.clocks.lock().unwrap().push((node, clock));
+                Ok(())
+            }
+            false => {
+                let (what, why) = ("set a clock".into(), "it does not run".into());
+                Err(OrderError::Refused { what, why })
+            }
+        };
+        Box::pin(std::future::ready(set))
+    }
+
     fn compact(
         &mut self,
         _: NodeId,
@@ -141,8 +166,13 @@ impl System for Parrots {
         (self.version == Version::Old).then(|| Arc::new(parrots) as _)
     }
 
-    fn operator(&self, _: BTreeMap<NodeId, Listening>) -> Box<dyn Operator> {
-        Box::new(ParrotOperator { book: Arc::clone(&self.book), moods: Arc::clone(&self.moods) })
+    fn operator(&self, nodes: BTreeMap<NodeId, Listening>) -> Box<dyn Operator> {
+        Box::new(ParrotOperator {
+            book: Arc::clone(&self.book),
+            moods: Arc::clone(&self.moods),
+            clocks: Arc::clone(&self.clocks),
+            running: nodes.into_keys().collect(),
+        })
     }
 
     fn offers(&self, _: Mapping) -> bool {

@@ -1,19 +1,13 @@
 //! What faults do to machines, their disks and clocks, and how that is undone.
 
-use std::time::{Duration, Instant};
-
 use crate::cluster::{Cluster, Return};
 use crate::describe_error;
 use crate::fault::{Family, Fault};
 use crate::nemesis::Nemesis;
 use crate::nemesis::force::{Hold, Installed};
 use crate::nemesis::inflict::{Obstacle, act_on_all};
-use crate::process::ProcessState;
 use crate::seed::Seed;
-use crate::system::{Clock, NodeId, OrderError};
-
-/// How long a node may take to set its clock: it is asked at once, on the same machine.
-const ORDER_DEADLINE: Duration = Duration::from_secs(2);
+use crate::system::NodeId;
 
 /// Says whether a fault is brought and undone here.
 pub(super) const fn is_of_machines(fault: Fault) -> bool {
@@ -63,7 +57,8 @@ impl Nemesis {
                 (None, Some(clock)) => {
                     let mut results = Vec::new();
                     for &node in nodes {
-                        results.push((node, set_clock(cluster, node, clock).await));
+                        let set = cluster.set_clock(node, clock).await;
+                        results.push((node, set.map_err(Obstacle::from)));
                     }
                     results
                 }
@@ -107,15 +102,8 @@ impl Nemesis {
             }
             _ => {
                 for &node in &nodes {
-                    // A node that was started meanwhile has a new clock, one that is down has none.
-                    let is_up = cluster.processes().borrow().states.get(&node)
-                        == Some(&ProcessState::Running);
-                    if is_up
-                        && let Err(Obstacle::Indeterminate(why) | Obstacle::Skipped(why)) =
-                            set_clock(cluster, node, Clock::Right).await
-                    {
-                        troubles.push(why);
-                    }
+                    let set = cluster.set_clock_right(node).await;
+                    troubles.extend(set.err().map(|error| describe_error(&error)));
                 }
                 return troubles;
             }
@@ -145,13 +133,4 @@ impl Nemesis {
         }
         troubles
     }
-}
-
-async fn set_clock(cluster: &Cluster, node: NodeId, clock: Clock) -> Result<(), Obstacle> {
-    let deadline = Instant::now() + ORDER_DEADLINE;
-    let set = cluster.operator().set_clock(node, clock, deadline).await;
-    set.map_err(|error| match error {
-        OrderError::Refused { .. } => Obstacle::Skipped(error.to_string()),
-        OrderError::Unclear { .. } => Obstacle::Indeterminate(error.to_string()),
-    })
 }

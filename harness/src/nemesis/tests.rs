@@ -11,6 +11,7 @@ use crate::fault::{
     Condition, Family, Fault, Link, Links, Restart, Sequence, Step, Target, Topology, Wire,
 };
 use crate::process::{ProcessState, Processes};
+use crate::system::Clock;
 
 const MS: Duration = Duration::from_millis(1);
 const N1: NodeId = NodeId::new(1);
@@ -40,6 +41,7 @@ async fn run_plan(plan: Plan, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let parrots = Parrots { version: Version::Old, ..Parrots::default() };
     let moods = Arc::clone(&parrots.moods);
+    let clocks = Arc::clone(&parrots.clocks);
     let cluster = start_parrots(parrots, plan.clone(), folder.path()).await.unwrap();
     say(folder.path(), cluster.nodes(), 5, Some(N2));
     let file = folder.path().join("history.jsonl");
@@ -52,6 +54,7 @@ async fn run_plan(plan: Plan, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
         cancel: cancel.clone(),
         run: folder.path().into(),
         moods,
+        clocks,
         cluster: &cluster,
     });
     let (report, ()) = tokio::join!(nemesis.run(&cluster, &recorder, cancel), look);
@@ -71,6 +74,7 @@ struct Look<'a> {
     cluster: &'a Cluster,
     run: std::path::PathBuf,
     moods: Arc<Mutex<Vec<Mood>>>,
+    clocks: Arc<Mutex<Vec<(NodeId, Clock)>>>,
     in_force: watch::Receiver<Vec<String>>,
     processes: watch::Receiver<Processes>,
     cancel: CancellationToken,
@@ -177,6 +181,31 @@ async fn a_node_that_is_restarted_under_a_pause_is_stopped_again() {
             "pause begin [n1] installed",
             "kill begin [n1] installed",
             "kill end [n1] undone",
+            "pause end [n1] undone",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_clock_goes_right_again_while_its_node_is_paused() {
+    let back = Fault::ClockBack { target: Target::Node(N1), by: 60_000 * MS };
+    let schedule = vec![fault(0, 300, back), fault(50, 3_600_000, Fault::Pause(Target::Node(N1)))];
+    let outcome = run(schedule, async |mut look| {
+        look.in_force.wait_for(|faults| faults.len() == 2).await.unwrap();
+        look.in_force.wait_for(|faults| faults.len() == 1).await.unwrap();
+        let expected = [(N1, Clock::Back(60_000 * MS)), (N1, Clock::Right)];
+        assert_eq!(*look.clocks.lock().unwrap(), expected);
+        assert_eq!(look.processes.borrow().states[&N1], ProcessState::Paused);
+        look.cancel.cancel();
+    })
+    .await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    assert_eq!(
+        lines,
+        [
+            "clock begin [n1] installed",
+            "pause begin [n1] installed",
+            "clock end [n1] undone",
             "pause end [n1] undone",
         ]
     );
