@@ -359,11 +359,13 @@ impl Cluster {
     }
 
     /// Starts nodes that are down, side by side, each with the data that it left; returns when all
-    /// of them answer. Does what it can even if some of it fails, and then returns the first error.
+    /// of them answer. Who has left, or may have, stays out. Does what it can even if some of it fails,
+    /// and then returns the first error.
     pub async fn restart(&self, nodes: &[NodeId]) -> Result<(), ClusterError> {
         let mut results = Vec::new();
         let mut launched = Vec::new();
-        for &node in nodes {
+        let stays = |node: &&NodeId| self.crew.borrow().stays(**node);
+        for &node in nodes.iter().filter(stays) {
             match self.relaunch(node).await {
                 Ok(()) => launched.push(node),
                 Err(error) => results.push(Err(error)),
@@ -371,6 +373,10 @@ impl Cluster {
         }
         for node in launched {
             let ready = self.wait_ready(node, RESTART_DEADLINE).await;
+            if let Err(ClusterError::Process(ProcessError::NotRunning { .. })) = ready {
+                // Whoever has killed it meanwhile looks after it.
+                continue;
+            }
             // A node that runs but is slow must be reachable as soon as it is not.
             if !matches!(ready, Err(ClusterError::Ended { .. })) {
                 let opened = self.network.set_down(node, false).await;
@@ -404,7 +410,6 @@ impl Cluster {
         let mut results = vec![healed.map_err(ClusterError::from)];
         results.extend(self.heal_disks().await);
         let mut killed = Vec::new();
-        let members = self.crew.borrow().members.clone();
         for &node in self.slots.keys() {
             match self.supervisor.state(node) {
                 // A pause that was given up on may still take effect, so whoever runs is told, too.
@@ -412,14 +417,10 @@ impl Cluster {
                     results.push(self.resume(node).await);
                     results.push(self.set_clock_right(node).await);
                 }
-                Some(ProcessState::Killed) if members.contains(&node) => killed.push(node),
+                Some(ProcessState::Killed) => killed.push(node),
                 // It had a reason to.
-                Some(ProcessState::Exited(_))
-                    if members.contains(&node) && self.is_excused(node) =>
-                {
-                    killed.push(node);
-                }
-                Some(ProcessState::Killed | ProcessState::Exited(_)) | None => {}
+                Some(ProcessState::Exited(_)) if self.is_excused(node) => killed.push(node),
+                Some(ProcessState::Exited(_)) | None => {}
             }
         }
         results.push(self.restart(&killed).await);
@@ -474,6 +475,7 @@ impl Cluster {
             stdout: view.folder.join("stdout.log"),
             stderr: view.folder.join("stderr.log"),
             disk: self.disks.of(node).cloned(),
+            gives_up: system.gives_up(),
         };
         self.launches.lock().expect("nobody panics with the lock").insert(node, (launch, entry));
         self.crew.send_modify(|crew| {
@@ -519,16 +521,20 @@ impl Cluster {
         Ok(launch.ok_or(ProcessError::NotRunning { node })?)
     }
 
-    /// Waits until a node answers, or until it is certain that it will not.
+    /// Waits until a node answers, or until it is certain that it will not: it has ended, or was killed.
     async fn wait_ready(&self, node: NodeId, deadline: Duration) -> Result<(), ClusterError> {
         let slot = self.slots.get(&node).ok_or(ProcessError::NotRunning { node })?;
         let (Launch { stderr, .. }, _) = self.launch(node)?;
         let mut probe = self.system.probe(slot.listening);
         let start = Instant::now();
         loop {
-            if let Some(ProcessState::Exited(exit)) = self.supervisor.state(node) {
-                let last_words = read_last_words(&stderr);
-                return Err(ClusterError::Ended { node, exit, last_words });
+            match self.supervisor.state(node) {
+                Some(ProcessState::Exited(exit)) => {
+                    let last_words = read_last_words(&stderr);
+                    return Err(ClusterError::Ended { node, exit, last_words });
+                }
+                Some(ProcessState::Killed) => return Err(ProcessError::NotRunning { node }.into()),
+                _ => {}
             }
             let answer = timeout(status::PROBE_TIMEOUT, probe.is_up()).await;
             if matches!(answer, Ok(Ok(()))) {

@@ -147,6 +147,12 @@ impl Disk {
         self.lock().refusals
     }
 
+    /// Refuses something, if anything ails it that would.
+    #[cfg(test)]
+    pub(crate) fn refuse(&self) {
+        let _ = self.lock().claim_room();
+    }
+
     /// Holds all syncs from now on, and waits until one is held that has something to make durable:
     /// the moment at which a power loss hurts. Returns whether there was one in time. What is held is
     /// let go by [`Disk::release`], or without effect by [`Disk::end`].

@@ -310,7 +310,8 @@ impl Nemesis {
     async fn step(&mut self, place: usize, time: Duration, field: Field<'_>) {
         let next = self.take_step(place, field.cluster).await;
         if let Some(rhythm) = next {
-            self.agenda.insert((time + rhythm, Edge::Step(place)));
+            // Steps that take longer than their rhythm must not hold up everything else.
+            self.agenda.insert((time.max(field.now()) + rhythm, Edge::Step(place)));
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Launch {
     pub stderr: PathBuf,
     /// A disk to mount for it, if it is not to use the machine's.
     pub disk: Option<Arc<Disk>>,
+    /// Tells which ends of it can be excused.
+    pub gives_up: fn(Exit) -> bool,
 }
 
 /// How a process ended.
@@ -175,10 +177,15 @@ impl Supervisor {
         self.act(node, Awaited::Gone).await
     }
 
-    /// Says whether a node that ends by itself from now on has a reason to. An end that is excused is
-    /// none of the unexpected.
+    /// Says whether a node that ends by itself from now on has a reason to. An end that is excused, and is
+    /// one of those that [can be](Launch::gives_up), is none of the unexpected.
     pub async fn excuse(&self, node: NodeId, is_excused: bool) -> Result<(), ProcessError> {
         self.ask(|reply| Event::Excuse { node, is_excused, reply }).await
+    }
+
+    /// Has a node that has not ended by itself no reason to any more.
+    pub async fn excuse_unless_ended(&self, node: NodeId) -> Result<(), ProcessError> {
+        self.ask(|reply| Event::BringToAccount { node, reply }).await
     }
 
     /// Stops a node and returns once all of its threads are stopped.

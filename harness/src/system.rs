@@ -24,6 +24,7 @@ use crate::disk::damage::Damage;
 use crate::fault::Family;
 use crate::messages::Classify;
 use crate::plan::Plan;
+use crate::process::Exit;
 use crate::seed::Seed;
 
 pub use operator::{Clock, Joining, Leaving, NoOperator, Operator, OrderError};
@@ -321,6 +322,12 @@ pub trait System: fmt::Debug + Send + Sync {
     /// be hurt one at a time.
     fn classify(&self) -> Option<Classify> {
         None
+    }
+
+    /// Tells which ends are those of a node that stops because its disk fails it or its files are damaged.
+    /// Where its disk ails, a node that ends so does right; any other end is a crash.
+    fn gives_up(&self) -> fn(Exit) -> bool {
+        |exit| matches!(exit, Exit::Code(_))
     }
 
     /// Makes a client. It connects when it is first used.

@@ -20,8 +20,9 @@
 //! |---|---|
 //! | 0 | stopped on request (SIGTERM, SIGINT) |
 //! | 2 | bad arguments or configuration, port in use, data folder of no use: for the operator to put right |
-//! | 4 | failed while starting or running: the disk, a broken invariant |
+//! | 4 | failed while starting or running: the disk, a connection, the machine |
 //! | 5 | what the disk holds is damaged or gone; the node must not start from it |
+//! | 101 | a broken invariant: the node doubts itself |
 
 use std::error::Error;
 use std::fmt::Write;
@@ -60,6 +61,8 @@ pub use wire::command::DecodeError;
 pub const EXIT_USAGE: u8 = 2;
 /// The node failed.
 pub const EXIT_FAILED: u8 = 4;
+/// The node doubted itself: an assertion failed. The same as of a panic that nothing catches.
+pub const EXIT_PANICKED: u8 = 101;
 /// The disk does not hold what was entrusted to it.
 pub const EXIT_DAMAGED: u8 = 5;
 
@@ -163,9 +166,8 @@ fn exit_code(error: &NodeError) -> u8 {
         | NodeError::Driver(_)
         | NodeError::Serve(_)
         | NodeError::System { .. }
-        | NodeError::Panicked(_)
-        | NodeError::StoragePanicked
         | NodeError::Ended => EXIT_FAILED,
+        NodeError::Panicked(_) | NodeError::StoragePanicked => EXIT_PANICKED,
     }
 }
 

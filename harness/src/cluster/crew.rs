@@ -17,9 +17,15 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 use crate::cluster::{Cluster, ClusterError, RESTART_DEADLINE};
 use crate::process::ProcessState;
 use crate::system::{Entry, Joining, Leaving, NodeId, OrderError};
+
+/// How long a newcomer that ended because somebody did not know it waits before it is started again: what
+/// kept the others from hearing of it takes longer than that to pass.
+const START_AGAIN: Duration = Duration::from_millis(200);
 
 /// What stays when a node's data are thrown away: what it printed.
 const LOGS: [&str; 2] = ["stdout.log", "stderr.log"];
@@ -52,6 +58,13 @@ pub(super) struct Crew {
     pub(super) former: BTreeSet<NodeId>,
     /// Who starts on the program that the plan upgrades to.
     pub(super) upgraded: BTreeSet<NodeId>,
+}
+
+impl Crew {
+    /// Tells whether a node is in the cluster, and is to be.
+    pub(super) fn stays(&self, node: NodeId) -> bool {
+        self.members.contains(&node) && !self.doubtful.contains(&node)
+    }
 }
 
 fn refused<T>(why: impl Into<Box<str>>) -> Result<T, ChangeError> {
@@ -92,7 +105,8 @@ impl Cluster {
         let everybody = crew.members.iter().copied().chain([node]).collect();
         self.throw_away(node)?;
         self.prepare(node, Entry::Joins(everybody), self.is_mostly_upgraded())?;
-        let added = match self.operator().joining() {
+        let joining = self.operator().joining();
+        let added = match joining {
             Joining::StartFirst => match self.start_newcomer(node).await {
                 Ok(()) => self.operator().add(node, deadline(patience)).await,
                 Err(error) => {
@@ -121,8 +135,14 @@ impl Cluster {
                 return Err(error.into());
             }
         }
-        if self.supervisor.state(node) != Some(ProcessState::Running) {
-            self.start_newcomer(node).await?;
+        if joining == Joining::AddFirst
+            && let Err(error) = self.start_added(node, patience).await
+        {
+            // It has a vote and cannot use it.
+            self.crew.send_modify(|crew| {
+                crew.doubtful.insert(node);
+            });
+            return Err(error.into());
         }
         Ok(node)
     }
@@ -209,6 +229,27 @@ impl Cluster {
         self.relaunch(node).await?;
         self.network.set_down(node, false).await?;
         self.wait_ready(node, RESTART_DEADLINE).await
+    }
+
+    /// Starts a node that has its vote already. It asks somebody who is in the cluster, and ends if that
+    /// one has not heard of it yet: so it may end until it has once been up.
+    async fn start_added(&self, node: NodeId, patience: Duration) -> Result<(), ClusterError> {
+        let start = Instant::now();
+        self.supervisor.excuse(node, true).await?;
+        loop {
+            match self.restart_excused(node).await {
+                Err(ClusterError::Ended { exit, .. })
+                    if self.is_excused(node) && start.elapsed() < patience =>
+                {
+                    tracing::info!(%node, %exit, "newcomer tries again");
+                    sleep(START_AGAIN).await;
+                }
+                ready => {
+                    self.supervisor.excuse(node, self.disks.is_hopeless(node)).await?;
+                    return ready;
+                }
+            }
+        }
     }
 
     /// Finds a name for a newcomer: one that was never used, if there is one.

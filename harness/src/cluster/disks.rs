@@ -58,17 +58,25 @@ impl Disks {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn of_one(node: NodeId, disk: Arc<Disk>) -> Self {
+        Self { disks: [(node, disk)].into(), ..Self::default() }
+    }
+
     pub(super) fn of(&self, node: NodeId) -> Option<&Arc<Disk>> {
         self.disks.get(&node)
     }
 
-    /// Forgets what is on a node's disk, which is gone, and makes the folder in which it is mounted.
+    /// Forgets what is on a node's disk, which is gone, and what ails it, which was meant for that node;
+    /// makes the folder in which it is mounted.
     pub(super) fn wipe(&self, node: NodeId) -> io::Result<()> {
         self.damaged().remove(&node);
         let Some(disk) = self.of(node) else {
             return Ok(());
         };
         disk.wipe();
+        disk.set(Ailment::default());
+        disk.release();
         std::fs::create_dir_all(disk.at())
     }
 
@@ -139,7 +147,8 @@ impl Cluster {
     }
 
     /// Waits for a node to end whose disk has refused it something and is well again, but not for long:
-    /// some take it. Returns whether it is to be started again.
+    /// some take it, and what they do from then on is not the disk's fault. Returns whether it is to be
+    /// started again.
     pub async fn has_given_up(&self, node: NodeId) -> bool {
         let has_ended = |processes: &Processes| {
             matches!(processes.states.get(&node), Some(ProcessState::Exited(_)))
@@ -148,6 +157,8 @@ impl Cluster {
         let mut processes = self.supervisor.processes();
         if self.disk(node).is_ok_and(|disk| disk.refusals() > 0) {
             let _ = timeout(END_PATIENCE, processes.wait_for(has_ended)).await;
+            // It fails only if the supervisor is gone, and with it every process.
+            let _ = self.supervisor.excuse_unless_ended(node).await;
         }
         let now = processes.borrow();
         has_ended(&now)

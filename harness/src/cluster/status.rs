@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::cluster::crew::Crew;
-use crate::process::{ProcessState, Processes};
+use crate::process::{ProcessState, Processes, UnexpectedExit};
 use crate::system::{Listening, NodeId, NodeStatus, Probe, Role, System, Terms};
 
 /// How long a node has to answer. On the same machine it takes a millisecond; a node that takes
@@ -56,6 +56,8 @@ pub struct ClusterStatus {
     pub nodes: BTreeMap<NodeId, NodeHealth>,
     /// Who is in the cluster, as far as it was us who changed that.
     pub members: BTreeSet<NodeId>,
+    /// Who has ended by itself so far without a reason to, in order.
+    pub exits: Vec<UnexpectedExit>,
     /// In how many terms a leader was seen, so far. Only the watcher counts; 0 in a single poll.
     pub elections: usize,
     /// Terms with more than one leader so far. Only the watcher compares terms over time; a single
@@ -137,9 +139,9 @@ impl Poll {
 
     /// Asks every node whose process is running.
     pub(super) async fn ask(&mut self) -> ClusterStatus {
-        let processes = self.processes.borrow().states.clone();
+        let Processes { states: processes, exits, .. } = self.processes.borrow().clone();
         let members = self.crew.borrow().members.clone();
-        let mut status = ClusterStatus { members, ..ClusterStatus::default() };
+        let mut status = ClusterStatus { members, exits, ..ClusterStatus::default() };
         let mut asked = JoinSet::new();
         for (node, process) in processes {
             if process == ProcessState::Running

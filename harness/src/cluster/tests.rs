@@ -7,9 +7,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::disk::{Ailment, Disk, SyncFailure};
 use crate::fault::{Family, Fault, ScheduledFault};
 use crate::system::{
-    BoxFuture, Clock, CommandLine, NodeStatus, OrderError, Probe, ProbeError, Role,
+    BoxFuture, Clock, CommandLine, Joining, NodeStatus, OrderError, Probe, ProbeError, Role,
 };
 
 /// Tells a copy of this test program to be a node; its value is the node's folder and address.
@@ -22,8 +23,8 @@ const N1: NodeId = NodeId::new(1);
 const N2: NodeId = NodeId::new(2);
 
 /// A system whose nodes do nothing but say what is in the file `says` of their folder: a term and the
-/// number of its leader, or `exit` and a code.
-#[derive(Debug, Default)]
+/// number of its leader, `exit` and a code, or `leave` and a code if it is to do so once.
+#[derive(Debug)]
 pub(crate) struct Parrots {
     /// Who is in the cluster by the parrots' own book; once there are any, they take orders.
     pub(crate) book: Arc<Mutex<BTreeSet<NodeId>>>,
@@ -33,13 +34,32 @@ pub(crate) struct Parrots {
     pub(crate) clocks: Arc<Mutex<Vec<(NodeId, Clock)>>>,
     /// Whether there are newer parrots to upgrade to, or these are.
     pub(crate) version: Version,
+    /// When newcomers are started.
+    pub(crate) joining: Joining,
+    /// What newcomers say at first, if it is anything special.
+    pub(crate) newcomers: Arc<Mutex<Option<String>>>,
+    /// How long compactions take.
+    pub(crate) compaction: Duration,
+}
+
+impl Default for Parrots {
+    fn default() -> Self {
+        Self {
+            book: Arc::default(),
+            moods: Arc::default(),
+            clocks: Arc::default(),
+            version: Version::Only,
+            joining: Joining::StartFirst,
+            newcomers: Arc::default(),
+            compaction: Duration::ZERO,
+        }
+    }
 }
 
 /// How new a parrot is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     /// There is no newer one.
-    #[default]
     Only,
     /// There are newer ones.
     Old,
@@ -61,6 +81,8 @@ struct ParrotOperator {
     moods: Arc<Mutex<Vec<Mood>>>,
     clocks: Arc<Mutex<Vec<(NodeId, Clock)>>>,
     running: BTreeSet<NodeId>,
+    joining: Joining,
+    compaction: Duration,
 }
 
 impl ParrotOperator {
@@ -87,6 +109,10 @@ impl ParrotOperator {
 }
 
 impl Operator for ParrotOperator {
+    fn joining(&self) -> Joining {
+        self.joining
+    }
+
     fn add(
         &mut self,
         node: NodeId,
@@ -139,7 +165,11 @@ impl Operator for ParrotOperator {
         _: NodeId,
         _: std::time::Instant,
     ) -> BoxFuture<'_, Result<(), OrderError>> {
-        Box::pin(std::future::ready(Ok(())))
+        let compaction = self.compaction;
+        Box::pin(async move {
+            sleep(compaction).await;
+            Ok(())
+        })
     }
 }
 
@@ -147,6 +177,10 @@ impl System for Parrots {
     fn prepare(&self, view: &NodeView) -> Result<CommandLine, SystemError> {
         let test = format!("{}::be_a_node_when_asked", module_path!());
         let test = test.split_once("::").unwrap().1;
+        let words = self.newcomers.lock().unwrap().clone();
+        if let (Entry::Joins(_), Some(words)) = (&view.entry, words) {
+            std::fs::write(view.folder.join("says"), words).unwrap();
+        }
         Ok(CommandLine {
             program: std::env::current_exe().unwrap(),
             arguments: ["--exact", test].map(String::from).into(),
@@ -172,6 +206,8 @@ impl System for Parrots {
             moods: Arc::clone(&self.moods),
             clocks: Arc::clone(&self.clocks),
             running: nodes.into_keys().collect(),
+            joining: self.joining,
+            compaction: self.compaction,
         })
     }
 
@@ -236,6 +272,10 @@ fn be_a_node_when_asked() {
     loop {
         let (mut stream, _) = listener.accept().unwrap();
         let says = std::fs::read_to_string(folder.join("says")).unwrap_or("0 0".into());
+        if let Some(code) = says.strip_prefix("leave ") {
+            std::fs::remove_file(folder.join("says")).unwrap();
+            std::process::exit(code.parse().unwrap());
+        }
         if let Some(code) = says.strip_prefix("exit ") {
             // The test program would keep what `eprintln` prints to itself.
             writeln!(io::stderr(), "a parrot has to go\n").unwrap();
@@ -418,7 +458,13 @@ async fn an_unknown_system_and_an_impossible_folder_are_refused() {
 
 /// A cluster of three parrots into which others may come, its book, and a handle on their moods.
 async fn start_open(run: &Path) -> (Cluster, Arc<Mutex<BTreeSet<NodeId>>>, Arc<Mutex<Vec<Mood>>>) {
-    let parrots = Parrots::default();
+    start_open_parrots(Parrots::default(), run).await
+}
+
+async fn start_open_parrots(
+    parrots: Parrots,
+    run: &Path,
+) -> (Cluster, Arc<Mutex<BTreeSet<NodeId>>>, Arc<Mutex<Vec<Mood>>>) {
     let (book, moods) = (Arc::clone(&parrots.book), Arc::clone(&parrots.moods));
     book.lock().unwrap().extend(NodeId::first(3));
     let grow = ScheduledFault {
@@ -526,6 +572,102 @@ async fn what_is_unclear_is_kept_until_it_is_clear() {
         let running = cluster.poll().await.nodes.values().filter(|it| it.status.is_some()).count();
         assert_eq!(running, 2);
     }
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_may_be_out_is_not_started_again() {
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, _, moods) = start_open(run.path()).await;
+    moods.lock().unwrap().push(Mood::KeepsSilent);
+    cluster.dismiss(N1, DEADLINE).await.unwrap_err();
+    cluster.restart(&[N1]).await.unwrap();
+    moods.lock().unwrap().push(Mood::Refuses);
+    let error = cluster.heal_all().await.unwrap_err();
+    assert!(matches!(error, ClusterError::Unsettled(_)), "{error}");
+    assert_eq!(count_starts(run.path(), N1), 1);
+    cluster.heal_all().await.unwrap();
+    assert_eq!(cluster.members(), [2, 3].map(NodeId::new));
+    assert_eq!(cluster.shutdown().await, []);
+}
+
+#[tokio::test]
+async fn who_is_killed_while_it_is_started_is_not_waited_for() {
+    let run = tempfile::tempdir().unwrap();
+    let cluster = start(2, run.path()).await.unwrap();
+    cluster.kill(N1).await.unwrap();
+    say_words(run.path(), N1, "nothing that makes sense");
+    let mut processes = cluster.processes();
+    let runs = |it: &Processes| it.states[&N1] == ProcessState::Running;
+    let start = Instant::now();
+    let (restarted, ()) = tokio::join!(cluster.restart(&[N1]), async {
+        processes.wait_for(runs).await.unwrap();
+        cluster.kill(N1).await.unwrap();
+    });
+    restarted.unwrap();
+    assert!(start.elapsed() < RESTART_DEADLINE);
+    let link = cluster.client_addresses()[&N1];
+    assert!(TcpStream::connect(link).await.is_err(), "links to who is down refuse");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_newcomer_that_has_its_vote_may_have_to_try_again() {
+    let run = tempfile::tempdir().unwrap();
+    let parrots = Parrots { joining: Joining::AddFirst, ..Parrots::default() };
+    let newcomers = Arc::clone(&parrots.newcomers);
+    let n4 = NodeId::new(4);
+    *newcomers.lock().unwrap() = Some("leave 1".into());
+    let (cluster, book, _) = start_open_parrots(parrots, run.path()).await;
+    assert_eq!(cluster.admit(DEADLINE).await.unwrap(), n4);
+    assert_eq!(count_starts(run.path(), n4), 2);
+    assert_eq!(cluster.unexpected_exits(), []);
+    assert!(!cluster.is_excused(n4), "once it was up");
+
+    // Who never comes up is put out again.
+    *newcomers.lock().unwrap() = Some("exit 1".into());
+    let error = cluster.admit(Duration::ZERO).await.unwrap_err();
+    assert!(error.to_string().contains("ended instead of starting"), "{error}");
+    assert_eq!(book.lock().unwrap().len(), 5);
+    cluster.heal_all().await.unwrap();
+    assert_eq!(cluster.members(), NodeId::first(4));
+    assert_eq!(book.lock().unwrap().len(), 4);
+    assert_eq!(cluster.shutdown().await, []);
+}
+
+/// A cluster into which others may come, with a disk for n1 that it does not use.
+async fn start_with_disk(run: &Path) -> (Cluster, Arc<Disk>) {
+    let (mut cluster, ..) = start_open(run).await;
+    let disk = Arc::new(Disk::new(run.join("disk")));
+    cluster.disks = Disks::of_one(N1, Arc::clone(&disk));
+    (cluster, disk)
+}
+
+const FULL: Ailment =
+    Ailment { is_full: true, sync_delay: Duration::ZERO, sync_failure: SyncFailure::None };
+
+#[tokio::test]
+async fn who_takes_what_its_disk_did_has_no_excuse_from_then_on() {
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, disk) = start_with_disk(run.path()).await;
+    cluster.set_disk(N1, FULL).await.unwrap();
+    disk.refuse();
+    cluster.set_disk(N1, Ailment::default()).await.unwrap();
+    assert!(cluster.is_excused(N1), "it may be about to end");
+    assert!(!cluster.has_given_up(N1).await);
+    say_words(run.path(), N1, "exit 7");
+    let gone = Some(ProcessState::Exited(Exit::Code(7)));
+    wait_until(&cluster, |status| process(status, N1) == gone).await;
+    assert_eq!(cluster.shutdown().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_ails_a_disk_leaves_with_its_node() {
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, disk) = start_with_disk(run.path()).await;
+    cluster.set_disk(N1, FULL).await.unwrap();
+    cluster.dismiss(N1, DEADLINE).await.unwrap();
+    assert_eq!(disk.ailment(), Ailment::default());
     cluster.shutdown().await;
 }
 

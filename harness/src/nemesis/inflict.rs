@@ -257,11 +257,7 @@ impl Nemesis {
         }
         match hold(ending.fault) {
             Some(Hold::Dead) => {
-                // Who has left meanwhile stays out.
-                let members = cluster.members();
-                let mut freed = self.force.not_held(ending);
-                freed.retain(|node| members.contains(node));
-                let restarted = cluster.restart(&freed).await;
+                let restarted = cluster.restart(&self.force.not_held(ending)).await;
                 troubles.extend(restarted.err().map(|error| describe_error(&error)));
                 if let Err(Obstacle::Indeterminate(why)) =
                     self.stop_again(&ending.wounds.nodes, cluster).await

@@ -38,8 +38,11 @@ async fn run(schedule: Vec<ScheduledFault>, look: impl AsyncFnOnce(Look<'_>)) ->
 }
 
 async fn run_plan(plan: Plan, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
+    run_parrots(Parrots { version: Version::Old, ..Parrots::default() }, plan, look).await
+}
+
+async fn run_parrots(parrots: Parrots, plan: Plan, look: impl AsyncFnOnce(Look<'_>)) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
-    let parrots = Parrots { version: Version::Old, ..Parrots::default() };
     let moods = Arc::clone(&parrots.moods);
     let clocks = Arc::clone(&parrots.clocks);
     let cluster = start_parrots(parrots, plan.clone(), folder.path()).await.unwrap();
@@ -209,6 +212,20 @@ async fn a_clock_goes_right_again_while_its_node_is_paused() {
             "pause end [n1] undone",
         ]
     );
+}
+
+#[tokio::test]
+async fn steps_that_take_longer_than_their_rhythm_hold_up_nobody() {
+    let schedule = vec![
+        fault(0, 2_000, Fault::Snapshot(Target::All)),
+        fault(1_500, 100, Fault::Kill(Target::Node(N1))),
+    ];
+    let parrots = Parrots { compaction: 600 * MS, ..Parrots::default() };
+    let plan = Plan { nodes: 3, schedule: Some(schedule), ..Plan::default() };
+    let outcome = run_parrots(parrots, plan, nothing).await;
+    let kill = &outcome.report.faults[1];
+    let lasted = kill.ended.unwrap() - kill.began;
+    assert!(lasted < 2_000 * MS, "{lasted:?}");
 }
 
 #[tokio::test]

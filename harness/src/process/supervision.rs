@@ -42,6 +42,11 @@ pub(super) enum Event {
         is_excused: bool,
         reply: Reply,
     },
+    /// Who has not ended yet has no reason to any more.
+    BringToAccount {
+        node: NodeId,
+        reply: Reply,
+    },
     /// The kernel says so; the pid tells an earlier process of the node from its present one.
     Changed {
         node: NodeId,
@@ -71,6 +76,7 @@ struct Child {
     waiting: Vec<(Awaited, Reply)>,
     watcher: JoinHandle<()>,
     disk: Option<Mounted>,
+    gives_up: fn(Exit) -> bool,
 }
 
 #[derive(Debug)]
@@ -121,6 +127,14 @@ impl Supervision {
                 });
                 let _ = reply.send(Ok(()));
             }
+            Event::BringToAccount { node, reply } => {
+                if self.children.contains_key(&node) {
+                    self.publish.send_modify(|processes| {
+                        processes.excused.remove(&node);
+                    });
+                }
+                let _ = reply.send(Ok(()));
+            }
             Event::Changed { node, pid, change } => {
                 if self.children.get(&node).is_some_and(|child| child.pid == pid) {
                     self.handle_changed(node, change);
@@ -144,7 +158,8 @@ impl Supervision {
             ProcessError::Thread(error)
         })?;
         let (is_stopped, is_doomed, waiting) = (false, false, Vec::new());
-        let child = Child { pid, is_stopped, is_doomed, waiting, watcher, disk };
+        let gives_up = launch.gives_up;
+        let child = Child { pid, is_stopped, is_doomed, waiting, watcher, disk, gives_up };
         self.children.insert(node, child);
         self.set_state(node, ProcessState::Running);
         Ok(())
@@ -228,7 +243,10 @@ impl Supervision {
             let unexpected = UnexpectedExit { node, exit };
             tracing::warn!(%node, %exit, "node ended by itself");
             self.publish.send_modify(|processes| {
-                if !processes.excused.contains(&node) {
+                // Whoever crashes does not do what it had a reason to.
+                let is_excused = (child.gives_up)(exit) && processes.excused.contains(&node);
+                if !is_excused {
+                    processes.excused.remove(&node);
                     processes.exits.push(unexpected);
                 }
             });

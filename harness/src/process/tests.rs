@@ -27,6 +27,7 @@ fn shell(folder: &Path, script: &str) -> Launch {
         stdout: folder.join("stdout.log"),
         stderr: folder.join("stderr.log"),
         disk: None,
+        gives_up: |exit| exit == Exit::Code(7),
     }
 }
 
@@ -199,4 +200,27 @@ fn a_killed_harness_leaves_nobody() {
             wait_for("the orphans' end", || state_of(pid).is_none().then_some(()));
         }
     }
+}
+
+#[tokio::test]
+async fn only_who_gives_up_is_excused() {
+    let folder = tempfile::tempdir().unwrap();
+    let supervisor = Supervisor::start().unwrap();
+    let mut processes = supervisor.processes();
+    for (script, is_excused) in [("exit 7", true), ("exit 101", false), ("kill -SEGV $$", false)] {
+        supervisor.excuse(N1, true).await.unwrap();
+        let before = processes.borrow().exits.len();
+        supervisor.launch(N1, shell(folder.path(), script)).await.unwrap();
+        let has_ended =
+            |it: &Processes| matches!(it.states.get(&N1), Some(ProcessState::Exited(_)));
+        processes.wait_for(has_ended).await.unwrap();
+        let now = processes.borrow().clone();
+        assert_eq!(now.exits.len() == before, is_excused, "{script}");
+        assert_eq!(now.excused.contains(&N1), is_excused, "{script}");
+    }
+    supervisor.launch(N1, sleeper(folder.path(), "n1.log")).await.unwrap();
+    supervisor.excuse(N1, true).await.unwrap();
+    supervisor.excuse_unless_ended(N1).await.unwrap();
+    assert!(processes.borrow().excused.is_empty());
+    supervisor.shutdown().await;
 }

@@ -10,7 +10,6 @@ use crate::cluster::{ClusterStatus, Leadership};
 use crate::describe_error;
 use crate::facts::Facts;
 use crate::judgement::{Observed, Reign};
-use crate::process::{ProcessState, UnexpectedExit};
 use crate::recorder::Recorder;
 
 /// Watches the cluster and writes the facts anew whenever it has learnt something.
@@ -47,15 +46,11 @@ impl Journal {
     fn note(&mut self, status: &ClusterStatus) -> bool {
         let observed = &mut self.facts.observed;
         let is_new = observed.note_leader(self.recorder.elapsed(), status.leader());
-        let exits = status.nodes.iter().filter_map(|(&node, health)| match health.process {
-            ProcessState::Exited(exit) => Some(UnexpectedExit { node, exit }),
-            _ => None,
-        });
-        let exits: Vec<_> = exits.collect();
-        let is_known = exits == observed.unexpected_exits && status.rivals == observed.rivals;
+        let is_known =
+            status.exits == observed.unexpected_exits && status.rivals == observed.rivals;
         observed.elections = status.elections;
         observed.rivals.clone_from(&status.rivals);
-        observed.unexpected_exits = exits;
+        observed.unexpected_exits.clone_from(&status.exits);
         is_new || !is_known
     }
 
@@ -89,7 +84,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::cluster::{NodeHealth, Rivals};
-    use crate::process::Exit;
+    use crate::process::{Exit, ProcessState, UnexpectedExit};
     use crate::system::{NodeId, NodeStatus, Role};
 
     use super::*;
@@ -127,6 +122,8 @@ mod tests {
         let mut fallen = rivalry.clone();
         let process = ProcessState::Exited(Exit::Code(4));
         fallen.nodes.insert(NodeId::new(1), NodeHealth { process, status: None });
+        assert!(!journal.note(&fallen), "it may have had a reason to");
+        fallen.exits.push(UnexpectedExit { node: NodeId::new(1), exit: Exit::Code(4) });
         assert!(journal.note(&fallen) && !journal.note(&fallen));
         journal.write().await;
         let facts = Facts::read(&path).unwrap();

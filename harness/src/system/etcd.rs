@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::client::{Client, Mapping, StoreClient};
 use crate::fault::Family;
 use crate::plan::{Plan, Reads, Timings};
+use crate::process::Exit;
 use crate::system::{
     ClientOrder, CommandLine, DATA, Entry, Listening, NodeId, NodeView, Operator, Probe, System,
     SystemError, Terms, Wiring, find_program,
@@ -185,6 +186,11 @@ impl System for Etcd {
         let store =
             EtcdStore::new(order.endpoints, order.placement, self.reads, order.seed.generator());
         Box::new(StoreClient::new(store, object, order.value_size))
+    }
+
+    /// It logs what its disk did and exits with 1, or panics on purpose, which in Go is a 2 like any other.
+    fn gives_up(&self) -> fn(Exit) -> bool {
+        |exit| matches!(exit, Exit::Code(1 | 2))
     }
 
     fn operator(&self, nodes: BTreeMap<NodeId, Listening>) -> Box<dyn Operator> {

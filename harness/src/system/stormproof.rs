@@ -22,6 +22,7 @@ use crate::disk::damage::Damage;
 use crate::fault::{Family, Fault};
 use crate::messages::{Classify, MessageKind};
 use crate::plan::{LeasePlan, Plan, Reads, SnapshotPlan, Timings};
+use crate::process::Exit;
 use crate::seed::Seed;
 use crate::system::{
     BoxFuture, ClientOrder, CommandLine, DATA, Entry, Listening, NodeId, NodeStatus, NodeView,
@@ -38,6 +39,10 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// The flaws that the node can be asked to have.
 const FLAWS: [&str; 2] = ["local-reads", "no-fsync"];
+
+/// The exit codes of a node that gives up: it could not work with what it found, it failed, its data are
+/// damaged. One that doubts itself has another.
+const EXITS: [i32; 3] = [2, 4, 5];
 
 /// How long a probe waits for a connection to a node on the same machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -243,6 +248,10 @@ impl System for Stormproof {
             let ending = file.extension().and_then(|ending| ending.to_str());
             matches!(ending, Some("wal" | "snapshot"))
         })
+    }
+
+    fn gives_up(&self) -> fn(Exit) -> bool {
+        |exit| matches!(exit, Exit::Code(code) if EXITS.contains(&code))
     }
 
     fn operator(&self, nodes: BTreeMap<NodeId, Listening>) -> Box<dyn Operator> {
