@@ -5,8 +5,9 @@
 //! clock:
 //!
 //! - A jump forward is time that has passed: its ticks come at once.
-//! - After a jump back time stands still until the clock has made up for it: no tick comes. That is what
-//!   becomes of a program that goes by a clock which somebody sets back.
+//! - After a jump back time stands still until the clock has made up for it, whatever else is done to it
+//!   meanwhile: no tick comes. That is what becomes of a program that goes by a clock which somebody sets
+//!   back.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -66,6 +67,15 @@ pub(crate) struct Reading {
     pub(crate) rate: f64,
 }
 
+/// How far a clock is from the latest that it has ever shown, just after it was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Gap {
+    /// What it has to make up for before time goes on.
+    behind: Duration,
+    /// What has passed all at once.
+    beyond: Duration,
+}
+
 /// An adjustment, and where who asked for it waits.
 pub(crate) type Adjusting = (Adjustment, oneshot::Sender<Reading>);
 
@@ -107,11 +117,12 @@ impl Clock {
         shifted.unwrap_or(now)
     }
 
-    fn adjust(&self, adjustment: Adjustment) -> Option<Reading> {
+    /// Sets the clock and returns how it stands, and what it makes up for or skips.
+    fn adjust(&self, adjustment: Adjustment) -> Option<(Reading, Gap)> {
         let mut setting = self.lock()?;
         let now = machine();
-        setting.adjust(adjustment, now);
-        Some(Reading { ahead: setting.ahead(now), rate: setting.rate })
+        let gap = setting.adjust(adjustment, now);
+        Some((Reading { ahead: setting.ahead(now), rate: setting.rate }, gap))
     }
 
     /// Returns how long the machine's clock takes for what is so long by this one.
@@ -151,7 +162,7 @@ impl Setting {
         i64::try_from(shown - machine).unwrap_or(i64::MAX)
     }
 
-    fn adjust(&mut self, adjustment: Adjustment, machine: Timestamp) {
+    fn adjust(&mut self, adjustment: Adjustment, machine: Timestamp) -> Gap {
         let Adjustment { jump, rate, is_settled } = adjustment;
         self.shown = self.at(machine);
         self.since = machine;
@@ -162,6 +173,10 @@ impl Setting {
         }
         self.shown = Timestamp(self.shown.0.saturating_add_signed(jump));
         self.rate = rate.unwrap_or(self.rate);
+        // It may have been behind before, and jumped forward to where it is still behind.
+        let span =
+            |from: Timestamp, to: Timestamp| Duration::from_nanos(to.0.saturating_sub(from.0));
+        Gap { behind: span(self.shown, self.latest), beyond: span(self.latest, self.shown) }
     }
 }
 
@@ -187,13 +202,9 @@ impl Ticks {
 
     /// Sets the clock and returns how it stands, and how many ticks are due at once.
     pub(crate) fn adjust(&mut self, adjustment: Adjustment) -> Option<(Reading, u32)> {
-        let reading = self.clock.adjust(adjustment)?;
-        let jump = Duration::from_nanos(adjustment.jump.unsigned_abs());
-        let (pause, owed) = match adjustment.jump < 0 {
-            true => (jump, 0),
-            false => (Duration::ZERO, jump.as_nanos() / self.tick.as_nanos().max(1)),
-        };
-        self.interval = begin(self.clock.beat(self.tick, pause));
+        let (reading, gap) = self.clock.adjust(adjustment)?;
+        let owed = gap.beyond.as_nanos() / self.tick.as_nanos().max(1);
+        self.interval = begin(self.clock.beat(self.tick, gap.behind));
         let owed = u32::try_from(owed.min(TICKS_OWED_MAX)).expect("the bound is small");
         Some((reading, owed))
     }

@@ -13,8 +13,9 @@ fn seconds(setting: &Setting, machine: u64) -> f64 {
     setting.at(Timestamp(machine * SECOND)).0 as f64 / SECOND as f64
 }
 
-fn adjust(setting: &mut Setting, at: u64, adjustment: Adjustment) {
-    setting.adjust(adjustment, Timestamp(at * SECOND));
+fn adjust(setting: &mut Setting, at: u64, adjustment: Adjustment) -> (u64, u64) {
+    let Gap { behind, beyond } = setting.adjust(adjustment, Timestamp(at * SECOND));
+    (behind.as_secs(), beyond.as_secs())
 }
 
 fn jump(seconds: i64) -> Adjustment {
@@ -70,6 +71,23 @@ fn a_settled_clock_goes_on_from_the_latest_that_it_showed() {
 }
 
 #[test]
+fn time_stands_still_until_all_is_made_up_for() {
+    let mut clock = setting();
+    for (at, adjustment, expected) in [
+        (110, jump(-60), (60, 0)),
+        (120, rate(2.0), (50, 0)),
+        (130, jump(-1), (31, 0)),
+        (130, jump(20), (11, 0)),
+        (130, jump(20), (0, 9)),
+        (140, jump(5), (0, 5)),
+        (140, jump(-5), (5, 0)),
+        (141, SETTLED, (0, 0)),
+    ] {
+        assert_eq!(adjust(&mut clock, at, adjustment), expected, "{adjustment:?} at {at}");
+    }
+}
+
+#[test]
 fn a_sound_clock_cannot_be_set() {
     let clock = Clock::sound();
     assert_eq!(clock.adjust(jump(5)), None);
@@ -114,8 +132,11 @@ async fn a_jump_forward_is_ticks_at_once_and_one_back_a_pause() {
     assert_eq!(u128::from(ticks.adjust(long).unwrap().1), TICKS_OWED_MAX);
     // None comes for an hour; what comes when it is settled is the test's end.
     assert_eq!(ticks.adjust(jump(-3600)).unwrap().1, 0);
-    let waiting = tokio::time::timeout(4 * tick, ticks.next());
-    assert!(waiting.await.is_err());
+    for (more, owed) in [(rate(2.0), 0), (jump(-1), 0), (jump(3), 0)] {
+        let waiting = tokio::time::timeout(4 * tick, ticks.next());
+        assert!(waiting.await.is_err());
+        assert_eq!(ticks.adjust(more).unwrap().1, owed);
+    }
     assert_eq!(ticks.adjust(SETTLED).unwrap().1, 0);
     ticks.next().await;
 
