@@ -82,6 +82,17 @@ fn it_ends_when_nothing_more_comes() {
 }
 
 #[test]
+fn a_violation_stands_whatever_the_judging_of_the_whole_comes_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    append(&path, &write_and_read(1, 2));
+    let output = end_of(follow(&path, &["--time-limit", "0s", "--engine", "search"]));
+    assert_eq!(output.status.code(), Some(1), "{}", describe(&output));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("NOT linearizable") && said.contains("line 4"), "{}", describe(&output));
+}
+
+#[test]
 fn a_signal_ends_it_with_the_verdict_so_far() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.jsonl");

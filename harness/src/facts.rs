@@ -109,6 +109,7 @@ mod tests {
             recovered_after: Some(Duration::from_nanos(1_500_000_001)),
             not_recovered: Some("nobody leads".into()),
             ended_early: Some("no order".into()),
+            unwatched: vec!["k0: it takes too much time or memory".into()],
             unexpected_exits: vec![
                 UnexpectedExit { node, exit: Exit::Code(4) },
                 UnexpectedExit { node, exit: Exit::Signal(9) },

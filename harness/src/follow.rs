@@ -2,21 +2,25 @@
 //!
 //! The file may not be there yet, and its last line may be torn: both are waited for. What is read is
 //! fed to a [`Stream`] and forgotten; whoever wants a witness judges the file up to
-//! [`Follower::bytes`].
+//! [`Follower::bytes`], by the model that [`Follower::model`] names.
+//!
+//! Where nobody says which model it is, what was read so far tells it, and more may tell another: so
+//! nothing is alarming by a model that is no longer the one told. Then the file is read again from its
+//! beginning, which is all that a change of mind costs; only the signs of models are kept.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use checker::check::Options;
-use checker::history::{Format, Recorded, Recording, operations, read_bytes};
-use checker::model::{ModelName, guess};
-use checker::stream::{Alarm, Limits, Stream, Undecided};
+use checker::history::{Format, read_bytes};
+use checker::model::{ModelName, Signs};
+use checker::stream::{Alarm, GivenUp, Limits, Stream, Undecided};
 
 /// How much is read at once: what is known after it is told before more is read.
 const CHUNK_BYTES: u64 = 1 << 18;
 
-/// How many events may come before there is a model that fits them.
+/// How many events may come without a model that fits them: whatever tells it would have come.
 const GUESSING_MAX: usize = 1 << 16;
 
 /// What a look at the file brought.
@@ -28,6 +32,13 @@ pub enum Step {
     Nothing,
     /// The events so far have no order.
     Alarm(Alarm),
+    /// Of one key nothing more can be said until the whole is judged; there may be others.
+    GivenUp {
+        /// The key.
+        key: String,
+        /// Why.
+        why: String,
+    },
     /// Nothing more can be said until the whole is judged, because …
     Blind(String),
 }
@@ -37,12 +48,16 @@ pub struct Follower {
     path: PathBuf,
     options: Options,
     stream: Option<Stream>,
-    /// Events for which there is no model yet.
-    waiting: Vec<Recorded>,
-    /// The model is not told from fewer events than these: from fewer, a wrong one was.
-    guess_from: usize,
-    /// The model that the stream began with, if it was told from the events.
-    guessed: Option<ModelName>,
+    /// The model of the stream, or of the last one that there was.
+    model: Option<ModelName>,
+    /// What all that was ever read tells of the model.
+    signs: Signs,
+    /// A model that the signs tell and that can make nothing of what was read.
+    unfit: Option<ModelName>,
+    /// Since which event there has been no stream, if there is none.
+    idle_since: usize,
+    /// How many partitions that were given up have been told of.
+    given_up: usize,
     /// Where the first line begins that was not read.
     bytes: u64,
     lines: usize,
@@ -58,9 +73,11 @@ impl Follower {
             path,
             options,
             stream: None,
-            waiting: Vec::new(),
-            guess_from: 1,
-            guessed: None,
+            model: None,
+            signs: Signs::default(),
+            unfit: None,
+            idle_since: 0,
+            given_up: 0,
             bytes: 0,
             lines: 0,
             events: 0,
@@ -80,9 +97,15 @@ impl Follower {
         self.events
     }
 
+    /// Returns the model by which the history is judged, once there is one.
+    #[must_use]
+    pub fn model(&self) -> Option<ModelName> {
+        self.model
+    }
+
     /// Returns how many operations are held because nobody knows yet what to make of them.
     pub fn operations_held(&mut self) -> usize {
-        self.stream.as_mut().map_or(self.waiting.len(), |stream| stream.held().operations)
+        self.stream.as_mut().map_or(0, |stream| stream.held().operations)
     }
 
     /// Reads some of what is new.
@@ -92,6 +115,9 @@ impl Follower {
     pub fn step(&mut self) -> io::Result<Step> {
         if let Some(why) = &self.blind {
             return Ok(Step::Blind(why.clone()));
+        }
+        if let Some(step) = self.next_given_up() {
+            return Ok(step);
         }
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
@@ -119,86 +145,111 @@ impl Follower {
         };
         for recorded in &mut recording.events {
             recorded.line += self.lines;
+            self.signs.note(&recorded.event);
         }
+        let is_first = self.bytes == 0;
         self.bytes += content.len() as u64;
         self.lines += content.iter().filter(|byte| **byte == b'\n').count();
         self.events += recording.events.len();
-        let events = match &self.stream {
-            Some(_) => recording.events,
-            None => {
-                self.waiting.append(&mut recording.events);
-                if !self.begin(recording)? {
-                    return Ok(self.after_wait());
-                }
-                std::mem::take(&mut self.waiting)
+        if self.stream.is_none() {
+            if !self.begin()? {
+                return Ok(self.wait_for_model());
             }
-        };
-        let Some(stream) = &mut self.stream else { return Ok(Step::More) };
-        let alarm = events.iter().find_map(|event| stream.push(event)).or_else(|| stream.settle());
-        if let Some(alarm) = alarm {
-            return Ok(Step::Alarm(alarm));
-        }
-        let Some(why) = stream.broken().cloned() else { return Ok(Step::More) };
-        match (why, self.guessed) {
-            // Another model may know what this one does not.
-            (Undecided::Unreadable { .. }, Some(_)) => {
+            if !is_first {
                 self.read_again();
-                Ok(Step::More)
+                return Ok(Step::More);
             }
-            (why, _) => Ok(self.go_blind(&describe(&why))),
+        }
+        let Some(stream) = &mut self.stream else { return Ok(Step::More) };
+        let events = &recording.events;
+        let alarm = events.iter().find_map(|event| stream.push(event)).or_else(|| stream.settle());
+        let broken = stream.broken().cloned();
+        let is_guessed = self.options.model.is_none();
+        match (alarm, broken) {
+            (None, None) => Ok(Step::More),
+            // Another model may know what this one does not, or judge it otherwise.
+            (Some(_), _) | (_, Some(Undecided::Unreadable { .. }))
+                if is_guessed && self.told() != self.model =>
+            {
+                self.stop(None)
+            }
+            (Some(alarm), _) => Ok(Step::Alarm(alarm)),
+            // What is yet to come may tell one.
+            (None, Some(Undecided::Unreadable { .. })) if is_guessed => self.stop(self.model),
+            (None, Some(why)) => Ok(self.go_blind(&describe(&why))),
         }
     }
 
-    /// Begins the stream, if a model is known for what waits.
-    fn begin(&mut self, mut recording: Recording) -> io::Result<bool> {
-        let model = match self.options.model {
-            Some(model) => model,
-            None if self.waiting.len() < self.guess_from => return Ok(false),
-            None => {
-                recording.events = std::mem::take(&mut self.waiting);
-                let paired = operations(&recording);
-                self.waiting = recording.events;
-                let told = paired.ok().filter(|it| !it.list.is_empty());
-                let Some(Ok(told)) = told.map(|it| guess(&it.list)) else { return Ok(false) };
-                if self.guessed == Some(told.model) {
-                    self.blind = Some("no model knows all of its functions".to_owned());
-                    return Ok(false);
-                }
-                self.guessed = Some(told.model);
-                told.model
-            }
+    /// Returns the model that is told by all that was read; none if it may yet be any of several.
+    fn told(&self) -> Option<ModelName> {
+        let told = self.signs.guess().ok().filter(|_| !self.signs.is_only_reads());
+        told.map(|told| told.model)
+    }
+
+    /// Begins a stream, if a model is known that there was none for yet.
+    fn begin(&mut self) -> io::Result<bool> {
+        let told = self.options.model.or_else(|| self.told());
+        let Some(model) = told.filter(|model| Some(*model) != self.unfit) else {
+            return Ok(false);
         };
         let limits = Limits {
             memory: self.options.memory_limit,
             piece_time: self.options.time_limit.min(Limits::default().piece_time),
             ..Limits::default()
         };
-        let stream = Stream::new(model, self.options.clone(), limits);
-        self.stream = Some(stream.map_err(|error| io::Error::other(error.to_string()))?);
-        Ok(true)
+        match Stream::new(model, self.options.clone(), limits) {
+            Ok(stream) => {
+                (self.stream, self.model) = (Some(stream), Some(model));
+                Ok(true)
+            }
+            Err(error) if self.options.model.is_some() => Err(io::Error::other(error.to_string())),
+            // The initial value is meant for another one.
+            Err(_) => {
+                self.unfit = Some(model);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Ends the stream, whose model is not the right one; begins another if one is told.
+    fn stop(&mut self, unfit: Option<ModelName>) -> io::Result<Step> {
+        (self.stream, self.unfit) = (None, unfit);
+        self.idle_since = self.events;
+        if self.begin()? {
+            self.read_again();
+            return Ok(Step::More);
+        }
+        Ok(self.wait_for_model())
     }
 
     /// What to say while there is no model.
-    fn after_wait(&mut self) -> Step {
-        if let Some(why) = &self.blind {
-            return Step::Blind(why.clone());
-        }
-        if self.waiting.len() >= GUESSING_MAX.max(2 * self.guess_from) {
+    fn wait_for_model(&mut self) -> Step {
+        if self.events >= self.idle_since + GUESSING_MAX {
             return self.go_blind("no model fits its functions; name one with --model");
         }
         Step::More
     }
 
-    /// Reads all of it again, to tell the model from all that is known by now.
     fn read_again(&mut self) {
-        self.guess_from = self.events;
-        self.stream = None;
         (self.bytes, self.lines, self.events) = (0, 0, 0);
+        (self.idle_since, self.given_up) = (0, 0);
+    }
+
+    /// Tells of a partition that the stream has given up, each once.
+    fn next_given_up(&mut self) -> Option<Step> {
+        let stream = self.stream.as_ref()?;
+        let GivenUp { key, why } = stream.given_up().get(self.given_up)?;
+        let why = describe(why);
+        self.given_up += 1;
+        match key.clone() {
+            Some(key) => Some(Step::GivenUp { key, why }),
+            // There is but one partition.
+            None => Some(self.go_blind(&why)),
+        }
     }
 
     fn go_blind(&mut self, why: &str) -> Step {
         self.stream = None;
-        self.waiting = Vec::new();
         self.blind = Some(why.to_owned());
         Step::Blind(why.to_owned())
     }
@@ -230,11 +281,12 @@ fn describe(why: &Undecided) -> String {
         Undecided::Unreadable { line } => {
             format!("the model can make nothing of line {line}")
         }
-        Undecided::Waited
-        | Undecided::Unknowns
-        | Undecided::Time
-        | Undecided::Memory
-        | Undecided::NothingAnswered => "it takes too much time or memory".to_owned(),
+        Undecided::Unknowns | Undecided::Waited => {
+            "too many of its operations are open, or ended unknown".to_owned()
+        }
+        Undecided::Time | Undecided::Memory | Undecided::NothingAnswered => {
+            "it takes too much time or memory".to_owned()
+        }
     }
 }
 

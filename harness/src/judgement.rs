@@ -116,6 +116,9 @@ pub struct Observed {
     /// Why the run was ended before its plan was carried out, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_early: Option<String>,
+    /// What a run that was to end at the first violation could judge in the end only, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unwatched: Vec<String>,
     /// Nodes that ended without our doing.
     pub unexpected_exits: Vec<UnexpectedExit>,
     /// Terms that had more than one leader.
@@ -444,6 +447,9 @@ impl Judgement {
                 writeln!(text, "  {family:<12} {installed:>9} {skipped:>8} {indeterminate:>13}");
         }
         let _ = writeln!(text, "\n  elections    {:>9}", self.observed.elections);
+        for what in &self.observed.unwatched {
+            let _ = writeln!(text, "  not watched until the end, but judged: {what}");
+        }
         text
     }
 }

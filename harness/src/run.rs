@@ -160,7 +160,10 @@ pub async fn run(
     watching.cancel();
     if let Some(watcher) = watcher {
         match watcher.await {
-            Ok(found) => observed.ended_early = found,
+            Ok(watched) => {
+                observed.ended_early = watched.violation;
+                observed.unwatched = watched.unwatched;
+            }
             Err(error) => observed.harness_failures.push(describe_error(&error)),
         }
     }

@@ -22,6 +22,7 @@ use crate::history::{
     Operations, ReadError, Recording, StructureError, Value, Warning, operations,
 };
 use crate::model::{Guess, Model, ModelName, guess};
+use crate::stream::Alarm;
 use crate::verdict::{Unknown, Verdict};
 
 use dispatch::{Subject, Visitor, dispatch, initial_value};
@@ -102,6 +103,32 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
         warnings,
         elapsed: started.elapsed(),
     })
+}
+
+/// Has a report say that a stream found a violation, where the judging of the whole came to no end:
+/// an alarm is certain. The report stays as it is if it has a verdict of its own.
+///
+/// # Errors
+/// When the recording is not the report's.
+pub fn alarmed(
+    mut report: Report,
+    recording: &Recording,
+    options: &Options,
+    alarm: &Alarm,
+) -> Result<Report, CheckError> {
+    if !matches!(report.verdict, Verdict::Unknown { .. }) {
+        return Ok(report);
+    }
+    let operations = operations(recording)?;
+    let keys = PartitionKeys::of(recording, &operations, options, report.model)?;
+    let witness = witness::of_alarm(recording, &operations, &keys, alarm);
+    let verdict = Verdict::Violation { witness: Box::new(witness) };
+    let alarming = report.partitions.iter_mut().find(|partition| partition.key == alarm.key);
+    if let Some(partition) = alarming {
+        partition.verdict = verdict.clone();
+    }
+    report.verdict = verdict;
+    Ok(report)
 }
 
 /// Composes the verdict on the whole.

@@ -160,7 +160,7 @@ use std::hash::Hash;
 
 pub use stateright::semantics::SequentialSpec;
 
-pub use guess::{Guess, NoGuess, guess};
+pub use guess::{Guess, NoGuess, Signs, guess};
 pub use name::ModelName;
 pub(crate) use scalar::Scalar;
 

@@ -14,7 +14,8 @@
 //! - Until the end of the stream every violation is found, unless the stream says that it had to
 //!   take an operation for freer than it is ([`Undecided`]). It does so to keep its memory bounded:
 //!   if too much waits behind an operation that does not end, if there are too many of unknown
-//!   outcome, or if a piece of the history takes too much time or memory.
+//!   outcome, or if a piece of the history takes too much time or memory. A partition that cannot
+//!   be kept small even so is given up, which [`Stream::given_up`] tells at once.
 //! - [`Conclusion::Linearizable`] is the word of the engine. It keeps no order that could be
 //!   replayed; who wants the proof judges the recording.
 //!
@@ -114,6 +115,15 @@ pub enum Undecided {
     },
 }
 
+/// A partition of which a stream says nothing more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GivenUp {
+    /// Its key; none if the history is one partition.
+    pub key: Option<String>,
+    /// Why: what was kept of it grew too large, or took too long.
+    pub why: Undecided,
+}
+
 /// What a stream says in the end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
@@ -155,6 +165,7 @@ struct State {
     alarm: Option<Alarm>,
     /// Why the stream as a whole says nothing more.
     broken: Option<Undecided>,
+    given_up: Vec<GivenUp>,
 }
 
 impl Stream {
@@ -225,6 +236,13 @@ impl Stream {
     #[must_use]
     pub fn broken(&self) -> Option<&Undecided> {
         self.state.broken.as_ref()
+    }
+
+    /// The partitions of which it says nothing more, in the order in which it gave them up. A
+    /// violation in one of these shows only when the whole is judged.
+    #[must_use]
+    pub fn given_up(&self) -> &[GivenUp] {
+        &self.state.given_up
     }
 
     /// What is held at present.
@@ -420,22 +438,21 @@ impl<M: Model> Core<M> {
     }
 
     fn settle_if_due(&mut self, index: usize, state: &mut State, limits: &Limits) -> Option<Alarm> {
-        let (key, partition) = &mut self.partitions[index];
         self.touched.insert(index);
-        if !partition.is_due(limits) {
+        if !self.partitions[index].1.is_due(limits) {
             return None;
         }
-        let stuck = partition.settle(Some(state.bound()), limits)?;
-        Some(raise(state, key, &stuck))
+        let bound = state.bound();
+        self.settle(index, Some(bound), state, limits)
     }
 
     fn settle_all(&mut self, state: &mut State, limits: &Limits) -> Option<Alarm> {
+        let bound = state.bound();
         for index in std::mem::take(&mut self.touched) {
-            let (key, partition) = &mut self.partitions[index];
-            if let Some(stuck) = partition.settle(Some(state.bound()), limits) {
-                return Some(raise(state, key, &stuck));
+            if let Some(alarm) = self.settle(index, Some(bound), state, limits) {
+                return Some(alarm);
             }
-            if partition.is_waiting() {
+            if self.partitions[index].1.is_waiting() {
                 self.touched.insert(index);
             }
         }
@@ -443,14 +460,34 @@ impl<M: Model> Core<M> {
     }
 
     fn finish(&mut self, state: &mut State, limits: &Limits) -> Option<Alarm> {
-        for (key, partition) in &mut self.partitions {
-            partition.end_all();
-            if let Some(stuck) = partition.settle(None, limits) {
-                return Some(raise(state, key, &stuck));
+        for index in 0..self.partitions.len() {
+            self.partitions[index].1.end_all();
+            if let Some(alarm) = self.settle(index, None, state, limits) {
+                return Some(alarm);
             }
         }
         let mut undecided = self.partitions.iter_mut().filter_map(|(_, it)| it.undecided.take());
         state.broken = undecided.next();
+        None
+    }
+
+    /// Passes what is known of a partition, and notes it if that is given up for it.
+    fn settle(
+        &mut self,
+        index: usize,
+        bound: Option<u64>,
+        state: &mut State,
+        limits: &Limits,
+    ) -> Option<Alarm> {
+        let (key, partition) = &mut self.partitions[index];
+        let was_over = partition.is_over();
+        if let Some(stuck) = partition.settle(bound, limits) {
+            return Some(raise(state, key, &stuck));
+        }
+        if !was_over && partition.is_over() {
+            let why = partition.undecided.clone().expect("it is over for a reason");
+            state.given_up.push(GivenUp { key: key.as_deref().map(str::to_owned), why });
+        }
         None
     }
 }

@@ -12,11 +12,14 @@ use std::thread;
 use std::time::Duration;
 
 use checker::certificate::certify;
-use checker::check::{CheckError, FailedCas, NilRead, Options, Report, check, initial_from};
+use checker::check::{
+    CheckError, FailedCas, NilRead, Options, Report, alarmed, check, initial_from,
+};
 use checker::engine::EngineName;
 use checker::explain::{Explanation, explain};
 use checker::history::{Format, ReadError, read_bytes};
 use checker::model::ModelName;
+use checker::stream::Alarm;
 use checker::verdict::Verdict;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -380,7 +383,7 @@ fn judge(
         content => content.map_err(read_failed),
     };
     let judged = content.and_then(|content| {
-        judge_content(path, content, args, is_only, options, evidence.as_ref())
+        judge_content(path, content, args, is_only, options, evidence.as_ref(), None)
     });
     judged.map_err(|error| match &evidence {
         Some(evidence) => CheckFailure::Run(Box::new(conclude(evidence, Err(&error)))),
@@ -413,12 +416,16 @@ fn judge_content(
     is_only: bool,
     options: &Options,
     run: Option<&Evidence>,
+    alarm: Option<&Alarm>,
 ) -> Result<Judged, CheckError> {
     let format = run.map(|_| Format::Jsonl).or(args.format());
     let recording = read_bytes(&path.display().to_string(), &content, format)?;
     // Only a certificate asks for the bytes again, and they may be many.
     let content = args.certificate.is_some().then_some(content);
-    let report = check(&recording, options)?;
+    let mut report = check(&recording, options)?;
+    if let Some(alarm) = alarm {
+        report = alarmed(report, &recording, options, alarm)?;
+    }
     let is_violation = matches!(report.verdict, Verdict::Violation { .. });
     let is_wanted =
         is_violation && (args.explain || args.certificate.is_some() || args.report.is_some());

@@ -1,9 +1,11 @@
 //! The witness of a violation, in the recording's own words.
 
-use crate::history::{Operation, Outcome, Recording};
+use crate::history::{Operation, Operations, Outcome, Recording};
 use crate::model::Model;
+use crate::stream::Alarm;
 use crate::verdict::{DeadEnd, Ended, Sighting, Witness};
 
+use super::PartitionKeys;
 use super::judge::{Bad, Case, Cut, Partition};
 
 /// How many operations of unknown outcome a witness names: with hundreds the list says nothing.
@@ -47,6 +49,34 @@ pub(super) fn describe<M: Model>(
                 last: dead.last.iter().map(sight).collect(),
             })
             .collect(),
+    }
+}
+
+/// Describes what a stream has found: that no order passes a completion, and no more.
+pub(super) fn of_alarm(
+    recording: &Recording,
+    operations: &Operations,
+    keys: &PartitionKeys,
+    alarm: &Alarm,
+) -> Witness {
+    let ends_at = |operation: &Operation| operation.completed.map(|moment| moment.event);
+    let list = &operations.list;
+    let end = list.iter().position(|operation| ends_at(operation) == Some(alarm.completion));
+    let end = end.expect("an alarm names a completion of the recording");
+    let key = keys.index(end);
+    let completions = (0..list.len()).filter(|&index| {
+        let is_answered = !matches!(list[index].outcome, Outcome::Info);
+        is_answered && keys.index(index) == key && ends_at(&list[index]) <= ends_at(&list[end])
+    });
+    Witness {
+        key: alarm.key.clone(),
+        end: sighting(recording, &list[end], None),
+        end_event: Some(alarm.completion),
+        shortest: false,
+        completions: completions.count(),
+        unordered: Vec::new(),
+        maybe: Vec::new(),
+        dead_ends: Vec::new(),
     }
 }
 

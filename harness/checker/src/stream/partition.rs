@@ -112,6 +112,11 @@ impl<M: Model> Partition<M> {
         }
     }
 
+    /// Whether nothing more can be said of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// Whether something has ended that is not passed.
     pub(super) fn is_waiting(&self) -> bool {
         !self.ended.is_empty()

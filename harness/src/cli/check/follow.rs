@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use checker::check::Options;
 use checker::history::{Format, ReadError};
 use checker::stream::Alarm;
+use checker::verdict::Verdict;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::session::{Session, on_signals};
@@ -51,9 +52,23 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
             // What was written since may be more than anybody can judge in time.
             content.truncate(usize::try_from(follower.bytes()).unwrap_or(usize::MAX));
         }
-        with_progress(&path, (1, 1), || {
-            judge_content(&path, content, args, true, &options, None).map_err(CheckFailure::from)
-        })
+        // The model may have been told by what was written after the violation.
+        let is_guessed = options.model.is_none();
+        let options = match &alarm {
+            Some(_) => Options { model: options.model.or(follower.model()), ..options.clone() },
+            None => options.clone(),
+        };
+        let mut judged = with_progress(&path, (1, 1), || {
+            judge_content(&path, content, args, true, &options, None, alarm.as_ref())
+        })?;
+        if is_guessed && alarm.is_some() {
+            "all that was read told so".clone_into(&mut judged.report.model_reason);
+        }
+        if alarm.is_some() && matches!(judged.report.verdict, Verdict::Linearizable) {
+            remark("error: judged as a whole, it has an order, so one of the two judges is wrong");
+            return Err(CheckFailure::Crashed);
+        }
+        Ok(judged)
     });
     let mut session = Session::new(1, args.junit.clone(), args.json);
     session.add(&path, &judged);
@@ -85,6 +100,13 @@ fn follow(
             }
             Step::More => Duration::ZERO,
             Step::Nothing => LOOK_AGAIN,
+            Step::GivenUp { key, why } => {
+                let name = path.display();
+                remark(format_args!(
+                    "warning: {name}: {key:?} will be judged in the end only: {why}"
+                ));
+                Duration::ZERO
+            }
             Step::Blind(why) => {
                 if !std::mem::replace(&mut warned, true) {
                     let name = path.display();

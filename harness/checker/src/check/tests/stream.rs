@@ -1,6 +1,6 @@
 //! Streams: what is said of a history while it comes is what is said of it in the end.
 
-use crate::check::{Options, check};
+use crate::check::{Options, alarmed, check};
 use crate::history::{Process, Recorded, Recording};
 use crate::model::{Model, ModelName};
 use crate::stream::{Alarm, Conclusion, Held, Limits, Stream, Undecided};
@@ -248,4 +248,61 @@ fn what_never_ends_is_taken_for_unknown_and_holds_up_nothing_for_ever() {
         let Conclusion::Violation(alarm) = stream.finish() else { panic!("nobody wrote 3") };
         assert_eq!(alarm.completion, 90 * 4 + 4, "the read of 3");
     }
+}
+
+#[test]
+fn a_partition_that_is_given_up_is_told_of_at_once() {
+    // Increments of unknown outcome lead to ever more states, however they are counted.
+    let line = |process: u64, kind: &str, f: &str, value: &str| {
+        let event = format!(r#""process":{process},"type":"{kind}","f":"{f}","value":{value}"#);
+        format!("{{\"key\":\"k\",{event}}}\n")
+    };
+    let lost = |process| line(process, "invoke", "add", "1") + &line(process, "info", "add", "1");
+    let seen = line(0, "invoke", "read", "null") + &line(0, "ok", "read", "0");
+    let text: String = (1..=20).map(|process| lost(process) + &seen).collect();
+    let recording = crate::history::read_bytes("it", text.as_bytes(), None).unwrap();
+    for (unknowns, expected) in [(100, 0), (10, 1)] {
+        let limits = Limits { unknowns, piece: 1, ..Limits::default() };
+        let mut stream = Stream::new(ModelName::Counter, Options::default(), limits).unwrap();
+        for recorded in &recording.events {
+            assert_eq!(stream.push(recorded).or_else(|| stream.settle()), None);
+        }
+        let given_up = stream.given_up();
+        assert_eq!(given_up.len(), expected, "{given_up:?}");
+        if let [only] = given_up {
+            assert_eq!((only.key.as_deref(), &only.why), (Some("k"), &Undecided::Unknowns));
+            assert_eq!(stream.held().operations, 0);
+        }
+    }
+}
+
+#[test]
+fn an_alarm_stands_where_the_judging_came_to_no_end() {
+    let on = |key: &str, mut recording: Recording| {
+        for Recorded { event, .. } in &mut recording.events {
+            event.key = Some(key.into());
+        }
+        recording
+    };
+    let text = r#"{"process":0,"type":"invoke","f":"write","value":1}
+{"process":0,"type":"ok","f":"write","value":1}
+{"process":1,"type":"invoke","f":"read","value":null}
+{"process":1,"type":"ok","f":"read","value":2}
+"#;
+    let recording = crate::history::read_bytes("it", text.as_bytes(), None).unwrap();
+    let recording = on("k", recording);
+    let options = Options { model: Some(ModelName::Register), ..Options::default() };
+    let alarm = Alarm { key: Some("k".into()), completion: 3, events: 4 };
+    let report = check(&recording, &options).unwrap();
+    assert!(matches!(report.verdict, Verdict::Violation { .. }));
+    let same = alarmed(report.clone(), &recording, &options, &alarm).unwrap();
+    assert_eq!(same, report, "what has a verdict keeps it");
+    let mut ended = report;
+    ended.verdict = Verdict::Unknown { why: crate::verdict::Unknown::SelfCheck };
+    ended.partitions[0].verdict = ended.verdict.clone();
+    let ended = alarmed(ended, &recording, &options, &alarm).unwrap();
+    let Verdict::Violation { witness } = &ended.verdict else { panic!("{ended:?}") };
+    assert_eq!(ended.partitions[0].verdict, ended.verdict);
+    assert_eq!((witness.completions, witness.end.completed_line), (2, Some(4)));
+    assert!(!witness.shortest);
 }
