@@ -14,6 +14,7 @@ pub(crate) mod connection;
 pub(crate) mod leader;
 pub mod placement;
 pub mod store;
+pub(crate) mod turn;
 
 mod bank;
 mod kv;

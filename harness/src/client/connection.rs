@@ -66,13 +66,20 @@ pub enum ConnectError {
 #[error("the connection is gone and this request was not sent")]
 pub(super) struct Spent;
 
-/// Connects and waits for the node's sign of life. Half of what is left until the deadline may pass,
-/// so that a node elsewhere can still be tried.
+/// Connects and waits for the node's sign of life, as long as [`in_time`] allows.
 pub(super) async fn connect(address: &str, deadline: Instant) -> Result<Connection, ConnectError> {
+    in_time(deadline, dial(address)).await
+}
+
+/// Dials for as long as a node may take. Half of what is left until the deadline may pass, so that a
+/// node elsewhere can still be tried.
+pub(crate) async fn in_time<T>(
+    deadline: Instant,
+    dialling: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
     let left = deadline.saturating_duration_since(Instant::now());
-    tokio::time::timeout((left / 2).min(CONNECT_MAX), dial(address))
-        .await
-        .unwrap_or(Err(ConnectError::Time))
+    let dialled = tokio::time::timeout((left / 2).min(CONNECT_MAX), dialling).await;
+    dialled.unwrap_or(Err(ConnectError::Time))
 }
 
 async fn dial(address: &str) -> Result<Connection, ConnectError> {

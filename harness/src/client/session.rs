@@ -16,7 +16,6 @@ use proto::session::session_client::SessionClient;
 use proto::session::{CloseRequest, KeepAliveRequest, OpenRequest};
 use proto::{SESSION_ERROR_KEY, SESSION_KEY, Ticket};
 use serde_json::{Value, json};
-use tokio::time::sleep_until;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -25,6 +24,7 @@ use tonic::{Request, Status};
 
 use super::outcome::Remedy;
 use super::stormproof::{Answer, Attempt, Failure, PAUSE};
+use super::turn::wait;
 use super::{Api, Cause, Outcome, Placement, StormproofClient};
 use crate::workload::Invocation;
 
@@ -119,8 +119,8 @@ impl StormproofClient {
             };
             self.leave(leader);
             let is_round_over = self.effort.attempts.is_multiple_of(self.endpoints.len() as u64);
-            let is_patient = self.placement == Placement::LeaderFollowing || doubt.0.is_some();
-            if !is_patient || !pause(is_round_over, deadline).await {
+            let is_patient = self.turn.follows() || doubt.0.is_some();
+            if !is_patient || !wait(is_round_over.then_some(PAUSE), deadline).await {
                 self.retire_number();
                 return doubt.end(error.into());
             }
@@ -192,9 +192,8 @@ impl StormproofClient {
                     error
                 }
             };
-            let is_final =
-                self.placement != Placement::LeaderFollowing || matches!(error, Cause::Nonsense(_));
-            if is_final || !pause(true, deadline).await {
+            let is_final = !self.turn.follows() || matches!(error, Cause::Nonsense(_));
+            if is_final || !wait(Some(PAUSE), deadline).await {
                 return Err(match error {
                     Cause::Trouble(error) => format!("failed to open a session: {error}").into(),
                     nonsense => nonsense,
@@ -227,18 +226,6 @@ fn share(deadline: Instant, unanswered: u64) -> Instant {
     let doublings = u32::try_from(unanswered).unwrap_or(u32::MAX);
     let longest = ATTEMPT_MAX.saturating_mul(2_u32.saturating_pow(doublings));
     deadline.min(now + (left / 3).clamp(ATTEMPT_MIN, longest))
-}
-
-/// Waits a moment if all nodes were asked; tells whether there is time left.
-async fn pause(is_round_over: bool, deadline: Instant) -> bool {
-    let next = Instant::now() + if is_round_over { PAUSE } else { Duration::ZERO };
-    if next >= deadline {
-        return false;
-    }
-    if is_round_over {
-        sleep_until(next.into()).await;
-    }
-    true
 }
 
 /// A connection that puts a ticket on every request, if there is one.

@@ -7,23 +7,18 @@
 use std::time::{Duration, Instant};
 
 use proto::Ticket;
-use rand::Rng;
 use rand_chacha::ChaCha12Rng;
 use serde_json::{Value, json};
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::timeout_at;
 use tonic::transport::Channel;
 
 use super::connection::{self, Connection};
 use super::outcome::{Refusal, Remedy};
 use super::session::{self, Assurance, Effort};
+use super::turn::{Attempts, Turn};
 use super::{Api, Cause, Client, Outcome, Placement, kv, ledger};
 use crate::system::{BoxFuture, NodeId};
 use crate::workload::Invocation;
-
-/// How often one operation is sent at most, each time but the last with proof that it was not
-/// applied. With a pause after every round this outlasts an election and ends before a long
-/// deadline turns into a busy loop.
-const ATTEMPTS_MAX: usize = 24;
 
 /// How long to wait when the nodes know of no leader: an election takes a few of these.
 pub(super) const PAUSE: Duration = Duration::from_millis(25);
@@ -40,11 +35,8 @@ pub struct Endpoint {
 /// A client of our own nodes.
 pub struct StormproofClient {
     pub(super) api: Api,
-    pub(super) placement: Placement,
     pub(super) endpoints: Vec<Known>,
-    /// Where the next operation goes.
-    current: usize,
-    random: ChaCha12Rng,
+    pub(super) turn: Turn,
     pub(super) assurance: Assurance,
     /// Its own session, if it needed one.
     pub(super) session: Option<session::Open>,
@@ -104,16 +96,9 @@ impl StormproofClient {
         api: Api,
         endpoints: Vec<Endpoint>,
         placement: Placement,
-        mut random: ChaCha12Rng,
+        random: ChaCha12Rng,
     ) -> Self {
-        assert!(!endpoints.is_empty(), "a client needs a node to talk to");
-        let current = match placement {
-            Placement::Pinned(node) => endpoints
-                .iter()
-                .position(|endpoint| endpoint.node == Some(node))
-                .expect("a client is pinned to a node of the cluster"),
-            _ => random.random_range(0..endpoints.len()),
-        };
+        let turn = Turn::new(placement, endpoints.iter().map(|it| it.node), random);
         let endpoints = endpoints.into_iter().map(|endpoint| Known {
             address: endpoint.address,
             node: endpoint.node.map(NodeId::number),
@@ -121,10 +106,8 @@ impl StormproofClient {
         });
         Self {
             api,
-            placement,
             endpoints: endpoints.collect(),
-            current,
-            random,
+            turn,
             assurance: Assurance::AtMostOnce,
             session: None,
             effort: Effort::default(),
@@ -150,8 +133,8 @@ impl StormproofClient {
         invocation: &Invocation,
         deadline: Instant,
     ) -> Outcome {
-        let mut hintless = 0;
-        for attempt in 1.. {
+        let mut attempts = Attempts::new(PAUSE);
+        loop {
             let (error, leader) = match self.attempt(api, invocation, None, deadline).await {
                 Attempt::Answered(outcome) => return outcome,
                 Attempt::Unclear(error) => {
@@ -165,36 +148,20 @@ impl StormproofClient {
                 Attempt::Nothing { error, .. } => return Outcome::Fail { error: error.into() },
             };
             let is_hinted = self.leave(leader);
-            hintless = if is_hinted { 0 } else { hintless + 1 };
-            let is_round_over = hintless > 0 && hintless % self.endpoints.len() == 0;
-            let next = Instant::now() + if is_round_over { PAUSE } else { Duration::ZERO };
-            let is_final = self.placement != Placement::LeaderFollowing || attempt == ATTEMPTS_MAX;
-            if is_final || next >= deadline {
+            if !attempts.again(&self.turn, is_hinted, deadline).await {
                 return Outcome::Fail { error: error.into() };
             }
-            if is_round_over {
-                sleep_until(next.into()).await;
-            }
         }
-        unreachable!("the attempts are bounded");
     }
 
     /// Turns to the node that is said to lead, else to the next one. Tells whether a hint was
     /// followed.
     pub(super) fn leave(&mut self, leader: Option<u64>) -> bool {
-        if self.placement != Placement::LeaderFollowing {
-            return false;
-        }
         let hinted = leader.and_then(|leader| {
             let is_leader = |known: &Known| known.node == Some(leader);
             self.endpoints.iter().position(is_leader)
         });
-        let is_new = hinted.is_some_and(|hinted| hinted != self.current);
-        self.current = match hinted {
-            Some(hinted) if is_new => hinted,
-            _ => (self.current + 1) % self.endpoints.len(),
-        };
-        is_new
+        self.turn.leave(hinted)
     }
 
     /// Sends an operation once.
@@ -205,7 +172,7 @@ impl StormproofClient {
         ticket: Option<Ticket>,
         deadline: Instant,
     ) -> Attempt {
-        let known = &mut self.endpoints[self.current];
+        let known = &mut self.endpoints[self.turn.current()];
         let connection = match &known.connection {
             Some(connection) => connection,
             None => match connection::connect(&known.address, deadline).await {
@@ -272,9 +239,7 @@ impl Client for StormproofClient {
         invocation: &'a Invocation,
         deadline: Instant,
     ) -> BoxFuture<'a, Outcome> {
-        if self.placement == Placement::Random {
-            self.current = self.random.random_range(0..self.endpoints.len());
-        }
+        self.turn.begin();
         self.effort = Effort::default();
         let is_assured = !matches!(self.assurance, Assurance::AtMostOnce)
             && self.api != Api::Session

@@ -21,6 +21,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
+use super::super::turn::ATTEMPTS_MAX;
 use super::*;
 use crate::seed::Seed;
 
@@ -196,7 +197,7 @@ fn client(api: Api, endpoints: Vec<Endpoint>, placement: Placement) -> Stormproo
 
 fn first(endpoints: Vec<Endpoint>) -> StormproofClient {
     let mut client = client(Api::Kv, endpoints, Placement::LeaderFollowing);
-    client.current = 0;
+    client.turn.current = 0;
     client
 }
 

@@ -25,27 +25,22 @@ use proto::etcd::{
     Compare, KeyValue, PutRequest, RangeRequest, RangeResponse, RequestOp, ResponseHeader,
     StatusRequest, TxnRequest, TxnResponse, request_op, response_op,
 };
-use rand::Rng;
 use rand_chacha::ChaCha12Rng;
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::timeout_at;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use crate::client::connection::{ConnectError, connect_once, is_unsent};
+use crate::client::connection::{ConnectError, connect_once, in_time, is_unsent};
 use crate::client::store::{Change, Store, Swap};
+use crate::client::turn::{Attempts, Turn};
 use crate::client::{Cause, Outcome, Placement};
 use crate::plan::Reads;
 use crate::system::{BoxFuture, NodeId};
 
-/// How often one operation is sent at most, each time but the last with proof that it did nothing.
-const ATTEMPTS_MAX: usize = 24;
-
-/// How long to wait after every member has been tried in vain: an election takes a few of these.
-const PAUSE: Duration = Duration::from_millis(25);
-
-/// The longest that a member may take to accept a connection and give a sign of life.
-const CONNECT_MAX: Duration = Duration::from_secs(1);
+/// How long to wait after every member has been tried in vain. Where nobody leads, each says so at once,
+/// so that the pauses alone, three or more of them, outlast an election.
+const PAUSE: Duration = Duration::from_millis(150);
 
 /// Asks for a refusal where there is no leader.
 const REQUIRE_LEADER: (&str, &str) = ("hasleader", "true");
@@ -53,11 +48,8 @@ const REQUIRE_LEADER: (&str, &str) = ("hasleader", "true");
 /// A client's view of the store.
 pub(super) struct EtcdStore {
     members: Vec<Known>,
-    placement: Placement,
+    turn: Turn,
     reads: Reads,
-    /// Whom the next request is for.
-    current: usize,
-    random: ChaCha12Rng,
 }
 
 struct Known {
@@ -94,18 +86,11 @@ impl EtcdStore {
         endpoints: BTreeMap<NodeId, SocketAddr>,
         placement: Placement,
         reads: Reads,
-        mut random: ChaCha12Rng,
+        random: ChaCha12Rng,
     ) -> Self {
-        assert!(!endpoints.is_empty(), "a client needs a node to talk to");
-        let current = match placement {
-            Placement::Pinned(node) => endpoints
-                .keys()
-                .position(|it| *it == node)
-                .expect("a client is pinned to a node of the cluster"),
-            _ => random.random_range(0..endpoints.len()),
-        };
+        let turn = Turn::new(placement, endpoints.keys().copied().map(Some), random);
         let members = endpoints.into_values().map(|address| Known { address, channel: None });
-        Self { members: members.collect(), placement, reads, current, random }
+        Self { members: members.collect(), turn, reads }
     }
 
     /// Sends a request, anew only with proof that it did nothing.
@@ -117,39 +102,22 @@ impl EtcdStore {
     where
         Asked: Future<Output = Answer<T>>,
     {
-        if self.placement == Placement::Random {
-            self.current = self.random.random_range(0..self.members.len());
-        }
-        for attempt in 1.. {
-            let error = match self.attempt(deadline, &ask).await {
-                Attempt::Answered(value, revision) => {
-                    return Outcome::Ok { value, position: Some(revision) };
-                }
-                Attempt::Unclear(error) => {
-                    self.leave();
-                    return Outcome::Info { error };
-                }
-                Attempt::Nothing(error) => error,
-            };
-            self.leave();
-            let is_round_over = attempt % self.members.len() == 0;
-            let next = Instant::now() + if is_round_over { PAUSE } else { Duration::ZERO };
-            let is_final = self.placement != Placement::LeaderFollowing || attempt == ATTEMPTS_MAX;
-            if is_final || next >= deadline {
-                return Outcome::Fail { error: error.into() };
+        self.turn.begin();
+        let mut attempts = Attempts::new(PAUSE);
+        loop {
+            let asked = self.attempt(deadline, &ask).await;
+            if let Attempt::Answered(value, revision) = asked {
+                return Outcome::Ok { value, position: Some(revision) };
             }
-            if is_round_over {
-                sleep_until(next.into()).await;
+            // Every member leads a request to the leader, so who answers is as good as any other.
+            self.turn.leave(None);
+            match asked {
+                Attempt::Unclear(error) => return Outcome::Info { error },
+                Attempt::Nothing(error) if !attempts.again(&self.turn, false, deadline).await => {
+                    return Outcome::Fail { error: error.into() };
+                }
+                _ => {}
             }
-        }
-        unreachable!("the attempts are bounded");
-    }
-
-    /// Turns to the next member. Every one leads a request to the leader, so who answers is as good as
-    /// any other.
-    fn leave(&mut self) {
-        if self.placement == Placement::LeaderFollowing {
-            self.current = (self.current + 1) % self.members.len();
         }
     }
 
@@ -161,7 +129,7 @@ impl EtcdStore {
     where
         Asked: Future<Output = Answer<T>>,
     {
-        let known = &mut self.members[self.current];
+        let known = &mut self.members[self.turn.current()];
         let channel = match known.channel.take() {
             Some(channel) => channel,
             None => match connect(known.address, deadline).await {
@@ -198,17 +166,14 @@ fn prove<T>(status: &Status) -> Attempt<T> {
     }
 }
 
-/// Connects and waits for a sign of life. Half of what is left until the deadline may pass, so that
-/// another member can still be tried.
+/// Connects and waits for a sign of life.
 async fn connect(address: SocketAddr, deadline: Instant) -> Result<Channel, ConnectError> {
-    let left = deadline.saturating_duration_since(Instant::now());
     let dialling = async {
         let channel = connect_once(&address.to_string()).await?;
         let asked = MaintenanceClient::new(channel.clone()).status(StatusRequest {}).await;
         asked.map(|_| channel).map_err(|status| ConnectError::Probe(Box::new(status)))
     };
-    let dialled = tokio::time::timeout((left / 2).min(CONNECT_MAX), dialling).await;
-    dialled.unwrap_or(Err(ConnectError::Time))
+    in_time(deadline, dialling).await
 }
 
 /// Makes a request that is refused where there is no leader.
