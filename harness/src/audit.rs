@@ -5,8 +5,9 @@
 //! finds is certain, and what it passes may still be wrong. It shares nothing with the models.
 //!
 //! [`elements`] audits sets and lists, [`queue`], [`counter`] and [`lock`] what they are called, and
-//! [`crate::conservation`] the ledger and the bank.
+//! [`conservation`] the ledger and the bank.
 
+pub mod conservation;
 pub mod counter;
 pub mod elements;
 pub mod lock;

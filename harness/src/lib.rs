@@ -21,7 +21,6 @@ pub mod availability;
 pub mod cli;
 pub mod client;
 pub mod cluster;
-pub mod conservation;
 mod describe;
 pub mod disk;
 pub mod facts;

@@ -10,7 +10,7 @@ mod bank;
 mod collection;
 mod counter;
 mod keys;
-mod ledger;
+pub(crate) mod ledger;
 mod lock;
 mod queue;
 mod register;

@@ -15,13 +15,13 @@
 //!   acknowledged under one number.
 //! - **lost**: an acknowledged trade stands in the history under its number, as it was asked for.
 
-mod parse;
 mod trades;
 mod wealth;
 
 use checker::history::{Operation, Operations, Outcome, Value};
+use serde::Deserialize;
 
-use crate::audit::{self, Audit, Breach, Fault};
+use super::{Audit, Breach, Fault, answered, each_object, precedes};
 
 /// The rules; the module's documentation says what they ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ impl From<Rule> for &'static str {
 
 /// Audits every book of a ledger's history.
 pub fn check(operations: &Operations) -> Audit {
-    let finding = audit::each_object(operations, |book, operations| {
+    let finding = each_object(operations, |book, operations| {
         let unread = check_book(book, operations)?;
         Ok((unread > 0)
             .then(|| format!("{unread} acknowledged trades of {book} were never read back")))
@@ -93,14 +93,6 @@ fn effect(operation: &Operation) -> Effect {
     }
 }
 
-/// Tells whether `earlier` was over before `later` began. What ended unknown is never over.
-fn precedes(earlier: &Operation, later: &Operation) -> bool {
-    match (&earlier.outcome, earlier.completed) {
-        (Outcome::Ok(_), Some(completed)) => completed.instant < later.invoked.instant,
-        _ => false,
-    }
-}
-
 /// Tells whether `read`, which has completed, may have seen the effect of `operation`.
 fn may_be_seen(operation: &Operation, read: &Operation) -> bool {
     read.completed.is_some_and(|completed| operation.invoked.instant <= completed.instant)
@@ -112,6 +104,17 @@ fn answer(operation: &Operation) -> Option<&Value> {
         Outcome::Ok(answer) if answer.get("rejected").is_none() => Some(answer),
         _ => None,
     }
+}
+
+/// Reads the argument of an operation.
+fn input<'a, T: Deserialize<'a>>(operation: &'a Operation) -> Result<T, Fault> {
+    let line = operation.invoked.line;
+    T::deserialize(&operation.input).map_err(|_| Fault::Shape { line })
+}
+
+/// Reads the answer of an operation.
+fn output<'a, T: Deserialize<'a>>(operation: &'a Operation, answer: &'a Value) -> Result<T, Fault> {
+    T::deserialize(answer).map_err(|_| Fault::shape(operation))
 }
 
 #[cfg(test)]

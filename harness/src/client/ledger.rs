@@ -1,7 +1,5 @@
-//! The ledger's operations on the wire. What an operation's value looks like in a history is told by
-//! the structs that read it and the functions that write it.
-
-use std::collections::BTreeMap;
+//! The ledger's operations on the wire. What an answer looks like in a history is told by the functions
+//! that write it.
 
 use proto::ledger::account_response::Result as AccountResult;
 use proto::ledger::ledger_client::LedgerClient;
@@ -19,55 +17,7 @@ use serde_json::{Map, Value, json};
 use super::session::Line;
 use super::stormproof::{Answer, Failure};
 use crate::workload::Invocation;
-
-#[derive(Deserialize)]
-struct Open {
-    account: String,
-    cash: u64,
-    #[serde(default)]
-    holdings: BTreeMap<String, u64>,
-}
-
-#[derive(Deserialize)]
-struct Amount {
-    account: String,
-    amount: u64,
-}
-
-#[derive(Deserialize)]
-struct Terms {
-    buyer: String,
-    seller: String,
-    symbol: String,
-    quantity: u64,
-    price: u64,
-}
-
-#[derive(Deserialize)]
-struct Transfer {
-    from: String,
-    to: String,
-    amount: u64,
-}
-
-#[derive(Deserialize)]
-struct Across {
-    from: String,
-    to_book: String,
-    to: String,
-    amount: u64,
-}
-
-#[derive(Deserialize)]
-struct Name {
-    account: String,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    from: u64,
-    limit: u32,
-}
+use crate::workload::ledger::values::{Across, Amount, Name, Open, Range, Terms, Transfer};
 
 /// Carries out an operation of the ledger; the key is the book.
 pub(super) async fn call(line: Line, invocation: &Invocation) -> Answer {
@@ -135,7 +85,7 @@ pub(super) async fn call(line: Line, invocation: &Invocation) -> Answer {
             Ok((book_value(answer.accounts, answer.trades)?, answer.index))
         }
         "history" => {
-            let Page { from, limit } = Page::deserialize(value)?;
+            let Range { from, limit } = Range::deserialize(value)?;
             let request = GetHistoryRequest { book, from, limit };
             let answer = client.get_history(request).await?.into_inner();
             let trades: Vec<Value> = answer.trades.into_iter().map(trade_value).collect();

@@ -12,9 +12,8 @@ use serde_json::{Value, json};
 
 use super::keys::{Keys, is_read};
 use super::{Generator, Invocation, Workload};
-use crate::audit::Audit;
+use crate::audit::{Audit, conservation};
 use crate::client::{Mapping, Outcome};
-use crate::conservation;
 use crate::plan::WorkloadPlan;
 
 pub(super) const NAME: &str = "bank";

@@ -5,6 +5,8 @@
 //! does not exist, trade with themselves or move nothing. Rejections are answers like any other, and
 //! a system that gets one wrong is caught.
 
+pub(crate) mod values;
+
 use checker::history::Operations;
 use checker::model::ModelName;
 use rand::Rng;
@@ -13,9 +15,8 @@ use serde_json::{Value, json};
 
 use super::keys::{Keys, is_read};
 use super::{Generator, Invocation, Workload};
-use crate::audit::Audit;
+use crate::audit::{Audit, conservation};
 use crate::client::{Mapping, Outcome};
-use crate::conservation;
 use crate::plan::WorkloadPlan;
 
 pub(super) const NAME: &str = "ledger";

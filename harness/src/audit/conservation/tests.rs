@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use checker::history::{Operations, operations, read_bytes};
+use rand::Rng;
 use serde_json::{Value, json};
 
 use super::*;
@@ -178,6 +179,57 @@ fn many_unknown_deposits_leave_their_bounds() {
             false => drop(check_breaks(&script, Rule::Cash)),
         }
     }
+}
+
+/// What a read may see of many flows is what it is to somebody who goes through all of them.
+#[test]
+fn many_flows_come_to_what_each_of_them_adds() {
+    let mut random = crate::seed::Seed::new(7).generator();
+    let mut tried = 0;
+    for _ in 0..300 {
+        let mut script = Script::opened();
+        let mut open: Vec<(u64, &str, u64)> = Vec::new();
+        for process in 0..30 {
+            let amount = random.random_range(1..50);
+            let f = ["deposit", "withdraw", "book"][random.random_range(0..3)];
+            let input =
+                if f == "book" { Value::Null } else { json!({"account": "a", "amount": amount}) };
+            script.event(process, "invoke", f, input);
+            open.push((process, f, amount));
+            while random.random_range(0..10) < 3 && !open.is_empty() {
+                let (process, f, _) = open.swap_remove(random.random_range(0..open.len()));
+                let kind =
+                    if f != "book" && random.random_range(0..6) == 0 { "info" } else { "ok" };
+                script.event(process, kind, f, if f == "book" { book(EVEN, 0) } else { json!({}) });
+            }
+        }
+        let operations = script.operations();
+        let flows = || {
+            operations.list.iter().filter_map(|operation| {
+                let amount = i128::from(operation.input.get("amount")?.as_u64()?);
+                let sign = if operation.f.as_str() == "deposit" { 1 } else { -1 };
+                Some((operation, sign * amount))
+            })
+        };
+        let all = super::wealth::Flows::new(flows().collect());
+        let is_book = |operation: &&Operation| operation.f.as_str() == "book";
+        for read in operations.list.iter().filter(is_book) {
+            if answer(read).is_none() {
+                continue;
+            }
+            let mut sums = super::wealth::Sums::zero();
+            for (flow, amount) in flows() {
+                if precedes(flow, read) {
+                    sums.add_one_of([amount]);
+                } else if may_be_seen(flow, read) {
+                    sums.add_one_of([0, amount]);
+                }
+            }
+            tried += 1;
+            assert_eq!(all.seen_by(read), sums, "line {}:\n{}", read.invoked.line, script.text);
+        }
+    }
+    assert!(tried > 1_000, "{tried}");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use checker::history::Operation;
 
-use super::parse::{self, Book, Number, Page, Range, Terms};
-use super::{Breach, Effect, Fault, Rule, answer, effect};
+use super::{Breach, Effect, Fault, Rule, answer, answered, effect, input, output};
+use crate::workload::ledger::values::{Book, Number, Page, Range, Terms};
 
 /// A trade that somebody asked for and that was not refused.
 struct Asked<'a> {
@@ -38,10 +38,10 @@ pub(super) fn check(book: &str, operations: &[&Operation]) -> Result<usize, Faul
     for &operation in operations {
         match operation.f.as_str() {
             "trade" if effect(operation) != Effect::None => {
-                let terms = parse::input(operation)?;
+                let terms = input(operation)?;
                 let mut number = None;
                 if let Some(answer) = answer(operation) {
-                    let count = parse::output::<Number>(operation, answer)?.trade;
+                    let count = output::<Number>(operation, answer)?.trade;
                     number = Some(count);
                     counted.push(Counted { operation, count, is_total: false });
                 }
@@ -49,13 +49,13 @@ pub(super) fn check(book: &str, operations: &[&Operation]) -> Result<usize, Faul
             }
             "book" => {
                 if let Some(answer) = answer(operation) {
-                    let count = parse::output::<Book>(operation, answer)?.trades;
+                    let count = output::<Book>(operation, answer)?.trades;
                     counted.push(Counted { operation, count, is_total: true });
                 }
             }
             "history" => {
                 if let Some(answer) = answer(operation) {
-                    let count = parse::output::<Page>(operation, answer)?.total;
+                    let count = output::<Page>(operation, answer)?.total;
                     counted.push(Counted { operation, count, is_total: true });
                 }
             }
@@ -66,7 +66,7 @@ pub(super) fn check(book: &str, operations: &[&Operation]) -> Result<usize, Faul
     let mut listed = Listed::default();
     for &operation in operations.iter().filter(|operation| operation.f == "history") {
         if let Some(answer) = answer(operation) {
-            let page = parse::output(operation, answer)?;
+            let page = output(operation, answer)?;
             listed.check_page(book, operation, &page, &acknowledged)?;
         }
     }
@@ -143,7 +143,7 @@ impl<'a> Listed<'a> {
         page: &Page,
         acknowledged: &BTreeMap<u64, &Asked<'_>>,
     ) -> Result<(), Fault> {
-        let Range { from, limit } = parse::input(read)?;
+        let Range { from, limit } = input(read)?;
         let from = from.max(1);
         let wrong = |explanation| Breach::new(Rule::History, book, explanation, &[read]).into();
         for (offset, entry) in (0..).zip(&page.trades) {
@@ -154,7 +154,7 @@ impl<'a> Listed<'a> {
             }
         }
         let length = page.trades.len() as u64;
-        if limit > 0 && length > limit {
+        if limit > 0 && length > u64::from(limit) {
             return Err(wrong(format!("{length} trades are listed where {limit} were asked for")));
         }
         match page.trades.last() {
@@ -240,8 +240,4 @@ fn check_unacknowledged(
         return Err(Breach::new(Rule::Twice, book, explanation, &[read]).into());
     }
     Ok(())
-}
-
-fn answered(operation: &Operation) -> Option<u64> {
-    operation.completed.map(|moment| moment.instant)
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use checker::history::Operation;
 
-use super::parse::{self, Amount, Book, Open};
-use super::{Breach, Effect, Fault, Rule, answer, effect, may_be_seen, precedes};
+use super::{
+    Breach, Effect, Fault, Rule, answer, answered, effect, input, may_be_seen, output, precedes,
+};
+use crate::workload::ledger::values::{Amount, Book, Open};
 
 /// How many different sums are told apart. Beyond it only the bounds are known; the search for
 /// an order of the operations sees what this leaves unseen.
@@ -18,22 +20,23 @@ pub(super) fn check(book: &str, operations: &[&Operation]) -> Result<(), Fault> 
     for &operation in operations.iter().filter(|operation| effect(operation) != Effect::None) {
         match operation.f.as_str() {
             "open" => {
-                let open: Open = parse::input(operation)?;
+                let open: Open = input(operation)?;
                 opens.entry(open.account.clone()).or_default().push((operation, open));
             }
             "deposit" => {
-                flows.push((operation, i128::from(parse::input::<Amount>(operation)?.amount)));
+                flows.push((operation, i128::from(input::<Amount>(operation)?.amount)));
             }
             "withdraw" => {
-                flows.push((operation, -i128::from(parse::input::<Amount>(operation)?.amount)));
+                flows.push((operation, -i128::from(input::<Amount>(operation)?.amount)));
             }
             _ => {}
         }
     }
     check_opened_once(book, &opens)?;
+    let flows = Flows::new(flows);
     for &read in operations.iter().filter(|operation| operation.f == "book") {
         if let Some(seen) = answer(read) {
-            let seen: Book = parse::output(read, seen)?;
+            let seen: Book = output(read, seen)?;
             check_read(book, read, &seen, &opens, &flows)?;
         }
     }
@@ -59,19 +62,12 @@ fn check_read(
     read: &Operation,
     seen: &Book,
     opens: &Opens<'_>,
-    flows: &[(&Operation, i128)],
+    flows: &Flows,
 ) -> Result<(), Fault> {
     let candidates = check_accounts(book, read, seen, opens)?;
-    let mut cash = Sums::zero();
+    let mut cash = flows.seen_by(read);
     for opens in &candidates {
         cash.add_one_of(opens.iter().map(|open| i128::from(open.cash)));
-    }
-    for &(flow, amount) in flows {
-        if effect(flow) == Effect::Certain && precedes(flow, read) {
-            cash.add_one_of([amount]);
-        } else if may_be_seen(flow, read) {
-            cash.add_one_of([0, amount]);
-        }
     }
     let total: i128 = seen.accounts.values().map(|account| i128::from(account.cash)).sum();
     if !cash.holds(total) {
@@ -136,8 +132,77 @@ fn check_accounts<'a>(
     Ok(candidates)
 }
 
+/// What flowed into a book, and out of it, so that nobody has to go through all of it for each read.
+pub(super) struct Flows {
+    /// Flows that certainly took effect, in the order in which they were over.
+    certain: Vec<Flow>,
+    /// The longest of these.
+    longest: u64,
+    /// The instants at which flows of unknown outcome were asked for, in order, and what all up to each
+    /// may come to.
+    possible: Vec<(u64, Sums)>,
+}
+
+/// A flow that certainly took effect.
+struct Flow {
+    asked: u64,
+    over: u64,
+    amount: i128,
+    /// The sum of all that were over by then.
+    sum: i128,
+}
+
+impl Flows {
+    pub(super) fn new(flows: Vec<(&Operation, i128)>) -> Self {
+        let (mut certain, mut unknown) = (Vec::new(), Vec::new());
+        for (operation, amount) in flows {
+            let asked = operation.invoked.instant;
+            match answered(operation) {
+                Some(over) => certain.push(Flow { asked, over, amount, sum: 0 }),
+                None => unknown.push((asked, amount)),
+            }
+        }
+        certain.sort_by_key(|flow| flow.over);
+        let mut sum = 0;
+        for flow in &mut certain {
+            sum += flow.amount;
+            flow.sum = sum;
+        }
+        unknown.sort_unstable();
+        let mut sums = Sums::zero();
+        let possible = unknown.into_iter().map(|(asked, amount)| {
+            sums.add_one_of([0, amount]);
+            (asked, sums.clone())
+        });
+        let possible = possible.collect();
+        let longest = certain.iter().map(|flow| flow.over - flow.asked).max().unwrap_or(0);
+        Self { certain, longest, possible }
+    }
+
+    /// Returns what all that a read may have seen comes to, which certainly has seen what was over
+    /// before it began.
+    pub(super) fn seen_by(&self, read: &Operation) -> Sums {
+        let Some(end) = answered(read) else { return Sums::zero() };
+        let possible = self.possible.partition_point(|(asked, _)| *asked <= end);
+        let possible = possible.checked_sub(1).map(|last| self.possible[last].1.clone());
+        let mut sums = possible.unwrap_or_else(Sums::zero);
+        let before = self.certain.partition_point(|flow| flow.over < read.invoked.instant);
+        sums.add_one_of([before.checked_sub(1).map_or(0, |last| self.certain[last].sum)]);
+        // What is over so late was asked for after the read, however long it took.
+        let under_way = self.certain[before..]
+            .iter()
+            .take_while(|flow| flow.over.saturating_sub(self.longest) <= end)
+            .filter(|flow| flow.asked <= end);
+        for flow in under_way {
+            sums.add_one_of([0, flow.amount]);
+        }
+        sums
+    }
+}
+
 /// The sums that are possible when of each group of terms exactly one counts.
-struct Sums {
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sums {
     low: i128,
     high: i128,
     /// The sum of the groups of one.
@@ -147,12 +212,12 @@ struct Sums {
 }
 
 impl Sums {
-    fn zero() -> Self {
+    pub(super) fn zero() -> Self {
         Self { low: 0, high: 0, certain: 0, each: Some([0].into()) }
     }
 
     /// Adds one of these terms, of which there is at least one.
-    fn add_one_of(&mut self, terms: impl IntoIterator<Item = i128>) {
+    pub(super) fn add_one_of(&mut self, terms: impl IntoIterator<Item = i128>) {
         let terms: BTreeSet<i128> = terms.into_iter().collect();
         let least = terms.first().copied().unwrap_or(0);
         self.low += least;

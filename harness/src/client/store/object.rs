@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::workload::ledger::values::{Open, Transfer};
+
 /// What a document stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Object {
@@ -60,19 +62,6 @@ pub(super) enum Mistake {
     Unsendable(&'static str),
     /// The document is none that anybody wrote.
     Nonsense(&'static str),
-}
-
-#[derive(Deserialize)]
-struct Open {
-    account: String,
-    cash: u64,
-}
-
-#[derive(Deserialize)]
-struct Transfer {
-    from: String,
-    to: String,
-    amount: u64,
 }
 
 #[derive(Default, Deserialize)]
@@ -226,7 +215,7 @@ fn bank(f: &str, input: &Value, document: Value) -> Result<Effect, Mistake> {
             Ok(Effect::None { answer: json!({"accounts": list, "trades": 0}) })
         }
         "open" => {
-            let Open { account: name, cash } = Open::deserialize(input).map_err(unsendable)?;
+            let Open { account: name, cash, .. } = Open::deserialize(input).map_err(unsendable)?;
             if accounts.contains_key(&name) {
                 return rejected("account-exists");
             }
