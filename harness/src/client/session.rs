@@ -25,7 +25,7 @@ use tonic::{Request, Status};
 use super::outcome::Remedy;
 use super::stormproof::{Answer, Attempt, Failure, PAUSE};
 use super::turn::wait;
-use super::{Api, Cause, Outcome, Placement, StormproofClient};
+use super::{Api, Cause, Outcome, StormproofClient};
 use crate::workload::Invocation;
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use tonic::transport::Server;
 use tonic::{Code, Response};
 
 use super::*;
+use crate::client::Placement;
 use crate::client::{Client, Endpoint};
 use crate::seed::Seed;
 use crate::system::NodeId;
