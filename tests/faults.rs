@@ -107,8 +107,9 @@ fn a_leader_whose_appends_are_lost_one_by_one_is_replaced() {
             status.leader().is_some_and(|new| new.node != old.node && new.term > old.term)
         })
         .await;
-        let links = cluster.nodes().iter().map(|&to| Link { from: old.node, to });
-        assert!(cluster.network().messages_hit(links) > 0);
+        let links: Vec<_> = cluster.nodes().iter().map(|&to| Link { from: old.node, to }).collect();
+        let hits = cluster.network().messages_hit(links.iter().map(|link| (link, &lost)));
+        assert!(hits > 0);
         // Messages that come twice or late, from all nodes to all, are nothing that Raft minds.
         let delay = MessageAction::Delay(Duration::from_millis(3));
         for action in [MessageAction::Duplicate, MessageAction::Reorder, delay] {

@@ -81,6 +81,29 @@ impl Ailment {
     }
 }
 
+/// How often it was felt what ailed a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Felt {
+    /// How many requests were refused for want of room.
+    pub refused: u64,
+    /// How many syncs were delayed.
+    pub delayed: u64,
+    /// How many syncs failed.
+    pub failed: u64,
+}
+
+impl Felt {
+    /// Returns how often that came of such an ailment.
+    pub fn of(&self, ailment: Ailment) -> u64 {
+        let counts = [
+            (ailment.is_full, self.refused),
+            (!ailment.sync_delay.is_zero(), self.delayed),
+            (ailment.sync_failure != SyncFailure::None, self.failed),
+        ];
+        counts.into_iter().filter(|(is_meant, _)| *is_meant).map(|(_, count)| count).sum()
+    }
+}
+
 /// The disk of one node.
 #[derive(Debug)]
 pub struct Disk {
@@ -105,6 +128,7 @@ struct Shared {
     is_ending: bool,
     /// How many requests were refused since the last start of its user.
     refusals: u64,
+    felt: Felt,
 }
 
 impl Disk {
@@ -118,6 +142,7 @@ impl Disk {
             is_holding_any: false,
             is_ending: false,
             refusals: 0,
+            felt: Felt::default(),
         };
         Self { at, shared: Mutex::new(shared), changed: Condvar::new() }
     }
@@ -145,6 +170,11 @@ impl Disk {
     /// Returns how many requests it has refused since its node was started.
     pub fn refusals(&self) -> u64 {
         self.lock().refusals
+    }
+
+    /// Returns how often it was felt so far what ailed it.
+    pub fn felt(&self) -> Felt {
+        self.lock().felt
     }
 
     /// Refuses something, if anything ails it that would.
@@ -231,6 +261,7 @@ impl Disk {
     fn sync(&self, inode: Inode) -> Result<(), Errno> {
         let began = Instant::now();
         let mut shared = self.lock();
+        let mut is_delayed = false;
         loop {
             if shared.is_ending {
                 return Err(Errno::EIO);
@@ -245,6 +276,7 @@ impl Disk {
             } else if left.is_zero() {
                 return shared.sync(inode);
             } else {
+                shared.felt.delayed += u64::from(!std::mem::replace(&mut is_delayed, true));
                 let waited = self.changed.wait_timeout(shared, left);
                 (shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
             }
@@ -273,6 +305,7 @@ impl Shared {
         if fails {
             self.volume.fail_sync(inode);
             self.refusals += 1;
+            self.felt.failed += 1;
             return Err(Errno::EIO);
         }
         self.volume.sync(inode)
@@ -282,6 +315,7 @@ impl Shared {
     fn claim_room(&mut self) -> Result<(), Errno> {
         if self.ailment.is_full {
             self.refusals += 1;
+            self.felt.refused += 1;
             return Err(Errno::ENOSPC);
         }
         Ok(())

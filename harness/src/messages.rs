@@ -16,9 +16,10 @@ mod course;
 mod frames;
 mod rule;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -39,9 +40,27 @@ pub type Classify = fn(path: &str, message: &[u8]) -> MessageKind;
 pub struct MessageProxy {
     address: SocketAddr,
     rules: watch::Sender<Arc<[MessageRule]>>,
-    hits: Arc<AtomicU64>,
+    hits: Arc<Hits>,
     end: CancellationToken,
     tasks: TaskTracker,
+}
+
+/// How many messages each rule has hit.
+#[derive(Debug, Default)]
+struct Hits(Mutex<HashMap<MessageRule, u64>>);
+
+impl Hits {
+    fn count(&self, rule: MessageRule) {
+        *self.lock().entry(rule).or_default() += 1;
+    }
+
+    fn of(&self, rule: MessageRule) -> u64 {
+        self.lock().get(&rule).copied().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<MessageRule, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What every connection through a proxy needs to know.
@@ -50,8 +69,7 @@ struct Shared {
     upstream: SocketAddr,
     classify: Classify,
     rules: watch::Receiver<Arc<[MessageRule]>>,
-    /// How many messages a rule has hit.
-    hits: Arc<AtomicU64>,
+    hits: Arc<Hits>,
     seed: Seed,
     /// How many streams there were: each draws from a seed of its own.
     streams: Arc<AtomicU64>,
@@ -68,7 +86,7 @@ impl MessageProxy {
         let address = port.address();
         let listener = port.listen().map_err(|source| ProxyError::Listen { address, source })?;
         let (publish, rules) = watch::channel(Arc::default());
-        let hits = Arc::<AtomicU64>::default();
+        let hits = Arc::<Hits>::default();
         let streams = Arc::default();
         let shared = Shared { upstream, classify, rules, hits: Arc::clone(&hits), seed, streams };
         let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -99,9 +117,9 @@ impl MessageProxy {
         Arc::clone(&self.rules.borrow())
     }
 
-    /// Returns how many messages were hit by rules so far.
-    pub fn hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
+    /// Returns how many messages this rule has hit so far.
+    pub fn hits(&self, rule: MessageRule) -> u64 {
+        self.hits.of(rule)
     }
 
     /// Ends every connection and returns when nothing listens any more.

@@ -371,10 +371,11 @@ impl Nemesis {
         let how = if ending.fault.stays() { Ending::Stays } else { Ending::Undone };
         let record = &mut self.records[ending.record];
         record.ended = Some(field.now());
-        record.messages_hit = ending.messages_hit(field.cluster.network());
-        if record.messages_hit == Some(0) {
+        record.messages_hit = ending.messages_hit(field.cluster);
+        let is_installed = record.result == FaultResult::Installed;
+        if let (true, Some(why)) = (is_installed, ending.was_in_vain(field.cluster)) {
             // It was in force and hurt nobody, which shows nothing about the system.
-            record.result = FaultResult::Skipped("no such message came by".into());
+            record.result = FaultResult::Skipped(why.into());
         }
         record.trouble = trouble;
         record.notes.clone_from(&ending.wounds.notes);

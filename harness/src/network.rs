@@ -188,9 +188,15 @@ impl Network {
         !self.messages.is_empty()
     }
 
-    /// Returns how many messages of these links rules have hit so far.
-    pub fn messages_hit(&self, links: impl IntoIterator<Item = Link>) -> u64 {
-        links.into_iter().filter_map(|link| self.messages.get(&link)).map(MessageProxy::hits).sum()
+    /// Returns how many messages these rules have hit so far, each on its link.
+    pub fn messages_hit<'a>(
+        &self,
+        rules: impl IntoIterator<Item = (&'a Link, &'a MessageRule)>,
+    ) -> u64 {
+        let hits = |(link, rule): (&Link, &MessageRule)| {
+            self.messages.get(link).map(|proxy| proxy.hits(*rule))
+        };
+        rules.into_iter().filter_map(hits).sum()
     }
 
     /// Ends every link; returns when nothing listens any more.

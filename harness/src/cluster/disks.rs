@@ -146,6 +146,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// Returns how often a node's disk was felt to ail like this so far.
+    pub fn felt(&self, node: NodeId, ailment: Ailment) -> u64 {
+        self.disks.of(node).map_or(0, |disk| disk.felt().of(ailment))
+    }
+
     /// Waits for a node to end whose disk has refused it something and is well again, but not for long:
     /// some take it, and what they do from then on is not the disk's fault. Returns whether it is to be
     /// started again.

@@ -635,11 +635,16 @@ async fn a_newcomer_that_has_its_vote_may_have_to_try_again() {
     assert_eq!(cluster.shutdown().await, []);
 }
 
-/// A cluster into which others may come, with a disk for n1 that it does not use.
-async fn start_with_disk(run: &Path) -> (Cluster, Arc<Disk>) {
-    let (mut cluster, ..) = start_open(run).await;
+/// Gives n1 a disk that it does not use.
+pub(crate) fn give_disk(cluster: &mut Cluster, run: &Path) -> Arc<Disk> {
     let disk = Arc::new(Disk::new(run.join("disk")));
     cluster.disks = Disks::of_one(N1, Arc::clone(&disk));
+    disk
+}
+
+async fn start_with_disk(run: &Path) -> (Cluster, Arc<Disk>) {
+    let (mut cluster, ..) = start_open(run).await;
+    let disk = give_disk(&mut cluster, run);
     (cluster, disk)
 }
 

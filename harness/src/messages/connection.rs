@@ -204,11 +204,11 @@ impl Pump {
             let kind = message
                 .content()
                 .map_or(MessageKind::Other, |content| (self.shared.classify)(&path, content));
-            let action = draw(&rules, kind, &mut self.generator);
-            if action.is_some() {
-                self.shared.hits.fetch_add(1, Ordering::Relaxed);
+            let rule = draw(&rules, kind, &mut self.generator);
+            if let Some(rule) = rule {
+                self.shared.hits.count(rule);
             }
-            self.course.take_in(message, action, Instant::now());
+            self.course.take_in(message, rule.map(|rule| rule.action), Instant::now());
         }
     }
 }

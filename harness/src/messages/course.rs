@@ -108,14 +108,14 @@ impl Course {
     }
 }
 
-/// Says what becomes of a message of a kind by the first of the rules that hits it.
+/// Returns the first of the rules that hits a message of a kind.
 pub(super) fn draw(
     rules: &[MessageRule],
     kind: MessageKind,
     generator: &mut impl Rng,
-) -> Option<MessageAction> {
+) -> Option<MessageRule> {
     let mut about = rules.iter().filter(|rule| rule.is_about(kind));
-    about.find(|rule| generator.random_range(0..100) < rule.percent).map(|rule| rule.action)
+    about.find(|rule| generator.random_range(0..100) < rule.percent).copied()
 }
 
 #[cfg(test)]

@@ -132,7 +132,6 @@ async fn without_a_rule_everything_passes_in_order() {
     let terms: Vec<u64> = (1..=3000).collect();
     line.send(terms.iter().copied()).await;
     line.expect(&terms).await;
-    assert_eq!(line.proxy.hits(), 0);
     line.end().await.unwrap();
 }
 
@@ -149,13 +148,15 @@ async fn messages_of_a_kind_are_dropped_or_doubled() {
     let line = Line::open().await;
     line.send(1..=4).await;
     line.expect(&[1, 2, 3, 4]).await;
-    line.proxy.set_rules(&rule(Some(MessageKind::RequestVote), MessageAction::Drop));
+    let [dropped] = rule(Some(MessageKind::RequestVote), MessageAction::Drop);
+    let [doubled] = rule(None, MessageAction::Duplicate);
+    line.proxy.set_rules(&[dropped]);
     line.send(5..=8).await;
     line.expect(&[1, 2, 3, 4, 5, 7]).await;
-    line.proxy.set_rules(&rule(None, MessageAction::Duplicate));
+    line.proxy.set_rules(&[doubled, dropped]);
     line.send(9..=10).await;
     line.expect(&[1, 2, 3, 4, 5, 7, 9, 9, 10, 10]).await;
-    assert_eq!(line.proxy.hits(), 4);
+    assert_eq!((line.proxy.hits(dropped), line.proxy.hits(doubled)), (2, 2));
     line.proxy.set_rules(&[]);
     line.send([11]).await;
     line.expect(&[1, 2, 3, 4, 5, 7, 9, 9, 10, 10, 11]).await;

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::cluster::Cluster;
 use crate::disk::Ailment;
 use crate::fault::{Camp, Fault, Link, Restart, Wire};
 use crate::messages::MessageRule;
 use crate::nemesis::describe_nodes;
 use crate::nemesis::errand::Order;
-use crate::network::Network;
 use crate::proxy::Mode;
 use crate::system::NodeId;
 
@@ -21,10 +21,24 @@ pub(super) struct Wounds {
     pub(super) wires: BTreeMap<Wire, Mode>,
     /// What becomes of messages on which links.
     pub(super) rules: BTreeMap<Link, MessageRule>,
-    /// How many messages rules had hit on those links before.
-    pub(super) hits_before: u64,
+    /// What shows whether anybody felt it.
+    pub(super) trace: Trace,
     /// What is to be said of it besides, in words.
     pub(super) notes: Vec<String>,
+}
+
+/// What shows whether a fault in force was felt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Trace {
+    /// It is felt as soon as it is in force.
+    #[default]
+    Certain,
+    /// That its rules hit messages; before it, the same rules had hit so many.
+    Messages(u64),
+    /// That the nodes' disks were felt to ail; before it, each was so often.
+    Disks(BTreeMap<NodeId, u64>),
+    /// That the power took something, which it did or not.
+    Loss(bool),
 }
 
 impl Wounds {
@@ -86,10 +100,30 @@ impl Installed {
 
 impl Installed {
     /// Returns how many messages the fault has hit so far, if it is one of messages.
-    pub(super) fn messages_hit(&self, network: &Network) -> Option<u64> {
-        let links = self.wounds.rules.keys().copied();
-        let hits = || network.messages_hit(links).saturating_sub(self.wounds.hits_before);
-        (!self.wounds.rules.is_empty()).then(hits)
+    pub(super) fn messages_hit(&self, cluster: &Cluster) -> Option<u64> {
+        match self.wounds.trace {
+            Trace::Messages(before) => {
+                let hits = cluster.network().messages_hit(&self.wounds.rules);
+                Some(hits.saturating_sub(before))
+            }
+            _ => None,
+        }
+    }
+
+    /// Says why the fault, which was in force, shows nothing about the system, if nobody felt it.
+    pub(super) fn was_in_vain(&self, cluster: &Cluster) -> Option<&'static str> {
+        match &self.wounds.trace {
+            Trace::Certain => None,
+            Trace::Messages(_) => {
+                (self.messages_hit(cluster) == Some(0)).then_some("no such message came by")
+            }
+            Trace::Disks(before) => {
+                let ailment = self.fault.ailment().unwrap_or_default();
+                let is_felt = |(&node, &before)| cluster.felt(node, ailment) > before;
+                (!before.iter().any(is_felt)).then_some("nobody used the disk so that it was felt")
+            }
+            Trace::Loss(any) => (!any).then_some("everything was synced"),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::describe_error;
 use crate::fault::{Census, Fault, FaultResult, Restart, ScheduledFault};
 use crate::nemesis::Nemesis;
 use crate::nemesis::errand::Order;
-use crate::nemesis::force::{Hold, Installed, Wounds, hold};
+use crate::nemesis::force::{Hold, Installed, Trace, Wounds, hold};
 use crate::nemesis::machines::is_of_machines;
 use crate::process::ProcessError;
 use crate::proxy::Mode;
@@ -124,18 +124,13 @@ impl Nemesis {
             if !cluster.network().knows_messages() {
                 return FaultResult::Skipped("the system's messages are not known".into());
             }
-            wounds.hits_before = cluster.network().messages_hit(wounds.rules.keys().copied());
+            wounds.trace = Trace::Messages(cluster.network().messages_hit(&wounds.rules));
             cluster.network().rule_exactly(&self.force.rules_with(wounds));
             return FaultResult::Installed;
         }
         let results = match hold(fault) {
             // All at once: who is left for a moment must not be able to do anything about it.
-            _ if is_of_machines(fault) => {
-                let mut notes = Vec::new();
-                let results = self.hurt(fault, &wounds.nodes, draw, &mut notes, cluster).await;
-                wounds.notes = notes;
-                results
-            }
+            _ if is_of_machines(fault) => self.hurt(fault, wounds, draw, cluster).await,
             Some(Hold::Dead) => act_on_all(&wounds.nodes, |node| cluster.kill(node)).await,
             Some(Hold::Stopped) => act_on_all(&wounds.nodes, |node| cluster.pause(node)).await,
             None if let Fault::Snapshot(_) = fault => compact(&wounds.nodes, cluster).await,

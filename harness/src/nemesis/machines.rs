@@ -2,9 +2,10 @@
 
 use crate::cluster::{Cluster, Return};
 use crate::describe_error;
+use crate::disk::Loss;
 use crate::fault::{Family, Fault};
 use crate::nemesis::Nemesis;
-use crate::nemesis::force::{Hold, Installed};
+use crate::nemesis::force::{Hold, Installed, Trace, Wounds};
 use crate::nemesis::inflict::{Obstacle, act_on_all};
 use crate::seed::Seed;
 use crate::system::NodeId;
@@ -15,29 +16,32 @@ pub(super) const fn is_of_machines(fault: Fault) -> bool {
 }
 
 impl Nemesis {
-    /// Does what a fault does to these nodes, and notes what it came to.
+    /// Does what a fault does to the nodes that it wounds, and notes what it came to.
     pub(super) async fn hurt(
         &self,
         fault: Fault,
-        nodes: &[NodeId],
+        wounds: &mut Wounds,
         draw: Seed,
-        notes: &mut Vec<String>,
         cluster: &Cluster,
     ) -> Vec<(NodeId, Result<(), Obstacle>)> {
+        let Wounds { nodes, notes, trace, .. } = wounds;
         match fault {
             Fault::PowerLoss { torn, .. } => {
                 let mut results = Vec::new();
+                let mut has_lost = false;
                 for (node, lost) in cluster.lose_power(nodes, torn.then_some(draw)).await {
                     if let Ok(loss) = &lost {
+                        has_lost |= *loss != Loss::default();
                         notes.push(format!("{node} lost {loss}"));
                     }
                     results.push((node, lost.map(drop).map_err(Obstacle::from)));
                 }
+                *trace = Trace::Loss(has_lost);
                 results
             }
             Fault::Damage { damage, .. } => {
                 let mut results = Vec::new();
-                for &node in nodes {
+                for &node in nodes.iter() {
                     let seed = draw.derive(&node.to_string());
                     let damaged = cluster.damage(node, damage, seed).await;
                     if let Ok(file) = &damaged {
@@ -49,6 +53,8 @@ impl Nemesis {
             }
             _ => match (fault.ailment(), fault.clock()) {
                 (Some(ailment), _) => {
+                    let felt = nodes.iter().map(|&node| (node, cluster.felt(node, ailment)));
+                    *trace = Trace::Disks(felt.collect());
                     act_on_all(nodes, |node| {
                         cluster.set_disk(node, self.force.ailment(node).and(ailment))
                     })
@@ -56,7 +62,7 @@ impl Nemesis {
                 }
                 (None, Some(clock)) => {
                     let mut results = Vec::new();
-                    for &node in nodes {
+                    for &node in nodes.iter() {
                         let set = cluster.set_clock(node, clock).await;
                         results.push((node, set.map_err(Obstacle::from)));
                     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::describe_error;
+use crate::fault::FaultResult;
 use crate::nemesis::report::FaultRecord;
 use crate::recorder::Recorder;
 
@@ -35,6 +36,9 @@ pub(super) async fn record_end(
     let mut value = describe(record, "end", took);
     if let Some(hits) = record.messages_hit {
         value["messages_hit"] = json!(hits);
+    }
+    if let FaultResult::Skipped(why) = &record.result {
+        value["in_vain"] = json!(why);
     }
     value["result"] = match (&record.trouble, ending) {
         (None, Ending::Undone) => json!("undone"),

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use checker::history::{Event, Process};
 
 use super::*;
-use crate::cluster::tests::{Mood, Parrots, Version, say, start_parrots};
+use crate::cluster::tests::{Mood, Parrots, Version, give_disk, say, start_parrots};
+use crate::disk::Disk;
 use crate::fault::{
     Condition, Family, Fault, Link, Links, Restart, Sequence, Step, Target, Topology, Wire,
 };
@@ -45,7 +46,8 @@ async fn run_parrots(parrots: Parrots, plan: Plan, look: impl AsyncFnOnce(Look<'
     let folder = tempfile::tempdir().unwrap();
     let moods = Arc::clone(&parrots.moods);
     let clocks = Arc::clone(&parrots.clocks);
-    let cluster = start_parrots(parrots, plan.clone(), folder.path()).await.unwrap();
+    let mut cluster = start_parrots(parrots, plan.clone(), folder.path()).await.unwrap();
+    let disk = plan.brings(Fault::needs_disk).then(|| give_disk(&mut cluster, folder.path()));
     say(folder.path(), cluster.nodes(), 5, Some(N2));
     let file = folder.path().join("history.jsonl");
     let (recorder, recording) = Recorder::create(&file).unwrap();
@@ -58,6 +60,7 @@ async fn run_parrots(parrots: Parrots, plan: Plan, look: impl AsyncFnOnce(Look<'
         run: folder.path().into(),
         moods,
         clocks,
+        disk,
         cluster: &cluster,
     });
     let (report, ()) = tokio::join!(nemesis.run(&cluster, &recorder, cancel), look);
@@ -78,6 +81,8 @@ struct Look<'a> {
     run: std::path::PathBuf,
     moods: Arc<Mutex<Vec<Mood>>>,
     clocks: Arc<Mutex<Vec<(NodeId, Clock)>>>,
+    /// That of n1, if the plan hurts disks.
+    disk: Option<Arc<Disk>>,
     in_force: watch::Receiver<Vec<String>>,
     processes: watch::Receiver<Processes>,
     cancel: CancellationToken,
@@ -226,6 +231,32 @@ async fn steps_that_take_longer_than_their_rhythm_hold_up_nobody() {
     let kill = &outcome.report.faults[1];
     let lasted = kill.ended.unwrap() - kill.began;
     assert!(lasted < 2_000 * MS, "{lasted:?}");
+}
+
+#[tokio::test]
+async fn what_nobody_felt_was_not_brought() {
+    let n1 = Target::Node(N1);
+    let schedule = vec![
+        fault(0, 50, Fault::DiskFull(n1)),
+        fault(100, 3_600_000, Fault::DiskFull(n1)),
+        // Another fault's hits are not its own.
+        fault(100, 3_600_000, Fault::SlowSync { target: n1, delay: MS }),
+        fault(200, 10, Fault::PowerLoss { target: n1, torn: false }),
+    ];
+    let outcome = run(schedule, async |mut look| {
+        look.in_force.wait_for(|faults| faults.len() == 3).await.unwrap();
+        look.disk.unwrap().refuse();
+        look.in_force.wait_for(|faults| faults.len() == 2).await.unwrap();
+        look.cancel.cancel();
+    })
+    .await;
+    let results: Vec<_> = outcome.report.faults.iter().map(|it| it.result.clone()).collect();
+    let unused = FaultResult::Skipped("nobody used the disk so that it was felt".into());
+    let synced = FaultResult::Skipped("everything was synced".into());
+    assert_eq!(results, [unused.clone(), FaultResult::Installed, unused.clone(), synced]);
+    let said = outcome.history.iter().filter(|event| event.value["in_vain"].to_string() != "null");
+    assert_eq!(said.count(), 3);
+    assert!(outcome.report.faults.iter().all(|it| it.ended.is_some() && it.trouble.is_none()));
 }
 
 #[tokio::test]

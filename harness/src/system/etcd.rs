@@ -37,13 +37,25 @@ const HEARTBEATS_MIN: u32 = 5;
 /// … and at most this long.
 const ELECTION_MAX: Duration = Duration::from_secs(50);
 
+/// How many revisions it keeps when it compacts, every few minutes: nobody reads earlier ones.
+const REVISIONS: u32 = 1000;
+
+/// How large a member's store may grow before it refuses every write, in bytes; the most that it takes
+/// without a warning. What it usually allows is used up in an hour by large values.
+const QUOTA: u64 = 8 << 30;
+
+/// How many closed files of each kind a member keeps besides the one in use. Each of its log takes 64 MB,
+/// which on a disk of ours is memory.
+const FILES_KEPT: u32 = 1;
+
 #[derive(Debug)]
 pub(super) struct Etcd {
     bin: Option<PathBuf>,
     flaws: Vec<String>,
     has_sessions: bool,
     timings: Timings,
-    /// After how many entries a member saves its state.
+    /// After how many entries a member saves its state. It keeps 5000 behind that, so that only newcomers,
+    /// and who was away for long, are sent any.
     snapshot_entries: u64,
     reads: Reads,
 }
@@ -159,6 +171,12 @@ impl System for Etcd {
             ("--election-timeout", milliseconds(self.timings.election_timeout)),
             ("--snapshot-count", self.snapshot_entries.to_string()),
             ("--logger", "zap".into()),
+            // A long run must not fill it up.
+            ("--auto-compaction-mode", "revision".into()),
+            ("--auto-compaction-retention", REVISIONS.to_string()),
+            ("--quota-backend-bytes", QUOTA.to_string()),
+            ("--max-wals", FILES_KEPT.to_string()),
+            ("--max-snapshots", FILES_KEPT.to_string()),
         ];
         let proxy = view.socks.map(|front| format!("socks5://{front}")).unwrap_or_default();
         // Go looks at either spelling, and an exception of the user's would lead past the links.

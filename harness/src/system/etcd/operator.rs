@@ -1,6 +1,10 @@
 //! Orders to etcd clusters.
 //!
-//! Any member takes a change of members and leads it to the leader; a transfer is for the leader itself.
+//! Any member takes a change of members and leads it to the leader; but then nobody knows how long it is on
+//! its way. So changes, like transfers, are for the leader itself. What it lists are the members that it has
+//! applied, so it is asked after a write through its log: whatever an earlier order has left in that is
+//! decided by then.
+//!
 //! What a status proves: the server's words that are listed in [`IS_REFUSED`] come before anything is
 //! proposed; every other end without an answer leaves it open whether the order is carried out.
 //! [`IS_SO`] lists what is said when there is nothing to do.
@@ -14,7 +18,7 @@ use proto::etcd::kv_client::KvClient;
 use proto::etcd::maintenance_client::MaintenanceClient;
 use proto::etcd::{
     CompactionRequest, DefragmentRequest, MemberAddRequest, MemberListRequest, MemberRemoveRequest,
-    MoveLeaderRequest, StatusRequest, StatusResponse,
+    MoveLeaderRequest, PutRequest, StatusRequest, StatusResponse,
 };
 use tokio::time::{sleep, timeout_at};
 use tonic::Status;
@@ -33,6 +37,12 @@ const STATUS_MAX: Duration = Duration::from_secs(1);
 /// How long one try may take. A change of members that the leader drops, because it has not applied an
 /// earlier one or is new, is never answered.
 const TRY_MAX: Duration = Duration::from_secs(2);
+
+/// How long a leader may take to write: one that is cut off never does.
+const WRITE_MAX: Duration = Duration::from_secs(1);
+
+/// What is written before members are changed. No workload has it.
+const KEY: &[u8] = b"stormproof/operator";
 
 /// Between two tries: an election takes a few of these.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -144,7 +154,11 @@ impl ClusterOperator {
     ) -> Result<(), OrderError> {
         let mut is_in_doubt = false;
         loop {
-            let tried = match self.find().await {
+            let found = match self.find().await {
+                Ok(standing) if attempt.changes_members() => settle_log(standing, deadline).await,
+                found => found,
+            };
+            let tried = match found {
                 Ok(standing) => {
                     let patience = deadline.min(Instant::now() + TRY_MAX);
                     let tried = timeout_at(patience.into(), attempt.attempt(standing)).await;
@@ -191,6 +205,11 @@ impl ClusterOperator {
 
 /// One try of an order at a member that hears a leader.
 trait Attempt: Send + Sync {
+    /// Tells whether it is about who is in the cluster, and is for a leader whose log is settled.
+    fn changes_members(&self) -> bool {
+        false
+    }
+
     fn attempt(&self, standing: Standing) -> impl Future<Output = Tried> + Send;
 }
 
@@ -200,6 +219,10 @@ struct Transfer(NodeId);
 struct Compact;
 
 impl Attempt for Add {
+    fn changes_members(&self) -> bool {
+        true
+    }
+
     async fn attempt(&self, standing: Standing) -> Tried {
         // Before the server looks whether there is such a member it looks whether all are well, and one
         // that has not started yet is not.
@@ -214,6 +237,10 @@ impl Attempt for Add {
 }
 
 impl Attempt for Remove {
+    fn changes_members(&self) -> bool {
+        true
+    }
+
     async fn attempt(&self, standing: Standing) -> Tried {
         match member_ids(&standing.channel).await {
             Err(why) => Tried::Refused(why),
@@ -258,6 +285,21 @@ impl Attempt for Compact {
             tried => return tried,
         }
         Tried::of(MaintenanceClient::new(standing.channel).defragment(DefragmentRequest {}).await)
+    }
+}
+
+/// Has a leader decide all that is in its log, and passes it on; anybody else is refused.
+async fn settle_log(standing: Standing, deadline: Instant) -> Result<Standing, String> {
+    if !leads(&standing.status) {
+        return Err("the leader does not answer".into());
+    }
+    let request = PutRequest { key: KEY.into(), value: bytes::Bytes::new() };
+    let mut client = KvClient::new(standing.channel.clone());
+    let patience = deadline.min(Instant::now() + WRITE_MAX);
+    match timeout_at(patience.into(), client.put(request)).await {
+        Ok(Ok(_)) => Ok(standing),
+        Ok(Err(status)) => Err(status.message().to_owned()),
+        Err(_) => Err("the leader cannot write".into()),
     }
 }
 
@@ -308,46 +350,4 @@ impl Operator for ClusterOperator {
 }
 
 #[cfg(test)]
-mod tests {
-    use tonic::Code;
-
-    use super::*;
-
-    #[test]
-    fn only_known_words_prove_anything() {
-        let kind =
-            |message: &str| match Tried::of::<()>(Err(Status::new(Code::Unavailable, message))) {
-                Tried::Done => "done",
-                Tried::Refused(_) => "refused",
-                Tried::Unclear(_) => "unclear",
-            };
-        for (message, expected) in [
-            ("etcdserver: no leader", "refused"),
-            ("etcdserver: unhealthy cluster", "refused"),
-            ("etcdserver: Peer URLs already exists", "done"),
-            ("etcdserver: member not found", "done"),
-            ("etcdserver: request timed out", "unclear"),
-            ("etcdserver: request timed out, leader transfer took too long", "unclear"),
-            ("transport error", "unclear"),
-            ("", "unclear"),
-        ] {
-            assert_eq!(kind(message), expected, "{message}");
-        }
-        assert!(matches!(Tried::of(Ok(())), Tried::Done));
-    }
-
-    #[tokio::test]
-    async fn an_order_to_nobody_did_nothing() {
-        let mut operator = ClusterOperator::new(&BTreeMap::new());
-        let deadline = Instant::now();
-        for refused in [
-            operator.add(NodeId::new(1), deadline).await,
-            operator.remove(NodeId::new(1), deadline).await,
-            operator.transfer(NodeId::new(1), deadline).await,
-            operator.compact(NodeId::new(1), deadline).await,
-            operator.members(deadline).await.map(drop),
-        ] {
-            assert!(matches!(refused, Err(OrderError::Refused { .. })), "{refused:?}");
-        }
-    }
-}
+mod tests;

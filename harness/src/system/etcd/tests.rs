@@ -43,6 +43,9 @@ fn a_member_dials_its_peers_through_its_own_front() {
         ("--heartbeat-interval", "50"),
         ("--election-timeout", "300"),
         ("--snapshot-count", "500"),
+        ("--auto-compaction-retention", "1000"),
+        ("--quota-backend-bytes", "8589934592"),
+        ("--max-wals", "1"),
     ] {
         assert_eq!(flag(&command, name), expected, "{name}");
     }
