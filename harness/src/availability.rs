@@ -6,7 +6,7 @@
 //! at the answers in those times alone:
 //!
 //! - **served**: while a majority is connected and clients ask, no time longer than the deadline goes
-//!   by without an answer.
+//!   by without an answer. Who stays with a node that is none of the majority asks in vain, and rightly.
 //!
 //! It also measures: answers in a second while a majority was connected, the longest time without one,
 //! how long after the end of each fault somebody was answered who asked after it, and the course of the
@@ -14,6 +14,7 @@
 
 mod majority;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use checker::history::{EventType, Process, Recording};
@@ -21,15 +22,39 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::audit::{Audit, Breach, Finding};
+use crate::client::Placement;
+use crate::system::NodeId;
 use majority::{Heal, Stretch};
 
 /// What the auditor must know besides the history.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
-    /// How many nodes there are.
+pub struct Terms<'a> {
+    /// How many nodes began the cluster.
     pub nodes: u64,
     /// How long the cluster may take to answer once a majority is connected.
     pub deadline: Duration,
+    /// How many clients there are; each has one process at a time, of the same number modulo this.
+    pub concurrency: u64,
+    /// Where the clients send their operations, in turn; to the leader if nothing is said.
+    pub placements: &'a [Placement],
+}
+
+impl Terms<'_> {
+    /// Returns the node that a process stays with, if it does.
+    fn pinned(&self, process: u64) -> Option<NodeId> {
+        let client = process % self.concurrency.max(1);
+        let turn = client % (self.placements.len() as u64).max(1);
+        match self.placements.get(usize::try_from(turn).ok()?)? {
+            Placement::Pinned(node) => Some(*node),
+            Placement::LeaderFollowing | Placement::Random => None,
+        }
+    }
+
+    /// Returns the longest time without a question that still counts as silence, in nanoseconds: whoever
+    /// asks several times within the deadline would have noticed an answer.
+    fn pause_max(&self) -> u64 {
+        nanoseconds(self.deadline / 4)
+    }
 }
 
 /// Into how many parts the course of a run is divided at most; none is shorter than a second.
@@ -46,8 +71,11 @@ struct Ask {
     time: u64,
     line: usize,
     kind: EventType,
+    process: u64,
     /// When the operation that ends here was begun.
     begun: u64,
+    /// Whether whoever asked can be answered by the majority that is connected.
+    is_owed: bool,
 }
 
 /// One second or so of a run.
@@ -72,18 +100,24 @@ struct Recovery<'a> {
 }
 
 /// Audits a recording.
-pub fn check(recording: &Recording, terms: Terms) -> Audit {
-    let asks = asks(recording);
+pub fn check(recording: &Recording, terms: Terms<'_>) -> Audit {
+    let mut asks = asks(recording);
     let (Some(first), Some(last)) = (asks.first(), asks.last()) else {
         return audit(Finding::Unknown { why: "nobody asked for anything".into() });
     };
     let (start, end) = (first.time, last.time);
     let course = majority::course(recording, terms.nodes, start, end);
+    for ask in &mut asks {
+        ask.is_owed = terms.pinned(ask.process).is_none_or(|node| course.serves(node, ask.begun));
+    }
     let connected: u64 = course.stretches.iter().map(Stretch::length).sum();
     let answers: Vec<&Ask> = asks.iter().filter(|ask| ask.kind == EventType::Ok).collect();
     let is_in = |ask: &&&Ask| course.stretches.iter().any(|stretch| stretch.holds(ask.time));
     let answers_connected = answers.iter().filter(is_in).count();
-    let gaps = course.stretches.iter().filter_map(|stretch| longest_gap(stretch, &asks));
+    let gaps = course
+        .stretches
+        .iter()
+        .filter_map(|stretch| longest_gap(stretch, &asks, terms.pause_max()));
     let gap = gaps.max_by_key(|gap| gap.length);
     let recoveries: Vec<Recovery<'_>> =
         course.heals.iter().map(|heal| recovery(heal, &course.stretches, &answers)).collect();
@@ -139,13 +173,17 @@ fn audit(finding: Finding) -> Audit {
     Audit { name: "availability", finding, summary: String::new(), measures }
 }
 
+fn nanoseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
 fn seconds(nanoseconds: u64) -> String {
     format!("{:.1} s", Duration::from_nanos(nanoseconds).as_secs_f64())
 }
 
 /// Returns what clients did, in the order of time.
 fn asks(recording: &Recording) -> Vec<Ask> {
-    let mut begun = std::collections::BTreeMap::new();
+    let mut begun = BTreeMap::new();
     let mut asks = Vec::with_capacity(recording.events.len());
     for recorded in &recording.events {
         let event = &recorded.event;
@@ -159,7 +197,8 @@ fn asks(recording: &Recording) -> Vec<Ask> {
             }
             _ => begun.remove(&process).unwrap_or(time),
         };
-        asks.push(Ask { time, line: recorded.line, kind: event.event_type, begun });
+        let (line, kind) = (recorded.line, event.event_type);
+        asks.push(Ask { time, line, kind, process, begun, is_owed: true });
     }
     asks.sort_by_key(|ask| ask.time);
     asks
@@ -172,12 +211,11 @@ struct Gap {
     lines: Vec<usize>,
 }
 
-/// Returns the longest gap in a stretch. A gap begins when somebody asks, and not before: a system is
-/// not late with answers to which there were no questions.
-fn longest_gap(stretch: &Stretch, asks: &[Ask]) -> Option<Gap> {
+/// Returns the longest gap in a stretch. A gap begins when somebody asks, and goes on as long as somebody
+/// does: a system is not late with answers to which there were no questions.
+fn longest_gap(stretch: &Stretch, asks: &[Ask], pause_max: u64) -> Option<Gap> {
     let first = asks.partition_point(|ask| ask.time < stretch.from);
     let mut longest: Option<Gap> = None;
-    let mut waiting: Option<&Ask> = None;
     let mut note = |from: &Ask, until: u64, answer: Option<usize>| {
         let length = until - from.time;
         if longest.as_ref().is_none_or(|longest| longest.length < length) {
@@ -185,19 +223,40 @@ fn longest_gap(stretch: &Stretch, asks: &[Ask]) -> Option<Gap> {
             longest = Some(Gap { length, lines });
         }
     };
+    // Who was first not answered, who waits for an answer now, and when somebody last did.
+    let mut waiting: Option<&Ask> = None;
+    let mut open = BTreeSet::new();
+    let mut last = stretch.from;
     for ask in asks[first..].iter().take_while(|ask| ask.time < stretch.until) {
-        match (ask.kind, waiting) {
-            (EventType::Invoke, None) => waiting = Some(ask),
-            (EventType::Ok, Some(from)) => {
-                note(from, ask.time, Some(ask.line));
-                waiting = None;
+        if open.is_empty()
+            && ask.time - last > pause_max
+            && let Some(from) = waiting.take()
+        {
+            note(from, last, None);
+        }
+        match (ask.kind, ask.is_owed) {
+            (EventType::Invoke, true) => {
+                waiting.get_or_insert(ask);
+                open.insert(ask.process);
+                last = ask.time;
             }
-            _ => {}
+            (EventType::Invoke, false) => {}
+            (kind, _) => {
+                if open.remove(&ask.process) {
+                    last = ask.time;
+                }
+                if kind == EventType::Ok
+                    && let Some(from) = waiting.take()
+                {
+                    note(from, ask.time, Some(ask.line));
+                }
+            }
         }
     }
     if let Some(from) = waiting {
-        let last = asks.last().map_or(from.time, |last| last.time);
-        note(from, stretch.until.min(last), None);
+        let end = asks.last().map_or(from.time, |last| last.time);
+        let until = if open.is_empty() { last } else { stretch.until.min(end) };
+        note(from, until, None);
     }
     longest
 }

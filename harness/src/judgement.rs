@@ -269,7 +269,13 @@ fn check_history(evidence: &Evidence, searched: &Searched) -> Vec<Check> {
     };
     let mut checks = vec![describe_linearizability(report)];
     checks.extend(workload.judge(&operations).iter().map(describe_audit));
-    let terms = Terms { nodes: plan.nodes, deadline: plan.recovery_deadline };
+    let placements = &plan.client_placements();
+    let terms = Terms {
+        nodes: plan.nodes,
+        deadline: plan.recovery_deadline,
+        concurrency: plan.concurrency,
+        placements,
+    };
     checks.push(describe_audit(&availability::check(recording, terms)));
     checks
 }

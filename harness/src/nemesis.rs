@@ -19,7 +19,9 @@
 //! several faults want of a link adds up; see [`Mode::and`](crate::proxy::Mode::and).
 //!
 //! What takes an operator a while, a change of membership or of the leader, goes on beside the rest, and
-//! its first edge is written when it is done. What of it has to be undone and cannot be just then, for want
+//! its first edge is written when it is done, or as soon after as nothing else is being done; how long it
+//! took, an edge says from the beginning of its first try to when it is written. Edges of membership say
+//! who the members are then. What of it has to be undone and cannot be just then, for want
 //! of a leader, is tried again until it is; at the latest when nothing else is in force any more.
 //!
 //! What a fault left to chance or to the run is settled when it begins, and both edges say how.
@@ -286,7 +288,7 @@ impl Nemesis {
             ended: None,
             trouble: None,
         };
-        record_begin(field.recorder, &record, began.elapsed()).await;
+        record_begin(field, &record, began.elapsed()).await;
         // Records stand in the order of beginnings, so the place among them is not the fault's own.
         let mut installed = Installed::new(scheduled.fault, wounds, self.records.len());
         self.records.push(record);
@@ -379,7 +381,7 @@ impl Nemesis {
         }
         record.trouble = trouble;
         record.notes.clone_from(&ending.wounds.notes);
-        record_end(field.recorder, record, how, took).await;
+        record_end(field, record, how, took).await;
         self.publish();
     }
 
@@ -401,7 +403,7 @@ impl Nemesis {
         let Some(departure) = self.underway.remove(&place) else {
             return;
         };
-        let Report { outcome, took, .. } = report;
+        let Report { outcome, start, .. } = report;
         let scheduled = self.faults[place].clone();
         let mut nodes = [outcome.gone.as_slice(), &outcome.come].concat();
         if let (Order::Transfer(_), false) = (&departure.order, nodes.is_empty()) {
@@ -424,7 +426,7 @@ impl Nemesis {
             ended: None,
             trouble: None,
         };
-        record_begin(field.recorder, &record, took).await;
+        record_begin(field, &record, start.elapsed()).await;
         let wounds = Wounds { nodes, ..Wounds::default() };
         let mut installed = Installed::new(scheduled.fault, wounds, self.records.len());
         self.records.push(record);
@@ -454,6 +456,7 @@ impl Nemesis {
             return;
         };
         let rest = ending.undo.as_ref().and_then(|order| order.rest(&report.outcome));
+        let start = *ending.undo_began.get_or_insert(report.start);
         let mut troubles = ending.troubles.clone();
         match (rest, report.outcome.result) {
             (Some(rest), result) if may_try_again => {
@@ -469,7 +472,7 @@ impl Nemesis {
             (Some(_), FaultResult::Installed) => troubles.push("it was undone in part".into()),
             (None, _) => {}
         }
-        self.close(&ending, troubles, report.took, field).await;
+        self.close(&ending, troubles, start.elapsed(), field).await;
     }
 
     /// Takes the next step of a sequence, if it is its time.
@@ -532,7 +535,7 @@ impl Nemesis {
             ended: None,
             trouble: None,
         };
-        record_begin(field.recorder, &record, Duration::ZERO).await;
+        record_begin(field, &record, Duration::ZERO).await;
         self.records.push(record);
     }
 

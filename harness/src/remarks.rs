@@ -25,10 +25,23 @@ pub struct Inflicted {
     pub is_leader_hit: bool,
     /// When it began to be brought, in nanoseconds of the history: from here on it may have been felt.
     pub from: u64,
-    /// When it was undone; none if the history ends before that, or nothing was to be undone.
+    /// When it ended; none if the history ends before that, or nothing was to be undone.
     pub until: Option<u64>,
-    /// Whether it was undone for certain.
-    pub is_undone: bool,
+    /// Whether it hinders nobody from then on, for certain: it was undone, or what it did is done.
+    pub is_over: bool,
+}
+
+/// Who was in the cluster, by an edge of a fault that changes that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Electorate {
+    /// When the change may have begun, in nanoseconds of the history.
+    pub since: u64,
+    /// From when on these were in.
+    pub at: u64,
+    /// Who was in for certain.
+    pub members: Vec<String>,
+    /// Who may have been in.
+    pub doubtful: Vec<String>,
 }
 
 /// What came of an attempt to bring a fault.
@@ -71,7 +84,8 @@ pub fn inflicted(recording: &Recording) -> Vec<Inflicted> {
                 if let Some(place) = place {
                     let ended = &mut faults[open.remove(place)];
                     ended.until = Some(time);
-                    ended.is_undone = text(&event.value, "result") == Some("undone");
+                    let result = text(&event.value, "result");
+                    ended.is_over = matches!(result, Some("undone" | "stays"));
                 }
             }
             _ => {}
@@ -89,7 +103,6 @@ fn begin(event: &Event, time: u64) -> Inflicted {
         _ => Inflicting::Indeterminate,
     };
     let leader = text(value, "leader");
-    let took = value.get("took_ns").and_then(Value::as_u64).unwrap_or(0);
     Inflicted {
         family: event.f.to_string(),
         fault: text(value, "fault").unwrap_or(&event.f).to_owned(),
@@ -98,10 +111,32 @@ fn begin(event: &Event, time: u64) -> Inflicted {
         nodes,
         cut: links(value),
         result,
-        from: time.saturating_sub(took),
+        from: since(event, time),
         until: None,
-        is_undone: false,
+        is_over: false,
     }
+}
+
+/// Returns when what an edge tells of had begun.
+fn since(event: &Event, time: u64) -> u64 {
+    time.saturating_sub(event.value.get("took_ns").and_then(Value::as_u64).unwrap_or(0))
+}
+
+/// Reads who was in the cluster from when on, as far as edges tell: nothing of those who began it, and
+/// nothing at all in histories that leave it out.
+#[must_use]
+pub fn electorates(recording: &Recording) -> Vec<Electorate> {
+    let remarks = recording.events.iter().map(|recorded| &recorded.event);
+    let electorate = |event: &Event| {
+        let at = event.time.filter(|_| event.value.get("members").is_some())?;
+        Some(Electorate {
+            since: since(event, at),
+            at,
+            members: names(&event.value, "members"),
+            doubtful: names(&event.value, "doubtful"),
+        })
+    };
+    remarks.filter(|event| event.process == Process::NEMESIS).filter_map(electorate).collect()
 }
 
 /// Reads the links between nodes that a fault cut, or made slow or worse: pairs of nodes. A fault that also
@@ -180,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_and_whether_it_was_undone_is_told() {
+    fn what_is_cut_and_whether_it_is_over_is_told() {
         let text = r#"
 {"time":1,"process":"nemesis","type":"info","f":"partition","value":{"edge":"begin","fault":"p","nodes":[],"cut":[["n1","n2"]],"result":"installed"}}
 {"time":2,"process":"nemesis","type":"info","f":"partition","value":{"edge":"end","fault":"p","nodes":[],"cut":[["n1","n2"]],"result":{"indeterminate":"?"}}}
@@ -191,12 +226,33 @@ mod tests {
 "#;
         let faults = inflicted(&read_bytes("p", text.as_bytes(), Some(Format::Jsonl)).unwrap());
         assert_eq!(faults[0].cut, Some(vec![("n1".into(), "n2".into())]));
-        assert_eq!((faults[0].until, faults[0].is_undone), (Some(2), false));
+        assert_eq!((faults[0].until, faults[0].is_over), (Some(2), false));
         assert_eq!(faults[1].cut, None);
         assert_eq!(faults[2].cut, faults[0].cut);
         assert_eq!((&faults[3].cut, &faults[4].cut), (&None, &Some(vec![])));
-        let undone: Vec<bool> = storm().iter().map(|it| it.is_undone).collect();
-        assert_eq!(undone, [true, false, true, false, false]);
+        let over: Vec<bool> = storm().iter().map(|it| it.is_over).collect();
+        assert_eq!(over, [true, false, true, false, false]);
+    }
+
+    #[test]
+    fn who_is_in_the_cluster_is_told_by_those_edges_that_say_so() {
+        let text = r#"
+{"time":10,"process":"nemesis","type":"info","f":"membership","value":{"edge":"begin","fault":"grow","nodes":["n6"],"result":"installed","took_ns":4,"members":["n1","n6"],"doubtful":["n2"]}}
+{"time":20,"process":"nemesis","type":"info","f":"kill","value":{"edge":"begin","fault":"kill one","nodes":["n1"],"result":"installed","took_ns":4}}
+{"time":30,"process":"nemesis","type":"info","f":"membership","value":{"edge":"end","fault":"grow","nodes":["n6"],"result":"undone","took_ns":5,"members":["n1"]}}
+"#;
+        let found = electorates(&read_bytes("m", text.as_bytes(), Some(Format::Jsonl)).unwrap());
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let expected = [
+            Electorate {
+                since: 6,
+                at: 10,
+                members: owned(&["n1", "n6"]),
+                doubtful: owned(&["n2"]),
+            },
+            Electorate { since: 25, at: 30, members: owned(&["n1"]), doubtful: vec![] },
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

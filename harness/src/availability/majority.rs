@@ -1,15 +1,20 @@
 //! When a majority of the nodes was connected, for certain.
 //!
-//! A majority is connected if more than half of the nodes are whole and every two of them reach each
+//! A majority is connected if more than half of the members are whole and every two of them reach each
 //! other, in both directions. That is narrow on purpose: some systems serve with less, but all must
 //! serve with that. What a fault leaves in doubt counts against it: a fault hinders from when it was
 //! begun to be installed until it was undone; one that was not undone for certain hinders for good; a
 //! node that a fault is about is not whole, unless the fault says which links it cuts; and a fault that
 //! says neither hinders all.
+//!
+//! Members are those who began the cluster, until an edge says who they are now. While that changes, or
+//! is in doubt, only those who are members either way count, and they have to be more than half of all
+//! who may be: that is a majority, whoever the members are.
 
 use checker::history::Recording;
 
 use crate::remarks::{self, Inflicted, Inflicting};
+use crate::system::NodeId;
 
 /// A time in which a majority was connected: from the one instant to before the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,30 @@ pub(super) struct Heal {
 pub(super) struct Course {
     pub(super) stretches: Vec<Stretch>,
     pub(super) heals: Vec<Heal>,
+    /// From when on which nodes, as bits, are of a connected majority; in order.
+    serving: Vec<(u64, u32)>,
+}
+
+impl Course {
+    /// Tells whether a node is one of a connected majority at that time, for certain.
+    pub(super) fn serves(&self, node: NodeId, time: u64) -> bool {
+        let place = self.serving.partition_point(|&(from, _)| from <= time);
+        let serving = place.checked_sub(1).map_or(0, |place| self.serving[place].1);
+        bit(node).is_some_and(|bit| serving & bit != 0)
+    }
+}
+
+/// Who votes; nodes are bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Electorate {
+    /// When it may have begun to take the place of the one before.
+    since: u64,
+    /// From when on it has.
+    at: u64,
+    /// Who votes for certain.
+    certain: u32,
+    /// Who votes for certain, and who may.
+    possible: u32,
 }
 
 /// What a fault hinders. Nodes are bits.
@@ -59,19 +88,25 @@ struct Hindrance {
 /// Tells when a majority was connected between two instants, and which faults ended when.
 pub(super) fn course(recording: &Recording, nodes: u64, start: u64, end: u64) -> Course {
     let (hindrances, heals) = hindrances(recording);
+    let electorates = electorates(recording, nodes);
+    let changes = electorates.iter().flat_map(|it| [it.since, it.at]);
     let mut bounds: Vec<u64> = hindrances
         .iter()
         .flat_map(|it| [it.from, it.until])
+        .chain(changes)
         .filter(|bound| (start..end).contains(bound))
         .chain([start, end])
         .collect();
     bounds.sort_unstable();
     bounds.dedup();
     let mut stretches: Vec<Stretch> = Vec::new();
+    let mut serving = Vec::with_capacity(bounds.len());
     for pair in bounds.windows(2) {
         let (from, until) = (pair[0], pair[1]);
         let in_force = hindrances.iter().filter(|it| it.from <= from && from < it.until);
-        if !is_connected(nodes, in_force.map(|it| &it.extent)) {
+        let connected = connected(electorate_at(&electorates, from), in_force.map(|it| &it.extent));
+        serving.push((from, connected));
+        if connected == 0 {
             continue;
         }
         match stretches.last_mut() {
@@ -83,7 +118,43 @@ pub(super) fn course(recording: &Recording, nodes: u64, start: u64, end: u64) ->
         // The last event is part of it.
         last.until += 1;
     }
-    Course { stretches, heals }
+    Course { stretches, heals, serving }
+}
+
+/// Reads who votes from when on, beginning with those who began the cluster.
+fn electorates(recording: &Recording, nodes: u64) -> Vec<Electorate> {
+    let count = u32::try_from(nodes).unwrap_or(u32::BITS).min(u32::BITS);
+    let founders = u32::MAX.checked_shr(u32::BITS - count).unwrap_or(0);
+    let founded = Electorate { since: 0, at: 0, certain: founders, possible: founders };
+    let later = remarks::electorates(recording).into_iter().map(|it| {
+        let (certain, possible) = match (bits(&it.members), bits(&it.doubtful)) {
+            (Some(members), Some(doubtful)) => (members & !doubtful, members | doubtful),
+            _ => (0, u32::MAX),
+        };
+        Electorate { since: it.since, at: it.at, certain, possible }
+    });
+    std::iter::once(founded).chain(later).collect()
+}
+
+/// Returns the electorate at a time; while one takes the place of another, what both have in common.
+fn electorate_at(electorates: &[Electorate], time: u64) -> Electorate {
+    let next = electorates.partition_point(|it| it.at <= time).max(1);
+    let coming = electorates[next..].iter().filter(|it| it.since <= time);
+    coming.fold(electorates[next - 1], |now, next| Electorate {
+        certain: now.certain & next.certain,
+        possible: now.possible | next.possible,
+        ..now
+    })
+}
+
+fn bit(node: NodeId) -> Option<u32> {
+    let number = u32::try_from(node.number()).ok()?;
+    (1..=u32::BITS).contains(&number).then(|| 1 << (number - 1))
+}
+
+/// Returns nodes as bits, if all of them can be.
+fn bits(names: &[String]) -> Option<u32> {
+    names.iter().map(|name| bit(name.parse().ok()?)).try_fold(0, |all, bit| Some(all | bit?))
 }
 
 /// Reads which faults hindered what, and which ended when.
@@ -94,7 +165,7 @@ fn hindrances(recording: &Recording) -> (Vec<Hindrance>, Vec<Heal>) {
         if fault.result == Inflicting::Skipped {
             continue;
         }
-        let until = fault.until.filter(|_| fault.is_undone);
+        let until = fault.until.filter(|_| fault.is_over);
         let extent = extent(&fault);
         hindrances.push(Hindrance { from: fault.from, until: until.unwrap_or(u64::MAX), extent });
         heals.extend(until.map(|time| Heal { fault: fault.fault, time }));
@@ -104,30 +175,25 @@ fn hindrances(recording: &Recording) -> (Vec<Hindrance>, Vec<Heal>) {
 }
 
 fn extent(fault: &Inflicted) -> Extent {
-    let bit = |node: &String| {
-        let number = node.strip_prefix('n')?.parse::<u32>().ok()?;
-        (1..=u32::BITS).contains(&number).then(|| 1 << (number - 1))
-    };
     let Some(cut) = &fault.cut else { return Extent::All };
     if !cut.is_empty() {
-        let links = cut.iter().map(|(from, to)| Some((bit(from)?, bit(to)?)));
+        let node = |name: &str| bit(name.parse().ok()?);
+        let links = cut.iter().map(|(from, to)| Some((node(from)?, node(to)?)));
         return links.collect::<Option<_>>().map_or(Extent::All, Extent::Links);
     }
-    let bits = fault.nodes.iter().map(bit).collect::<Option<Vec<u32>>>().unwrap_or_default();
-    match bits.iter().fold(0, |all, bit| all | bit) {
+    match bits(&fault.nodes).unwrap_or(0) {
         0 => Extent::All,
         nodes => Extent::Nodes(nodes),
     }
 }
 
-/// Tells whether more than half of the nodes are whole and reach each other.
-fn is_connected<'a>(nodes: u64, in_force: impl Iterator<Item = &'a Extent>) -> bool {
-    let count = u32::try_from(nodes).unwrap_or(u32::BITS).min(u32::BITS);
-    let mut whole = u32::MAX.checked_shr(u32::BITS - count).unwrap_or(0);
+/// Returns who is of a majority that is whole and whose nodes reach each other; nobody if there is none.
+fn connected<'a>(electorate: Electorate, in_force: impl Iterator<Item = &'a Extent>) -> u32 {
+    let mut whole = electorate.certain;
     let mut cut = Vec::new();
     for extent in in_force {
         match extent {
-            Extent::All => return false,
+            Extent::All => return 0,
             Extent::Nodes(nodes) => whole &= !nodes,
             Extent::Links(links) => cut.extend(links),
         }
@@ -138,7 +204,13 @@ fn is_connected<'a>(nodes: u64, in_force: impl Iterator<Item = &'a Extent>) -> b
         reached[from.trailing_zeros() as usize] &= !to;
         reached[to.trailing_zeros() as usize] &= !from;
     }
-    has_clique(&reached, whole, count / 2 + 1)
+    let others = electorate.possible.count_ones() / 2;
+    let is_of_majority = |node: &u32| {
+        let peers = whole & reached[node.trailing_zeros() as usize] & !node;
+        has_clique(&reached, peers, others)
+    };
+    let nodes = (0..u32::BITS).map(|place| 1 << place).filter(|node| whole & node != 0);
+    nodes.filter(is_of_majority).sum()
 }
 
 /// Tells whether so many of these nodes all reach each other.
@@ -158,7 +230,13 @@ fn has_clique(reached: &[u32], mut among: u32, size: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use checker::history::{Format, read_bytes};
+
     use super::*;
+
+    fn founders(nodes: u64) -> Electorate {
+        electorates(&read_bytes("none", b"", Some(Format::Jsonl)).unwrap(), nodes)[0]
+    }
 
     fn links(pairs: &[(u32, u32)]) -> Extent {
         Extent::Links(pairs.iter().map(|(from, to)| (1 << (from - 1), 1 << (to - 1))).collect())
@@ -196,8 +274,42 @@ mod tests {
             (15, vec![bits(&[1, 2, 3, 4, 5, 6, 7])], true),
         ];
         for (nodes, extents, expected) in cases {
-            assert_eq!(is_connected(nodes, extents.iter()), expected, "{nodes} {extents:?}");
+            let connected = connected(founders(nodes), extents.iter());
+            assert_eq!(connected != 0, expected, "{nodes} {extents:?}");
         }
+    }
+
+    #[test]
+    fn who_is_of_a_connected_majority_is_known() {
+        let alone = links(&both_ways(&[1], &[2, 3, 4, 5]));
+        assert_eq!(connected(founders(5), [alone.clone()].iter()), 0b11110);
+        let dead = Extent::Nodes(0b10000);
+        assert_eq!(connected(founders(5), [alone, dead].iter()), 0b01110);
+        let course = Course { serving: vec![(5, 0b11), (10, 0b10)], ..Course::default() };
+        let serves = |node, time| course.serves(NodeId::new(node), time);
+        assert_eq!(
+            [serves(1, 4), serves(1, 9), serves(1, 10), serves(2, 99)],
+            [false, true, false, true]
+        );
+    }
+
+    #[test]
+    fn only_who_votes_whatever_became_of_a_change_counts_while_it_goes_on() {
+        let five = founders(5);
+        let grown = Electorate { since: 10, at: 20, certain: 0b11_1111, possible: 0b11_1111 };
+        let moved = Electorate { since: 30, at: 40, certain: 0b11_1110, possible: 0b11_1111 };
+        let all = [five, grown, moved];
+        let at = |time| {
+            let it = electorate_at(&all, time);
+            (it.certain, it.possible)
+        };
+        assert_eq!(at(9), (0b1_1111, 0b1_1111));
+        assert_eq!(at(10), (0b1_1111, 0b11_1111));
+        assert_eq!([at(20), at(29)], [(0b11_1111, 0b11_1111); 2]);
+        assert_eq!([at(30), at(40)], [(0b11_1110, 0b11_1111); 2]);
+        // Three are most of five, and not of six of whom one is in doubt.
+        assert_ne!(connected(five, [Extent::Nodes(0b11)].iter()), 0);
+        assert_eq!(connected(moved, [Extent::Nodes(0b110)].iter()), 0);
     }
 
     #[test]
@@ -221,7 +333,7 @@ mod tests {
                 is_leader_hit: false,
                 from: 0,
                 until: None,
-                is_undone: false,
+                is_over: false,
             };
             assert_eq!(extent(&fault), expected, "{fault:?}");
         }

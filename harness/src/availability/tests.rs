@@ -9,6 +9,8 @@ use super::*;
 #[derive(Default)]
 struct Script {
     text: String,
+    /// Where clients are; process 0 is the first.
+    placements: Vec<Placement>,
 }
 
 impl Script {
@@ -38,9 +40,29 @@ impl Script {
         self.event(at, json!("nemesis"), "info", &value)
     }
 
+    /// From here on these are the members, and for that the nodes were hurt no longer than an instant.
+    fn change(&mut self, at: f64, nodes: &[&str], members: &[&str], doubtful: &[&str]) {
+        for edge in ["begin", "end"] {
+            let value = json!({"edge": edge, "fault": "replace", "nodes": nodes, "cut": [],
+                "result": if edge == "begin" { "installed" } else { "stays" }, "took_ns": 0,
+                "members": members, "doubtful": doubtful});
+            self.event(at, json!("nemesis"), "info", &value);
+        }
+    }
+
+    /// Somebody asks in vain once a second.
+    fn ask_in_vain(&mut self, seconds: std::ops::Range<u32>) -> &mut Self {
+        for second in seconds {
+            self.ask(f64::from(second), "fail");
+        }
+        self
+    }
+
     fn audit(&self) -> Audit {
         let recording = read_bytes("script", self.text.as_bytes(), None).unwrap();
-        check(&recording, Terms { nodes: 3, deadline: Duration::from_secs(5) })
+        let placements = &self.placements;
+        let deadline = Duration::from_secs(5);
+        check(&recording, Terms { nodes: 3, deadline, concurrency: 2, placements })
     }
 }
 
@@ -172,4 +194,66 @@ fn nobody_who_asks_and_no_majority_leave_it_open() {
     let mut script = Script::default();
     script.begin(0.5, &MOST, installed()).ask(1.0, "fail").ask(2.0, "fail");
     assert!(matches!(script.audit().finding, Finding::Unknown { .. }));
+}
+
+#[test]
+fn an_act_that_stays_hinders_nobody_once_it_is_done() {
+    let mut script = Script::default();
+    script.ask(0.0, "ok");
+    for (at, nodes) in [(1.0, ["n1", "n2"]), (2.0, ["n2", "n3"])] {
+        script.begin(at, &nodes, installed()).end(at, &nodes, json!("stays"));
+    }
+    check_late(&script.ask_in_vain(3..12).audit());
+}
+
+#[test]
+fn silence_in_which_nobody_asks_is_not_added_to_that_in_which_somebody_did() {
+    // The last operations of a storm end in doubt, and those that read everything back come much later.
+    let mut script = Script::default();
+    script.ask(0.0, "ok").ask(1.0, "info").ask(9.0, "ok");
+    let audit = script.audit();
+    assert_eq!(audit.finding, Finding::Pass, "{audit:?}");
+    let longest = audit.measures["longest_without_answer_ns"].as_u64().unwrap();
+    assert!(longest.abs_diff(SECOND / 10) < 10, "{audit:?}");
+    let mut script = Script::default();
+    script.ask(0.0, "ok").ask(3.0, "info").ask(6.0, "info").ask(9.0, "info");
+    assert_eq!(script.audit().finding, Finding::Pass);
+    // Who waits all the time asks all the time.
+    let mut script = Script::default();
+    script.event(0.0, json!(1), "invoke", &Value::Null).event(9.0, json!(1), "info", &Value::Null);
+    check_late(&script.audit());
+}
+
+#[test]
+fn who_stays_with_a_node_that_is_cut_off_is_owed_nothing() {
+    let to_n1 = vec![Placement::Pinned(NodeId::new(1)), Placement::LeaderFollowing];
+    for (placements, is_late) in [(to_n1.clone(), false), (to_n1[1..].to_vec(), true)] {
+        let mut script = Script { placements, ..Script::default() };
+        script.ask(0.0, "ok").begin(2.0, &["n1"], installed());
+        let audit = script.ask_in_vain(2..12).audit();
+        assert_eq!(matches!(audit.finding, Finding::Violation { .. }), is_late, "{audit:?}");
+    }
+    // Once its node is back, it is.
+    let mut script = Script { placements: to_n1, ..Script::default() };
+    script.begin(0.5, &["n1"], installed()).end(1.0, &["n1"], undone());
+    check_late(&script.ask_in_vain(2..12).audit());
+}
+
+#[test]
+fn a_majority_is_one_of_those_who_are_members() {
+    // Of the members n2, n3 and n4, two are dead; that n1 is well helps nobody.
+    let mut script = Script::default();
+    script.ask(0.0, "ok").change(0.5, &["n1", "n4"], &["n2", "n3", "n4"], &[]);
+    script.begin(2.0, &["n3", "n4"], installed());
+    assert_eq!(script.ask_in_vain(3..12).audit().finding, Finding::Pass);
+    // Of those, who died was none.
+    let mut script = Script::default();
+    script.ask(0.0, "ok").change(0.5, &["n1", "n4"], &["n2", "n3", "n4"], &[]);
+    script.begin(2.0, &["n1", "n2"], installed());
+    check_late(&script.ask_in_vain(3..12).audit());
+    // Whether n4 votes, nobody knows: two of four would be too few.
+    let mut script = Script::default();
+    script.ask(0.0, "ok").change(0.5, &["n4"], &["n1", "n2", "n3"], &["n4"]);
+    script.begin(2.0, &["n3"], installed());
+    assert_eq!(script.ask_in_vain(3..12).audit().finding, Finding::Pass);
 }

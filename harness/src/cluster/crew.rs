@@ -86,6 +86,11 @@ impl Cluster {
         self.crew.borrow().members.iter().copied().collect()
     }
 
+    /// Returns of whom nobody knows whether they are in it, in order; some of them are among the members.
+    pub fn doubtful(&self) -> Vec<NodeId> {
+        self.crew.borrow().doubtful.iter().copied().collect()
+    }
+
     /// Starts an empty node under a name that nobody has, and has the cluster give it a vote; returns
     /// who it is when that is decided.
     pub async fn admit(&self, patience: Duration) -> Result<NodeId, ChangeError> {

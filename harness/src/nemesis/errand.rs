@@ -86,8 +86,8 @@ pub(super) enum Purpose {
 pub(super) struct Report {
     pub(super) purpose: Purpose,
     pub(super) outcome: Outcome,
-    /// How long it took.
-    pub(super) took: Duration,
+    /// When it was begun.
+    pub(super) start: Instant,
 }
 
 pub(super) type Errand<'a> = Pin<Box<dyn Future<Output = Report> + Send + 'a>>;
@@ -102,7 +102,7 @@ pub(super) fn errand(
     Box::pin(async move {
         let start = Instant::now();
         let outcome = carry_out(order, patience, cluster).await;
-        Report { purpose, outcome, took: start.elapsed() }
+        Report { purpose, outcome, start }
     })
 }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::cluster::Cluster;
 use crate::disk::Ailment;
 use crate::fault::{Camp, Fault, Link, Restart, Wire};
@@ -79,6 +81,8 @@ pub(super) struct Installed {
     pub(super) rhythm: Option<Duration>,
     /// What it takes to undo it, if that is an operator's business.
     pub(super) undo: Option<Order>,
+    /// When that was tried first.
+    pub(super) undo_began: Option<Instant>,
     /// What went wrong with its steps.
     pub(super) troubles: Vec<String>,
 }
@@ -93,6 +97,7 @@ impl Installed {
             queue: VecDeque::new(),
             rhythm: None,
             undo: None,
+            undo_began: None,
             troubles: Vec::new(),
         }
     }

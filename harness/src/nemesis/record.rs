@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
 use crate::describe_error;
-use crate::fault::FaultResult;
+use crate::fault::{Family, FaultResult};
+use crate::nemesis::Field;
 use crate::nemesis::report::FaultRecord;
-use crate::recorder::Recorder;
 
 /// How a fault ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,21 +20,21 @@ pub(super) enum Ending {
 }
 
 /// Writes the first edge of a fault.
-pub(super) async fn record_begin(recorder: &Recorder, record: &FaultRecord, took: Duration) {
-    let mut value = describe(record, "begin", took);
+pub(super) async fn record_begin(field: Field<'_>, record: &FaultRecord, took: Duration) {
+    let mut value = describe(field.cluster, record, "begin", took);
     value["leader"] = json!(record.leader);
     value["result"] = json!(record.result);
-    remark(recorder, record, value).await;
+    remark(field, record, value).await;
 }
 
 /// Writes the second edge of a fault.
 pub(super) async fn record_end(
-    recorder: &Recorder,
+    field: Field<'_>,
     record: &FaultRecord,
     ending: Ending,
     took: Duration,
 ) {
-    let mut value = describe(record, "end", took);
+    let mut value = describe(field.cluster, record, "end", took);
     if let Some(hits) = record.messages_hit {
         value["messages_hit"] = json!(hits);
     }
@@ -45,10 +46,10 @@ pub(super) async fn record_end(
         (None, Ending::Stays) => json!("stays"),
         (Some(why), _) => json!({ "indeterminate": why }),
     };
-    remark(recorder, record, value).await;
+    remark(field, record, value).await;
 }
 
-fn describe(record: &FaultRecord, edge: &str, took: Duration) -> Value {
+fn describe(cluster: &Cluster, record: &FaultRecord, edge: &str, took: Duration) -> Value {
     let mut value = json!({
         "edge": edge,
         "fault": record.scheduled.fault.to_string(),
@@ -65,14 +66,22 @@ fn describe(record: &FaultRecord, edge: &str, took: Duration) -> Value {
     if !record.clients.is_empty() {
         value["clients"] = json!(record.clients);
     }
+    if record.scheduled.fault.family() == Family::Membership {
+        // An auditor has to know of whom a majority is one.
+        value["members"] = json!(cluster.members());
+        let doubtful = cluster.doubtful();
+        if !doubtful.is_empty() {
+            value["doubtful"] = json!(doubtful);
+        }
+    }
     value
 }
 
 /// Writes an edge into the history. If that fails the recorder says so to whoever began the
 /// recording; the nemesis goes on, because what it has done still has to be undone.
-async fn remark(recorder: &Recorder, record: &FaultRecord, value: Value) {
+async fn remark(field: Field<'_>, record: &FaultRecord, value: Value) {
     let family = record.scheduled.fault.family().name();
-    if let Err(error) = recorder.remark(family, value).await {
+    if let Err(error) = field.recorder.remark(family, value).await {
         tracing::error!(error = describe_error(&error), "failed to record a fault");
     }
 }

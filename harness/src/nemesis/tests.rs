@@ -474,6 +474,40 @@ async fn what_an_operator_cannot_undo_is_tried_again() {
     assert_eq!(lines, ["membership begin [n1] installed", "membership end [n1] undone"]);
     let record = &outcome.report.faults[0];
     assert!(record.ended.unwrap() >= record.began + UNDO_AGAIN, "{record:?}");
+    // What was done in vain at first was begun none the less; and who is a member now is told.
+    let end = &outcome.history[1].value;
+    let took = Duration::from_nanos(end["took_ns"].as_u64().unwrap());
+    assert!(took >= UNDO_AGAIN, "{end}");
+    let members = |edge: usize| outcome.history[edge].value["members"].to_string();
+    assert_eq!(members(0), r#"["n2","n3"]"#);
+    assert_eq!(members(1), r#"["n2","n3","n5"]"#);
+}
+
+#[tokio::test]
+async fn an_edge_that_is_written_late_tells_when_it_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let schedule = Some(vec![fault(0, 10, Fault::Grow)]);
+    let plan = Plan { nodes: 3, schedule, ..Plan::default() };
+    let cluster = start_parrots(Parrots::default(), plan.clone(), folder.path()).await.unwrap();
+    let file = folder.path().join("history.jsonl");
+    let (recorder, recording) = Recorder::create(&file).unwrap();
+    let field = Field { cluster: &cluster, recorder: &recorder, start: Instant::now() };
+    let mut nemesis = Nemesis::new(&plan);
+    let departure = Departure { order: Order::Admit(1), leader: None, is_cut_short: false };
+    nemesis.underway.insert(0, departure);
+    // The errand was over long ago, when something else was being done.
+    let outcome = errand::Outcome {
+        gone: vec![],
+        come: vec![NodeId::new(4)],
+        result: FaultResult::Installed,
+    };
+    let start = field.start.checked_sub(3_000 * MS).unwrap();
+    nemesis.come_back(Report { purpose: Purpose::Begin(0), outcome, start }, field, true).await;
+    drop(recorder);
+    recording.finish().await.unwrap();
+    cluster.shutdown().await;
+    let took = read_history(&file)[0].value["took_ns"].as_u64().unwrap();
+    assert!(Duration::from_nanos(took) >= 3_000 * MS, "{took}");
 }
 
 #[tokio::test]
