@@ -99,9 +99,11 @@ mod tests {
             operations: [("read".into(), tally)].into(),
             storm_operations: [("read".into(), Tally { ok: 4, ..tally })].into(),
             faults: [(Family::Kill, Counts { installed: 1, skipped: 2, indeterminate: 3 })].into(),
+            lacking: [(Family::Disk, "no disks of ours".into())].into(),
             leader_hits: 7,
             fault_troubles: vec!["n1 stays down".into()],
             elections: 4,
+            snapshots: Some(3),
             reigns: vec![Reign {
                 at: Duration::from_nanos(1_234_567_891),
                 leader: Some(Leadership { term: 3, node }),

@@ -282,6 +282,29 @@ impl Fault {
         matches!(self, Self::Upgrade(_) | Self::Replace(_) | Self::Transfer(_))
     }
 
+    /// Says whether it ends a reign if it meets the leader, which is left to chance at most: not one that
+    /// is for somebody else.
+    pub(crate) const fn can_depose(self) -> bool {
+        if let Self::Transfer(_) = self {
+            return true;
+        }
+        let ends_reigns = matches!(
+            self.family(),
+            Family::Kill
+                | Family::Pause
+                | Family::Restart
+                | Family::Upgrade
+                | Family::Power
+                | Family::Damage
+                | Family::Partition
+                | Family::Blackhole
+                | Family::Membership
+        );
+        let is_for_others = matches!(self.target(), Some(Target::Follower | Target::Node(_)));
+        let is_beside_nodes = matches!(self, Self::Grow | Self::Blackhole(Links::Clients(_)));
+        ends_reigns && !is_for_others && !is_beside_nodes
+    }
+
     /// Returns what a fault of disks makes of them.
     pub(crate) fn ailment(self) -> Option<Ailment> {
         let sound = Ailment::default();

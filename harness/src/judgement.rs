@@ -4,9 +4,10 @@
 //! unknown, which outweighs a pass. A run that proves nothing is not a pass: faults that never bit,
 //! or an operation that never once did what it is for, make it unknown.
 
+mod coverage;
 mod remains;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,12 +25,13 @@ use crate::availability::{self, Terms};
 use crate::cluster::{Leadership, Rivals};
 use crate::describe_error;
 use crate::facts::Facts;
-use crate::fault::{Family, Group};
+use crate::fault::Family;
 use crate::load::Tally;
 use crate::nemesis::Counts;
 use crate::plan::{Plan, span};
 use crate::process::{Exit, UnexpectedExit};
 use crate::workload::Workload;
+use coverage::check_coverage;
 
 /// The verdict on a run, from the best to the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -99,15 +101,21 @@ pub struct Observed {
     pub storm_operations: BTreeMap<String, Tally>,
     /// How many faults were brought, by family.
     pub faults: BTreeMap<Family, Counts>,
+    /// The families of fault that this machine has no means for, and what is the matter.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub lacking: BTreeMap<Family, String>,
     /// How many faults hit the node that led.
     pub leader_hits: usize,
     /// Why it is not certain that a fault was undone.
     pub fault_troubles: Vec<String>,
     /// How many terms had a leader.
     pub elections: usize,
+    /// How many snapshots travelled: were sent to a node that lagged too far behind, and installed
+    /// there. At least so many were seen; none if the system does not tell.
+    pub snapshots: Option<u64>,
     /// Who led from when on.
     pub reigns: Vec<Reign>,
-    /// How long after the end of the storm every node was back and every read was answered.
+    /// How long after everything had been healed every node was back and every read was answered.
     #[serde(with = "span::optional")]
     pub recovered_after: Option<Duration>,
     /// Why the cluster did not serve though nothing hindered it.
@@ -131,6 +139,12 @@ impl Observed {
     /// Notes the counts of the whole run.
     pub fn note_operations(&mut self, tallies: BTreeMap<&'static str, Tally>) {
         self.operations = tallies.into_iter().map(|(f, tally)| (f.into(), tally)).collect();
+    }
+
+    /// Says how many snapshots travelled.
+    #[must_use]
+    pub fn describe_snapshots(&self) -> String {
+        self.snapshots.map_or("unknown".into(), |count| count.to_string())
     }
 
     /// Notes what the storm added to the counts.
@@ -362,52 +376,6 @@ fn check_nodes(observed: &Observed) -> Check {
     Check { name: "nodes", verdict, summary, details: Value::Null }
 }
 
-/// A storm that did not bite, or a load that did nothing in it, proves nothing.
-fn check_coverage(plan: &Plan, workload: &dyn Workload, observed: &Observed) -> Check {
-    let mut gaps = vec![];
-    // A generated schedule has every family that was asked for; one written by hand is what it says.
-    let asked = plan.schedule.iter().flatten().map(|scheduled| scheduled.fault.family());
-    let asked: BTreeSet<_> = asked.collect();
-    let counts_of = |family: &Family| observed.faults.get(family).copied().unwrap_or_default();
-    let (bit, missed): (Vec<Family>, Vec<Family>) =
-        asked.iter().partition(|family| counts_of(family).installed > 0);
-    // Who names kinds of fault wants each of them. Who asks for everything gets what the machine and the
-    // moment allow, as long as that is most of it.
-    if !missed.is_empty() && (!plan.asks_for_everything() || missed.len() >= bit.len()) {
-        let missed: Vec<_> = missed.iter().map(Family::to_string).collect();
-        gaps.push(format!("the storm did not bite: no {} took effect", missed.join(", no ")));
-    }
-    for family in asked {
-        let counts = counts_of(&family);
-        // Whether an order was carried out in the end may stay open; nothing is in force for that.
-        if counts.indeterminate > 0 && family.group() != Group::Operations {
-            let count = counts.indeterminate;
-            gaps.push(format!("nobody knows whether {count} of the {family}s took effect"));
-        }
-    }
-    // What ended early for a violation is none the less no pass, should nobody else find one.
-    gaps.extend(observed.ended_early.iter().map(|why| format!("the run was ended early: {why}")));
-    gaps.extend(observed.fault_troubles.iter().map(|why| format!("a fault was not undone: {why}")));
-    for f in workload.functions() {
-        let tally = observed.storm_operations.get(f).copied().unwrap_or_default();
-        if tally.ok == tally.refused {
-            gaps.push(format!("no {f} succeeded during the storm"));
-        }
-    }
-    let (verdict, summary) = match gaps.as_slice() {
-        [] => {
-            let hits = observed.leader_hits;
-            let all = match missed.is_empty() {
-                true => "every kind of fault took effect, every kind of operation succeeded",
-                false => "most kinds of fault took effect, every kind of operation succeeded",
-            };
-            (RunVerdict::Pass, format!("{all}; the leader was hit {hits} times"))
-        }
-        gaps => (RunVerdict::Unknown, gaps.join("; ")),
-    };
-    Check { name: "coverage", verdict, summary, details: Value::Null }
-}
-
 fn to_json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).expect("a report has string keys and finite numbers")
 }
@@ -452,7 +420,8 @@ impl Judgement {
             let _ =
                 writeln!(text, "  {family:<12} {installed:>9} {skipped:>8} {indeterminate:>13}");
         }
-        let _ = writeln!(text, "\n  elections    {:>9}", self.observed.elections);
+        let _ = writeln!(text, "\n  {:<12} {:>9}", "elections", self.observed.elections);
+        let _ = writeln!(text, "  {:<12} {:>9}", "snapshots", self.observed.describe_snapshots());
         for what in &self.observed.unwatched {
             let _ = writeln!(text, "  not watched until the end, but judged: {what}");
         }

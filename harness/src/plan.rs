@@ -86,7 +86,8 @@ pub struct Plan {
     #[serde(with = "span")]
     pub recovery_deadline: Duration,
     /// The families of fault that a generated schedule is made of. All of them means as many as the
-    /// system and the plan have what it takes for, and the time room for.
+    /// system and the plan have what it takes for, and the time room for. A plan file that has a
+    /// schedule and leaves this out names those of its faults.
     pub faults: BTreeSet<Family>,
     /// What the clients do.
     pub workload: WorkloadPlan,
@@ -346,7 +347,7 @@ impl Plan {
 
     /// Reads a plan from text and checks it.
     pub fn parse(text: &str) -> Result<Self, PlanError> {
-        let plan: Self = toml::from_str(text).map_err(|error| {
+        let mut plan: Self = toml::from_str(text).map_err(|error| {
             let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
             PlanError::Parse {
                 file: None,
@@ -355,6 +356,9 @@ impl Plan {
                 message: error.message().replace('\n', ", ").into(),
             }
         })?;
+        if is_by_hand(text) {
+            plan.faults = plan.faults().map(Fault::family).collect();
+        }
         plan.check()?;
         Ok(plan)
     }
@@ -402,8 +406,12 @@ impl Plan {
         let mut faults = match self.schedule.take() {
             Some(faults) => faults,
             None => {
-                (self.storm, self.faults) = self.draw_storm();
-                schedule::generate(&self.storm, &self.faults, self.time_limit, seed)
+                let (storm, families) = self.draw_storm();
+                let faults = schedule::generate(&storm, &families, self.time_limit, seed);
+                if self.storm.swarm {
+                    self.keep_drawn(storm, families);
+                }
+                faults
             }
         };
         for (place, fault) in faults.iter_mut().enumerate() {
@@ -414,13 +422,27 @@ impl Plan {
         self
     }
 
+    /// Takes a storm that was drawn for the one to draw from. Who asked for everything still does, and gets
+    /// nothing of what was not drawn.
+    fn keep_drawn(&mut self, storm: Storm, families: BTreeSet<Family>) {
+        self.storm = storm;
+        if self.asks_for_everything() {
+            let others = Family::ALL.into_iter().filter(|family| !families.contains(family));
+            self.storm.weights.extend(others.map(|family| (family, 0)));
+        } else {
+            self.faults = families;
+        }
+    }
+
     /// Returns the bounds of the generated schedule and the families that it is made of.
     fn draw_storm(&self) -> (Storm, BTreeSet<Family>) {
         let seed = self.seed.derive("storm");
         let mut families = self.faults.clone();
         let is_everything = self.asks_for_everything();
         if is_everything {
-            families.retain(|family| self.lacks(*family).is_none());
+            families.retain(|&family| {
+                self.lacks(family).is_none() && self.storm.leaves_out(family).is_none()
+            });
         }
         let mut storm = self.storm.clone();
         if storm.swarm {
@@ -432,11 +454,15 @@ impl Plan {
         (storm, families)
     }
 
+    /// Returns the faults of its schedule and of its sequences.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = Fault> + '_ {
+        let scheduled = self.schedule.iter().flatten().map(|scheduled| scheduled.fault);
+        scheduled.chain(self.sequence.iter().flat_map(Sequence::faults))
+    }
+
     /// Says whether its schedule or a sequence of it holds such a fault.
     pub(crate) fn brings(&self, is_such: impl Fn(Fault) -> bool) -> bool {
-        let scheduled = self.schedule.iter().flatten().map(|scheduled| scheduled.fault);
-        let steps = self.sequence.iter().flat_map(Sequence::faults);
-        scheduled.chain(steps).any(is_such)
+        self.faults().any(is_such)
     }
 
     /// Says whether the plan asks for every fault that there is, and not for these and no others.
@@ -458,10 +484,7 @@ impl Plan {
     /// Returns how many nodes there may be names for, besides those that begin: enough for one that comes
     /// while what became of another is unclear. Who has left makes room again.
     pub(crate) fn spares(&self) -> u64 {
-        let scheduled = self.schedule.iter().flatten().map(|scheduled| scheduled.fault);
-        let directed = self.sequence.iter().flat_map(Sequence::faults);
-        let mut families = scheduled.chain(directed).map(Fault::family);
-        if families.any(|family| family == Family::Membership) { SPARES } else { 0 }
+        if self.brings(|fault| fault.family() == Family::Membership) { SPARES } else { 0 }
     }
 
     /// Returns where the clients send their operations; client `i` has the placement `i` modulo their
@@ -539,12 +562,20 @@ impl Plan {
             if let Some((family, what)) = lack.filter(|_| !self.asks_for_everything()) {
                 return impossible("faults", format!("have {family}, for which there is {what}"));
             }
+            let left_out =
+                self.faults.iter().find_map(|&it| Some((it, self.storm.leaves_out(it)?)));
+            if let Some((family, key)) = left_out.filter(|_| !self.asks_for_everything()) {
+                return impossible(key, format!("leave out {family}, which `faults` names"));
+            }
             let (storm, families) = self.draw_storm();
             let least = storm.any_fault_min();
             if families.is_empty() && !self.faults.is_empty() && self.time_limit < least {
                 let least = humantime::format_duration(least);
                 let why = format!("must be at least {least}, or there is no room for any fault");
                 return impossible("time_limit", why);
+            }
+            if families.is_empty() && !self.faults.is_empty() {
+                return impossible("storm.weights", "leave out every fault".into());
             }
             storm.check_room(&families, self.time_limit)?;
         }
@@ -583,6 +614,12 @@ impl Plan {
             Err(why) => impossible(why.into()),
         }
     }
+}
+
+/// Tells whether a plan's text says itself which faults come, and not of which families.
+fn is_by_hand(text: &str) -> bool {
+    let table = text.parse::<toml::Table>();
+    table.is_ok_and(|plan| plan.contains_key("schedule") && !plan.contains_key("faults"))
 }
 
 #[cfg(test)]

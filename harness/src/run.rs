@@ -20,7 +20,9 @@ mod alarm;
 mod folder;
 mod journal;
 mod progress;
+mod recovery;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,22 +36,19 @@ pub use folder::{FolderError, RunFolder};
 pub use progress::Progress;
 
 use crate::client::Placement;
-use crate::cluster::{Cluster, ClusterError, ClusterStatus};
+use crate::cluster::{ChangeError, Cluster, ClusterError};
 use crate::describe_error;
 use crate::facts::{Facts, FactsError};
+use crate::fault::{Family, Fault};
 use crate::judgement::{Evidence, Judgement, Observed, Searched, judge};
 use crate::load::{Load, LoadError, LoadOptions};
 use crate::nemesis::Nemesis;
 use crate::plan::{Plan, PlanError};
-use crate::process::ProcessState;
 use crate::recorder::{RecordError, Recorder};
 use crate::seed::Seed;
 use crate::workload::{self, Workload};
 use journal::Journal;
 use progress::StormView;
-
-/// How long to wait between two looks at a cluster that recovers.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How long the search may take when somebody waits for an interrupted run to end.
 const JUDGING_MAX_INTERRUPTED: Duration = Duration::from_secs(5);
@@ -221,6 +220,7 @@ struct Storm<'a> {
 }
 
 /// Why a phase, and with it the storm, ended early.
+#[derive(Debug)]
 enum Stop {
     /// The harness failed.
     Failed(String),
@@ -242,11 +242,16 @@ impl From<LoadError> for Stop {
 
 impl From<ClusterError> for Stop {
     fn from(error: ClusterError) -> Self {
+        let what = describe_error(&error);
         match error {
             ClusterError::Leaderless { .. }
             | ClusterError::Ended { .. }
-            | ClusterError::Mute { .. } => Self::Away(describe_error(&error)),
-            _ => Self::Failed(describe_error(&error)),
+            | ClusterError::Mute { .. } => Self::Away(what),
+            ClusterError::Unsettled(why) => match *why {
+                ChangeError::Cluster(error) => error.into(),
+                ChangeError::Refused { .. } | ChangeError::Unclear(_) => Self::Away(what),
+            },
+            _ => Self::Failed(what),
         }
     }
 }
@@ -262,6 +267,10 @@ impl Storm<'_> {
         }
         let status = self.cluster.status().borrow().clone();
         observed.elections = status.elections;
+        observed.snapshots = status.snapshots;
+        let families: BTreeSet<Family> = self.plan.faults().map(Fault::family).collect();
+        let lacking = families.into_iter().filter_map(|it| Some((it, self.cluster.lacks(it)?)));
+        observed.lacking = lacking.collect();
         observed.rivals = status.rivals;
         observed
     }
@@ -283,11 +292,9 @@ impl Storm<'_> {
         }
 
         self.progress.phase("healing");
-        let healed = Instant::now();
         let recovered = self.recover(&mut load).await;
         observed.note_operations(load.tallies().snapshot());
-        recovered?;
-        observed.recovered_after = Some(healed.elapsed());
+        observed.recovered_after = Some(recovered?);
         Ok(())
     }
 
@@ -345,66 +352,18 @@ impl Storm<'_> {
         Load::new(Arc::clone(self.workload), &options, self.recorder.clone(), seed, make)
     }
 
-    /// Undoes every fault, waits until every node is back, and reads everything back.
-    async fn recover(&self, load: &mut Load) -> Result<(), Stop> {
-        self.unless_cancelled(self.cluster.heal_all()).await??;
-        let deadline = self.plan.recovery_deadline;
-        self.unless_cancelled(self.cluster.wait_for_leader(deadline)).await??;
-        self.unless_cancelled(self.wait_for_all(deadline)).await??;
+    /// Undoes every fault, waits until every node is back, and reads everything back: all within one
+    /// deadline, which begins when nothing hinders the cluster any more. Returns how long it took.
+    async fn recover(&self, load: &mut Load) -> Result<Duration, Stop> {
+        let patience = self.plan.recovery_deadline;
+        let back = recovery::come_back(self.cluster, patience);
+        let healed = self.unless_cancelled(back).await??;
         self.progress.phase("reading back");
-        load.read_finally((Instant::now() + deadline).into(), self.cancel).await?;
-        Ok(())
-    }
-
-    /// Waits until every node that runs follows the leader and has applied what the leader knew to be
-    /// committed when the cluster was healed: a majority alone would hide a node that stays away.
-    async fn wait_for_all(&self, deadline: Duration) -> Result<(), Stop> {
-        let start = Instant::now();
-        let mut goal = None;
-        loop {
-            let status = self.cluster.poll().await;
-            goal = goal.or_else(|| commit_index(&status));
-            let absent = goal.and_then(|goal| describe_absent(&status, goal));
-            match absent {
-                None if goal.is_some() => return Ok(()),
-                absent if start.elapsed() >= deadline => {
-                    let absent = absent.unwrap_or_else(|| "nobody leads any more".into());
-                    let deadline = humantime::format_duration(deadline);
-                    return Err(Stop::Away(format!("{deadline} after the storm {absent}")));
-                }
-                _ => sleep(ASK_AGAIN).await,
-            }
-        }
+        load.read_finally((healed + patience).into(), self.cancel).await?;
+        Ok(healed.elapsed())
     }
 
     async fn unless_cancelled<T>(&self, phase: impl Future<Output = T>) -> Result<T, Stop> {
         self.cancel.run_until_cancelled(phase).await.ok_or(Stop::Cancelled)
     }
-}
-
-/// Returns what the leader knows to be committed, if one leads.
-fn commit_index(status: &ClusterStatus) -> Option<u64> {
-    let leader = status.agreed()?;
-    Some(status.nodes[&leader.node].status.as_ref()?.commit_index)
-}
-
-/// Says which of the running nodes are not back, and what they say, if any is not.
-fn describe_absent(status: &ClusterStatus, goal: u64) -> Option<String> {
-    let leader = status.agreed();
-    let running = status.nodes.iter().filter(|(_, health)| {
-        // One that ended by itself is a finding of its own.
-        matches!(health.process, ProcessState::Running | ProcessState::Paused)
-    });
-    let absent = running.filter_map(|(node, health)| match &health.status {
-        None => Some(format!("{node} does not answer")),
-        Some(says) if says.leader.is_none() || says.leader != leader.map(|it| it.node) => {
-            Some(format!("{node} follows nobody or another in term {}", says.term))
-        }
-        Some(says) if says.last_applied < goal => {
-            Some(format!("{node} has applied {} of {goal} entries", says.last_applied))
-        }
-        Some(_) => None,
-    });
-    let absent: Vec<String> = absent.collect();
-    (!absent.is_empty()).then(|| absent.join(", "))
 }

@@ -123,6 +123,8 @@ pub struct NodeStatus {
     pub last_applied: u64,
     /// How many entries it read from its disk when it started.
     pub recovered_entries: u64,
+    /// How many snapshots it was sent and has installed since it started, if it says.
+    pub snapshots_received: Option<u64>,
     /// The version that it says it is.
     pub version: String,
 }

@@ -31,7 +31,7 @@ use self::clients::Clients;
 pub(crate) use self::core::{Core, Standing};
 pub use self::event::DriverError;
 pub(crate) use self::event::{Effect, Event};
-use self::request::{Change, End, Failure, Reply, Request};
+use self::request::{Change, End, Failure, Reply, Report, Request};
 use self::snapshots::Snapshots;
 
 /// How many messages may wait for writes: more than a node says to its peers while a disk takes half a
@@ -140,7 +140,9 @@ impl<C: Core> Driver<C> {
             },
             Request::Read(query, reply) => self.handle_read(query, reply, now, effects),
             Request::Status(reply) => {
-                reply.send(self.core.standing()).ok();
+                let snapshots_received = self.snapshots.restored();
+                let report = Report { standing: self.core.standing(), snapshots_received };
+                reply.send(report).ok();
                 Ok(())
             }
             Request::Transfer(to, end) => {

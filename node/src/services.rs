@@ -11,8 +11,8 @@ use raft::LogIndex;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
-use crate::driver::Standing;
 use crate::driver::clock::{Adjusting, Clock};
+use crate::driver::request::Report;
 use crate::driver::request::{Failure, Reply, Request};
 use crate::wire;
 
@@ -99,7 +99,7 @@ impl ClientServices {
         )
     }
 
-    async fn standing(&self) -> Result<Standing, Status> {
+    async fn report(&self) -> Result<Report, Status> {
         self.ask(Request::Status).await?.map_err(|_| status::stopped())
     }
 

@@ -147,6 +147,8 @@ pub struct NodeReport {
     pub first_log_index: u64,
     /// The last entry that its newest snapshot includes; 0 without one.
     pub snapshot_index: u64,
+    /// How many snapshots it was sent and has installed since it started.
+    pub snapshots_received: u64,
     /// How far the others' logs are known to match, if it leads.
     pub followers: BTreeMap<u64, u64>,
 }
@@ -207,6 +209,7 @@ pub async fn ask_status(address: &str, deadline: Instant) -> Result<NodeReport, 
         membership: status.membership.unwrap_or_default().into(),
         first_log_index: status.first_log_index,
         snapshot_index: status.snapshot_index,
+        snapshots_received: status.snapshots_received,
         followers: status
             .followers
             .into_iter()

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use super::*;
 use crate::disk::damage::{Damage, DamagedFile, Files};
 use crate::disk::{Ailment, Disk, Loss, mount};
+use crate::fault::Family;
 
 /// How long a power loss waits for the moment at which it hurts: a sync under way. Under load there are
 /// hundreds of them in a second.
@@ -100,6 +101,12 @@ impl Disks {
 }
 
 impl Cluster {
+    /// Says what this machine has not that faults of a family would take, if they cannot be.
+    pub fn lacks(&self, family: Family) -> Option<String> {
+        let why = self.disks.missing.as_ref().filter(|_| family.needs_disk())?;
+        Some(format!("no disks of ours ({why})"))
+    }
+
     fn disk(&self, node: NodeId) -> Result<&Arc<Disk>, ClusterError> {
         let why = || self.disks.missing.clone().unwrap_or("the plan asked for none".into());
         self.disks.of(node).ok_or_else(|| ClusterError::Diskless { why: why().into() })

@@ -60,6 +60,9 @@ pub struct ClusterStatus {
     pub exits: Vec<UnexpectedExit>,
     /// In how many terms a leader was seen, so far. Only the watcher counts; 0 in a single poll.
     pub elections: usize,
+    /// How many snapshots nodes have installed that others had sent them, so far: at least so many, for of
+    /// a node that ends the last may not have been seen. None if nobody says. Only the watcher counts.
+    pub snapshots: Option<u64>,
     /// Terms with more than one leader so far. Only the watcher compares terms over time; a single
     /// poll knows of those that lead at once.
     pub rivals: Vec<Rivals>,
@@ -114,6 +117,32 @@ impl Reigns {
         let rivals = rivals.map(|(&term, nodes)| Rivals { term, nodes: nodes.clone() });
         status.rivals = rivals.collect();
         new
+    }
+}
+
+/// Snapshots that were installed, as seen over time.
+#[derive(Debug, Default)]
+struct Snapshots {
+    /// What each process said last.
+    said: BTreeMap<NodeId, u64>,
+    total: Option<u64>,
+}
+
+impl Snapshots {
+    /// Takes in what nodes say now, and writes what is known by now into the status. Every process counts
+    /// from nothing.
+    fn handle(&mut self, status: &mut ClusterStatus) {
+        for (node, health) in &status.nodes {
+            if !matches!(health.process, ProcessState::Running | ProcessState::Paused) {
+                self.said.remove(node);
+            }
+            let says = health.status.as_ref().and_then(|status| status.snapshots_received);
+            if let Some(says) = says {
+                let before = self.said.insert(*node, says).filter(|&before| before <= says);
+                *self.total.get_or_insert(0) += says - before.unwrap_or(0);
+            }
+        }
+        status.snapshots = self.total;
     }
 }
 
@@ -206,11 +235,13 @@ impl Watcher {
 
 async fn watch_cluster(mut poll: Poll, publish: watch::Sender<ClusterStatus>) {
     let mut reigns = Reigns::new(poll.terms);
+    let mut snapshots = Snapshots::default();
     let mut ticks = interval(WATCH_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let mut status = poll.ask().await;
+        snapshots.handle(&mut status);
         for Leadership { term, node } in reigns.handle(&mut status) {
             let is_rival = status.rivals.iter().any(|rivals| rivals.term == term);
             tracing::info!(%node, term, is_rival, "leader seen");
@@ -238,6 +269,7 @@ mod tests {
             commit_index: 0,
             last_applied: 0,
             recovered_entries: 0,
+            snapshots_received: None,
             version: String::new(),
         };
         let health = NodeHealth { process: ProcessState::Running, status: Some(status) };
@@ -289,6 +321,32 @@ mod tests {
         assert_eq!(see(vec![health(1, 2, Some(1)), health(2, 3, Some(2))]), (2, vec![]));
         let rivals = Rivals { term: 2, nodes: [1, 3].map(NodeId::new).into() };
         assert_eq!(see(vec![health(3, 2, Some(3))]), (2, vec![rivals]));
+    }
+
+    #[test]
+    fn snapshots_are_counted_over_the_lives_of_processes() {
+        let mut snapshots = Snapshots::default();
+        let mut see = |says: Option<u64>, process| {
+            let (node, mut health) = health(1, 1, None);
+            health.process = process;
+            match (says, &mut health.status) {
+                (Some(_), Some(status)) => status.snapshots_received = says,
+                _ => health.status = None,
+            }
+            let mut status = status([(node, health)]);
+            snapshots.handle(&mut status);
+            status.snapshots
+        };
+        let (running, killed) = (ProcessState::Running, ProcessState::Killed);
+        assert_eq!(see(None, running), None);
+        assert_eq!(see(Some(0), running), Some(0));
+        assert_eq!(see(Some(2), running), Some(2));
+        assert_eq!(see(None, ProcessState::Paused), Some(2));
+        assert_eq!(see(Some(2), running), Some(2));
+        // It was killed and has started anew, which was seen or shows in the number.
+        assert_eq!(see(None, killed), Some(2));
+        assert_eq!(see(Some(2), running), Some(4));
+        assert_eq!(see(Some(1), running), Some(5));
     }
 
     #[test]

@@ -248,6 +248,7 @@ impl Probe for ParrotProbe {
                 commit_index: 0,
                 last_applied: 0,
                 recovered_entries: 0,
+                snapshots_received: None,
                 version: "parrot".into(),
             })
         })
@@ -304,6 +305,7 @@ pub(crate) fn led_by(term: u64, leader: NodeId) -> ClusterStatus {
             commit_index: 0,
             last_applied: 0,
             recovered_entries: 0,
+            snapshots_received: None,
             version: "parrot".into(),
         };
         (node, NodeHealth { process: ProcessState::Running, status: Some(status) })

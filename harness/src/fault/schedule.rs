@@ -35,6 +35,9 @@ const LANE_MAX: u128 = 500_000;
 /// The most lanes. More faults at once leave nothing of a cluster to be tested.
 const OVERLAP_MAX: u64 = 32;
 
+/// The largest weight of a family: among so many cards, more would be left out by the end of any run.
+const WEIGHT_MAX: u32 = 1_000_000;
+
 /// The bounds of a generated schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -124,10 +127,24 @@ impl Storm {
         if self.latency_max.is_zero() {
             return impossible("storm.latency_max", "must be longer than nothing");
         }
+        if self.weights.values().any(|&weight| weight > WEIGHT_MAX) {
+            return impossible("storm.weights", "must be at most 1000000");
+        }
         if self.bytes_per_second_min == 0 {
             return impossible("storm.bytes_per_second_min", "must be at least 1");
         }
         Ok(())
+    }
+
+    /// Says which entry keeps a family out of the schedule, if one does.
+    pub(crate) fn leaves_out(&self, family: Family) -> Option<&'static str> {
+        if self.weight(family) == 0 {
+            Some("storm.weights")
+        } else if menu(self, family).is_empty() {
+            Some("storm.targets")
+        } else {
+            None
+        }
     }
 
     /// Checks that a schedule of these families can be generated: that there is room for one fault
@@ -237,8 +254,12 @@ impl Storm {
         };
         let (gap_max, duration_max) = (scale(self.gap_max), scale(self.duration_max));
         let latency_max = scale(self.latency_max);
-        let weight =
-            |family: &Family| (*family, self.weight(*family) * generator.random_range(1..=4));
+        let weight = |family: &Family| {
+            (
+                *family,
+                self.weight(*family).saturating_mul(generator.random_range(1..=4)).min(WEIGHT_MAX),
+            )
+        };
         let weights = on.iter().map(weight).collect();
         let bytes_per_second_min = self.bytes_per_second_min << generator.random_range(0..=6);
         let storm = Self {

@@ -1,9 +1,10 @@
 //! Each check finds what it is for, and the worst of them is the verdict.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use super::*;
-use crate::fault::{Fault, Links, ScheduledFault, Target};
+use crate::fault::{Fault, ScheduledFault, Sequence, Step, Target};
 use crate::plan::WorkloadPlan;
 use crate::system::NodeId;
 use crate::workload;
@@ -21,18 +22,14 @@ fn register() -> Arc<dyn Workload> {
 
 /// A plan with one fault and what was seen when all went well.
 fn fair_weather() -> (Plan, Observed) {
-    let kill = ScheduledFault {
-        at: Duration::from_secs(1),
-        duration: Duration::from_secs(1),
-        fault: Fault::Kill(Target::Leader),
-        draw: None,
-    };
-    let plan =
-        Plan { faults: [Family::Kill].into(), schedule: Some(vec![kill]), ..Plan::default() };
+    let kill = vec![scheduled(Fault::Kill(Target::Leader))];
+    let plan = Plan { faults: [Family::Kill].into(), schedule: Some(kill), ..Plan::default() };
     let ok = |f: &'static str| (f.to_owned(), Tally { ok: 9, refused: 1, ..Tally::default() });
     let observed = Observed {
         storm_operations: register().functions().into_iter().map(ok).collect(),
         faults: [(Family::Kill, Counts { installed: 1, ..Counts::default() })].into(),
+        leader_hits: 1,
+        elections: 2,
         recovered_after: Some(Duration::from_millis(300)),
         ..Observed::default()
     };
@@ -131,28 +128,109 @@ fn each_check_finds_what_it_is_for() {
     }
 }
 
+fn scheduled(fault: Fault) -> ScheduledFault {
+    let second = Duration::from_secs(1);
+    ScheduledFault { at: second, duration: second, fault, draw: None }
+}
+
 #[test]
-fn who_asks_for_everything_gets_most_of_it_and_who_names_faults_all_of_them() {
+fn who_asks_for_everything_gets_what_the_machine_allows_and_who_names_faults_all_of_them() {
     let all = BTreeSet::from(Family::ALL);
-    let named = [Family::Kill, Family::Pause, Family::Reset].into();
-    for (asked, bit, expected) in [
-        (&all, 3, RunVerdict::Pass),
-        (&all, 2, RunVerdict::Pass),
-        (&all, 1, RunVerdict::Unknown),
-        (&named, 3, RunVerdict::Pass),
-        (&named, 2, RunVerdict::Unknown),
+    let named: BTreeSet<Family> = [Family::Kill, Family::Pause, Family::Disk].into();
+    let (kill_pause, disk) = (&[Family::Kill, Family::Pause][..], &[Family::Disk][..]);
+    for (asked, bit, lacking, expected) in [
+        (&all, &[Family::Kill, Family::Pause, Family::Disk][..], &[][..], RunVerdict::Pass),
+        (&all, kill_pause, disk, RunVerdict::Pass),
+        // What the machine does not lack was not brought for another reason.
+        (&all, kill_pause, &[], RunVerdict::Unknown),
+        (&all, &[Family::Kill], disk, RunVerdict::Unknown),
+        (&named, kill_pause, disk, RunVerdict::Unknown),
     ] {
         let judgement = verdict(GOOD, |plan, observed| {
-            let kill = plan.schedule.as_ref().unwrap()[0].clone();
-            let fault = |fault| ScheduledFault { fault, ..kill.clone() };
-            let others = [Fault::Pause(Target::One), Fault::Reset(Links::To(Target::One))];
-            plan.schedule.as_mut().unwrap().extend(others.map(fault));
+            let others = [Fault::Pause(Target::One), Fault::DiskFull(Target::One)];
+            plan.schedule.as_mut().unwrap().extend(others.map(scheduled));
             plan.faults.clone_from(asked);
             let installed = Counts { installed: 1, ..Counts::default() };
-            let families = [Family::Kill, Family::Pause, Family::Reset].into_iter();
-            observed.faults = families.take(bit).map(|family| (family, installed)).collect();
+            observed.faults = bit.iter().map(|&family| (family, installed)).collect();
+            observed.lacking = lacking.iter().map(|&it| (it, "no disks".into())).collect();
         });
-        assert_eq!(judgement.verdict, expected, "{bit} of {asked:?}: {}", judgement.describe());
+        assert_eq!(judgement.verdict, expected, "{bit:?} of {asked:?}: {}", judgement.describe());
+    }
+}
+
+#[test]
+fn a_machine_that_allows_no_fault_has_shown_nothing() {
+    for indeterminate in [0, 1] {
+        let judgement = verdict(GOOD, |plan, observed| {
+            plan.faults = Family::ALL.into();
+            plan.schedule = Some(vec![scheduled(Fault::DiskFull(Target::One))]);
+            let counts = Counts { skipped: 1, indeterminate, ..Counts::default() };
+            observed.faults = [(Family::Disk, counts)].into();
+            observed.lacking = [(Family::Disk, "no disks".into())].into();
+        });
+        assert_eq!(failing(&judgement), [("coverage", RunVerdict::Unknown)]);
+    }
+}
+
+#[test]
+fn everything_is_still_asked_for_when_the_plan_is_settled() {
+    let judgement = verdict(GOOD, |plan, observed| {
+        let settled = Plan::default().settled();
+        let families = settled.faults().map(Fault::family).collect::<BTreeSet<_>>();
+        *plan = settled;
+        let installed = Counts { installed: 1, ..Counts::default() };
+        let is_of_disks = |family: &&Family| family.needs_disk();
+        let (disks, others): (Vec<_>, Vec<_>) = families.iter().partition(is_of_disks);
+        assert_eq!(disks.len(), 2);
+        observed.faults = others.into_iter().map(|&family| (family, installed)).collect();
+        observed.lacking = disks.into_iter().map(|&it| (it, "no disks".into())).collect();
+    });
+    assert_eq!(failing(&judgement), [], "{}", judgement.describe());
+    let coverage = judgement.checks.iter().find(|it| it.name == "coverage").unwrap();
+    assert!(coverage.summary.contains("but power and disk, for which"), "{}", coverage.summary);
+}
+
+#[test]
+fn faults_of_a_sequence_have_to_bite_like_those_of_a_schedule() {
+    for (bit, expected) in [(true, RunVerdict::Pass), (false, RunVerdict::Unknown)] {
+        let judgement = verdict(GOOD, |plan, observed| {
+            let pause = Some(Fault::Pause(Target::Leader));
+            let steps = vec![Step { begin: pause, ..Step::default() }];
+            plan.schedule = Some(vec![]);
+            plan.sequence = vec![Sequence { at: Duration::from_secs(1), steps }];
+            let counts = match bit {
+                true => Counts { installed: 1, ..Counts::default() },
+                false => Counts { skipped: 1, ..Counts::default() },
+            };
+            observed.faults = [(Family::Pause, counts)].into();
+        });
+        assert_eq!(judgement.verdict, expected, "{}", judgement.describe());
+    }
+}
+
+#[test]
+fn a_storm_that_may_depose_leaders_has_to_hit_one_or_to_see_another() {
+    let (leader, follower) = (Fault::Kill(Target::Leader), Fault::Kill(Target::Follower));
+    for (fault, hits, elections, expected) in [
+        (leader, 0, 1, RunVerdict::Unknown),
+        (leader, 1, 1, RunVerdict::Pass),
+        (leader, 0, 2, RunVerdict::Pass),
+        (follower, 0, 1, RunVerdict::Pass),
+    ] {
+        let judgement = verdict(GOOD, |plan, observed| {
+            plan.schedule = Some(vec![scheduled(fault)]);
+            observed.leader_hits = hits;
+            observed.elections = elections;
+        });
+        assert_eq!(judgement.verdict, expected, "{fault}: {}", judgement.describe());
+    }
+}
+
+#[test]
+fn people_are_told_how_many_snapshots_travelled() {
+    for (snapshots, said) in [(Some(12), "snapshots           12\n"), (None, "unknown\n")] {
+        let judgement = verdict(GOOD, |_, observed| observed.snapshots = snapshots);
+        assert!(judgement.describe().ends_with(said), "{}", judgement.describe());
     }
 }
 

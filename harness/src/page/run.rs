@@ -99,6 +99,7 @@ pub fn run_page(
         operations => rows.collect::<Vec<_>>(),
         faults => faults.collect::<Vec<_>>(),
         elections => observed.elections,
+        snapshots => observed.describe_snapshots(),
         leader_hits => observed.leader_hits,
         recovered => observed.recovered_after.map_or("not seen".into(), span),
         explanation => explanation.map(Explanation::to_string),

@@ -140,11 +140,14 @@ fn plans_of_old_say_what_they_said() {
 fn everything_means_what_there_is_time_and_means_for() {
     let families = |text: &str| {
         let plan = Plan::parse(text).unwrap().settled();
-        let came = plan.schedule.iter().flatten().map(|it| it.fault.family());
-        assert_eq!(came.collect::<BTreeSet<_>>(), plan.faults, "{text}");
-        // What is settled says the same again.
+        let came: BTreeSet<Family> = plan.faults().map(Fault::family).collect();
+        assert!(came.is_subset(&plan.faults), "{text}");
+        // What is settled says the same again, and its storm is one of these families.
         assert_eq!(Plan::parse(&plan.print().unwrap()).unwrap(), plan);
-        plan.faults
+        let again = Plan { schedule: None, ..plan.clone() };
+        again.check().unwrap();
+        assert_eq!(again.settled().faults().map(Fault::family).collect::<BTreeSet<_>>(), came);
+        came
     };
     let all = families("time_limit = \"60s\"");
     assert!(all.len() == Family::ALL.len() - 1 && !all.contains(&Family::Upgrade), "{all:?}");
@@ -156,6 +159,27 @@ fn everything_means_what_there_is_time_and_means_for() {
     let swarm = |seed| families(&format!("seed = {seed}\n[storm]\nswarm = true"));
     assert_eq!(swarm(1), swarm(1));
     assert!((2..10).any(|seed| swarm(seed) != swarm(1)));
+    let few = |seed| {
+        families(&format!("seed = {seed}\nfaults = [\"kill\", \"pause\"]\n[storm]\nswarm = true"))
+    };
+    assert!((1..10).any(|seed| few(seed).len() == 1));
+    // A disk of a minority is none of the targets there are.
+    let text = "time_limit = \"60s\"\n[storm]\ntargets = [\"minority\"]\nweights = { kill = 0 }";
+    let most = families(text);
+    assert!(!most.contains(&Family::Disk) && !most.contains(&Family::Kill), "{most:?}");
+    assert!(most.contains(&Family::Pause), "{most:?}");
+}
+
+#[test]
+fn who_asks_for_everything_still_does_when_the_plan_is_settled() {
+    let asks = |text: &str| Plan::parse(text).unwrap().settled().asks_for_everything();
+    assert!(asks("system = \"etcd\"\n[workload]\nname = \"register\""));
+    assert!(asks("[storm]\nswarm = true"));
+    assert!(!asks("faults = [\"kill\", \"disk\"]"));
+    // A schedule names its faults.
+    let fault = "[[schedule]]\nat = \"1s\"\nduration = \"1s\"\nfault = { disk-full = \"one\" }\n";
+    assert_eq!(Plan::parse(fault).unwrap().faults, [Family::Disk].into());
+    assert!(Plan::parse("schedule = []").unwrap().faults.is_empty());
 }
 
 #[test]
@@ -247,6 +271,13 @@ fn the_impossible_is_refused() {
     check_refused("[storm]\nlatency_max = \"0s\"", "`storm.latency_max`");
     check_refused("[storm]\nbytes_per_second_min = 0", "`storm.bytes_per_second_min`");
     check_refused("[storm.weights]\nmeteor = 1", "unknown variant `meteor`");
+    check_refused("[storm.weights]\nkill = 1000001", "`storm.weights` must be at most 1000000");
+    let none = "faults = [\"kill\", \"pause\"]\n[storm.weights]\nkill = 0";
+    check_refused(none, "`storm.weights` leave out kill, which `faults` names");
+    let many = "faults = [\"kill\", \"disk\"]\n[storm]\ntargets = [\"minority\", \"all\"]";
+    check_refused(many, "`storm.targets` leave out disk, which `faults` names");
+    let nothing: String = Family::ALL.iter().map(|family| format!("{family} = 0\n")).collect();
+    check_refused(&format!("[storm.weights]\n{nothing}"), "`storm.weights` leave out every fault");
     let entry = "[[schedule]]\nat = \"1s\"\nduration = \"1s\"\nfault = ";
     let flap = "{ flap = { topology = \"bridge\", period = \"1ms\" } }";
     check_refused(&format!("{entry}{flap}"), "`schedule` flaps faster");

@@ -49,6 +49,7 @@ impl Journal {
         let is_known =
             status.exits == observed.unexpected_exits && status.rivals == observed.rivals;
         observed.elections = status.elections;
+        observed.snapshots = status.snapshots;
         observed.rivals.clone_from(&status.rivals);
         observed.unexpected_exits.clone_from(&status.exits);
         is_new || !is_known
@@ -99,6 +100,7 @@ mod tests {
                 commit_index: 0,
                 last_applied: 0,
                 recovered_entries: 0,
+                snapshots_received: None,
                 version: String::new(),
             });
             (NodeId::new(node), NodeHealth { process: ProcessState::Running, status })

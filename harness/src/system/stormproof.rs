@@ -333,6 +333,7 @@ fn understand(answer: StatusResponse) -> Result<NodeStatus, ProbeError> {
         commit_index: answer.commit_index,
         last_applied: answer.last_applied,
         recovered_entries: answer.recovered_entries,
+        snapshots_received: Some(answer.snapshots_received),
         version: answer.version,
     })
 }

@@ -17,13 +17,21 @@ pub(crate) enum Request {
     /// To read what is linearizable.
     Read(Query, Reply<Answer>),
     /// How the node stands.
-    Status(oneshot::Sender<Standing>),
+    Status(oneshot::Sender<Report>),
     /// To hand the leadership to another voter.
     Transfer(NodeId, End<()>),
     /// To change who is in the cluster.
     Change(Change, End<Membership>),
     /// To save the state machine and forget the log before it.
     Compact(End<LogIndex>),
+}
+
+/// How a node stands, and what it has been through since it started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) standing: Standing,
+    /// How many snapshots it was sent and has installed.
+    pub(crate) snapshots_received: u64,
 }
 
 /// Where a client waits: for a result and the log index that it reflects, or why there is none.

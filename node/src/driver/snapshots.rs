@@ -25,6 +25,8 @@ pub(super) struct Snapshots {
     gathered: Vec<u8>,
     /// One that is whole and was handed to the disk, until the state machine is replaced by it.
     received: Option<(Snapshot, Bytes)>,
+    /// How many replaced the state machine so far.
+    restored: u64,
 }
 
 impl Snapshots {
@@ -83,6 +85,12 @@ impl Snapshots {
     pub(super) fn take_received(&mut self, snapshot: &Snapshot) -> Bytes {
         let (received, data) = self.received.take().expect("a snapshot is written, then restored");
         assert_eq!(&received, snapshot, "the snapshot that was written is the one restored");
+        self.restored += 1;
         data
+    }
+
+    /// Returns how many snapshots were received and replaced the state machine so far.
+    pub(super) fn restored(&self) -> u64 {
+        self.restored
     }
 }

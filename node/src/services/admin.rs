@@ -14,13 +14,13 @@ use tonic::{Request, Response, Status};
 
 use super::{ClientServices, status};
 use crate::driver::clock::Adjustment;
-use crate::driver::request::{Change, End, Failure, Request as Asked};
+use crate::driver::request::{Change, End, Failure, Report, Request as Asked};
 use crate::wire::membership;
 
 #[tonic::async_trait]
 impl Admin for ClientServices {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        let standing = self.standing().await?;
+        let Report { standing, snapshots_received } = self.report().await?;
         let role = match standing.role {
             raft::Role::Follower => Role::Follower,
             raft::Role::PreCandidate => Role::PreCandidate,
@@ -46,6 +46,7 @@ impl Admin for ClientServices {
                 .into_iter()
                 .map(|(id, matched)| Follower { id: id.0, match_index: matched.0 })
                 .collect(),
+            snapshots_received,
         }))
     }
 

@@ -116,6 +116,7 @@ fn understand(
         commit_index: answer.raft_index,
         last_applied: answer.raft_applied_index,
         recovered_entries: 0,
+        snapshots_received: None,
         version: answer.version.clone(),
     })
 }

@@ -115,6 +115,9 @@ async fn a_follower_that_was_away_gets_a_snapshot_and_all_restart_from_theirs() 
     let arrived = |status: &StatusResponse| status.snapshot_index > 20;
     let status = wait_for(&nodes[away], "no snapshot came", arrived).await;
     assert_eq!(status.recovered_snapshot, 0, "{status:?}");
+    assert_eq!(status.snapshots_received, 1, "{status:?}");
+    let sender = nodes[leader(&nodes).await].status().await.unwrap();
+    assert_eq!(sender.snapshots_received, 0, "{sender:?}");
     assert_eq!(get_until_answered(&nodes[away], "k").await.as_deref(), Some("29"));
     assert_eq!(get_until_answered(&nodes[away], "large3").await, Some(large.clone()));
 
@@ -128,6 +131,7 @@ async fn a_follower_that_was_away_gets_a_snapshot_and_all_restart_from_theirs() 
     for node in &nodes {
         let status = node.status().await.unwrap();
         assert!(status.recovered_snapshot > 20, "{status:?}");
+        assert_eq!(status.snapshots_received, 0, "it counts since its start: {status:?}");
         assert_eq!(get_until_answered(node, "k").await.as_deref(), Some("after"));
         assert_eq!(get_until_answered(node, "large0").await, Some(large.clone()));
     }

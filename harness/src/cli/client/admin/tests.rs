@@ -90,6 +90,7 @@ fn people_can_read_who_is_in_the_cluster() {
         membership: members(&[1, 2], &[], &[4]),
         first_log_index: 1,
         snapshot_index: 0,
+        snapshots_received: 0,
         followers: BTreeMap::from([(2, 39), (4, 7)]),
     };
     let text = "n1  voter  leads term 5, log to 40\n\

@@ -1,0 +1,76 @@
+//! Whether a run could have shown anything: a storm that did not bite, or a load that did nothing in
+//! it, proves nothing.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::fault::{Family, Group};
+use crate::judgement::{Check, Observed, RunVerdict};
+use crate::plan::Plan;
+use crate::workload::Workload;
+
+pub(super) fn check_coverage(plan: &Plan, workload: &dyn Workload, observed: &Observed) -> Check {
+    // A generated schedule has every family that was asked for; one written by hand is what it says.
+    let asked: BTreeSet<Family> = plan.faults().map(|fault| fault.family()).collect();
+    let counts_of = |family: Family| observed.faults.get(&family).copied().unwrap_or_default();
+    let missed = asked.iter().copied().filter(|&family| counts_of(family).installed == 0);
+    // Who names kinds of fault wants each of them. Who asks for everything gets what the machine allows.
+    let is_excused = |family: &Family| {
+        plan.asks_for_everything()
+            && observed.lacking.contains_key(family)
+            && counts_of(*family).indeterminate == 0
+    };
+    let (excused, missed): (Vec<Family>, Vec<Family>) = missed.partition(is_excused);
+    let mut gaps = vec![];
+    if !missed.is_empty() {
+        gaps.push(format!("the storm did not bite: no {} took effect", names(&missed, ", no ")));
+    } else if !asked.is_empty() && excused.len() == asked.len() {
+        gaps.push("the storm did not bite: this machine allows none of its faults".into());
+    }
+    for &family in &asked {
+        let count = counts_of(family).indeterminate;
+        // Whether an order was carried out in the end may stay open; nothing is in force for that.
+        if count > 0 && family.group() != Group::Operations {
+            gaps.push(format!("nobody knows whether {count} of the {family}s took effect"));
+        }
+    }
+    if plan.faults().any(|fault| fault.can_depose()) && is_leader_spared(observed) {
+        gaps.push("the storm did not bite: no leader was hit, and none followed another".into());
+    }
+    // What ended early for a violation is none the less no pass, should nobody else find one.
+    gaps.extend(observed.ended_early.iter().map(|why| format!("the run was ended early: {why}")));
+    gaps.extend(observed.fault_troubles.iter().map(|why| format!("a fault was not undone: {why}")));
+    for f in workload.functions() {
+        let tally = observed.storm_operations.get(f).copied().unwrap_or_default();
+        if tally.ok == tally.refused {
+            gaps.push(format!("no {f} succeeded during the storm"));
+        }
+    }
+    let (verdict, summary) = match gaps.as_slice() {
+        [] => (RunVerdict::Pass, describe(&excused, observed)),
+        gaps => (RunVerdict::Unknown, gaps.join("; ")),
+    };
+    Check { name: "coverage", verdict, summary, details: Value::Null }
+}
+
+/// Says whether whoever led at first did so undisturbed until the end, as far as anybody saw.
+fn is_leader_spared(observed: &Observed) -> bool {
+    observed.leader_hits == 0 && observed.elections <= 1
+}
+
+fn describe(excused: &[Family], observed: &Observed) -> String {
+    let hits = observed.leader_hits;
+    let but = match excused.first().and_then(|family| observed.lacking.get(family)) {
+        Some(why) => format!(" but {}, for which this machine has {why}", names(excused, " and ")),
+        None => String::new(),
+    };
+    format!(
+        "every kind of fault took effect{but}, every kind of operation succeeded; \
+         the leader was hit {hits} times"
+    )
+}
+
+fn names(families: &[Family], between: &str) -> String {
+    families.iter().map(Family::to_string).collect::<Vec<_>>().join(between)
+}

@@ -1,0 +1,135 @@
+//! How a cluster comes back when nothing hinders it any more.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::Stop;
+use crate::cluster::{Cluster, ClusterError, ClusterStatus};
+use crate::process::ProcessState;
+
+/// How long to wait between two looks at a cluster that recovers.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Undoes every fault, and waits until every node is back; returns when nothing hindered the cluster any
+/// more, from which on it has so long for all of it.
+pub(super) async fn come_back(cluster: &Cluster, patience: Duration) -> Result<Instant, Stop> {
+    let healed = cluster.heal_all().await;
+    let start = Instant::now();
+    let is_settled = match healed {
+        Ok(()) => true,
+        // Who has no leader yet can make nothing clear.
+        Err(ClusterError::Unsettled(_)) => false,
+        Err(error) => return Err(error.into()),
+    };
+    cluster.wait_for_leader(patience).await?;
+    if !is_settled {
+        let settled = cluster.settle_members(patience.saturating_sub(start.elapsed())).await;
+        settled.map_err(|error| ClusterError::Unsettled(Box::new(error)))?;
+    }
+    wait_for_all(cluster, start, patience).await?;
+    Ok(start)
+}
+
+/// Waits until every node that runs follows the leader and has applied what the leader knew to be
+/// committed when the cluster was healed: a majority alone would hide a node that stays away.
+async fn wait_for_all(cluster: &Cluster, start: Instant, patience: Duration) -> Result<(), Stop> {
+    let mut goal = None;
+    loop {
+        let status = cluster.poll().await;
+        goal = goal.or_else(|| commit_index(&status));
+        let absent = goal.and_then(|goal| describe_absent(&status, goal));
+        match absent {
+            None if goal.is_some() => return Ok(()),
+            absent if start.elapsed() >= patience => {
+                let absent = absent.unwrap_or_else(|| "nobody leads any more".into());
+                let patience = humantime::format_duration(patience);
+                return Err(Stop::Away(format!("{patience} after the storm {absent}")));
+            }
+            _ => sleep(ASK_AGAIN).await,
+        }
+    }
+}
+
+/// Returns what the leader knows to be committed, if one leads.
+fn commit_index(status: &ClusterStatus) -> Option<u64> {
+    let leader = status.agreed()?;
+    Some(status.nodes[&leader.node].status.as_ref()?.commit_index)
+}
+
+/// Says which of the running nodes are not back, and what they say, if any is not.
+fn describe_absent(status: &ClusterStatus, goal: u64) -> Option<String> {
+    let leader = status.agreed();
+    let running = status.nodes.iter().filter(|(_, health)| {
+        // One that ended by itself is a finding of its own.
+        matches!(health.process, ProcessState::Running | ProcessState::Paused)
+    });
+    let absent = running.filter_map(|(node, health)| match &health.status {
+        None => Some(format!("{node} does not answer")),
+        Some(says) if says.leader.is_none() || says.leader != leader.map(|it| it.node) => {
+            Some(format!("{node} follows nobody or another in term {}", says.term))
+        }
+        Some(says) if says.last_applied < goal => {
+            Some(format!("{node} has applied {} of {goal} entries", says.last_applied))
+        }
+        Some(_) => None,
+    });
+    let absent: Vec<String> = absent.collect();
+    (!absent.is_empty()).then(|| absent.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::cluster::tests::{Mood, Parrots, say, start_parrots};
+    use crate::plan::Plan;
+    use crate::system::NodeId;
+
+    const N1: NodeId = NodeId::new(1);
+    const N2: NodeId = NodeId::new(2);
+
+    /// Heals a cluster that nobody knows whether n1 has left, and that is in such a mood.
+    async fn come_back_doubtful(
+        leader: Option<NodeId>,
+        refusals: usize,
+        patience: Duration,
+    ) -> Result<Vec<NodeId>, Stop> {
+        let folder = tempfile::tempdir().unwrap();
+        let parrots = Parrots::default();
+        let moods: Arc<Mutex<Vec<Mood>>> = Arc::clone(&parrots.moods);
+        let plan = Plan { nodes: 3, schedule: Some(vec![]), ..Plan::default() };
+        let cluster = start_parrots(parrots, plan, folder.path()).await.unwrap();
+        say(folder.path(), cluster.nodes(), 5, Some(N2));
+        moods.lock().unwrap().push(Mood::KeepsSilent);
+        cluster.dismiss(N1, patience).await.unwrap_err();
+        say(folder.path(), cluster.nodes(), 6, leader);
+        moods.lock().unwrap().extend(vec![Mood::Refuses; refusals]);
+        let back = come_back(&cluster, patience).await.map(|_| cluster.members());
+        cluster.shutdown().await;
+        back
+    }
+
+    #[tokio::test]
+    async fn who_is_in_is_made_clear_as_soon_as_somebody_leads() {
+        let patience = Duration::from_secs(30);
+        for refusals in [0, 1] {
+            let back = come_back_doubtful(Some(N2), refusals, patience).await;
+            assert_eq!(back.unwrap(), [N2, NodeId::new(3)], "{refusals} refusals");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_a_change_has_wedged_stays_away() {
+        let soon = Duration::from_millis(300);
+        for (leader, refusals, expected) in
+            [(Some(N2), 2, "failed to make clear who is in the cluster"), (None, 1, "no leader")]
+        {
+            match come_back_doubtful(leader, refusals, soon).await {
+                Err(Stop::Away(why)) => assert!(why.contains(expected), "{why}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
