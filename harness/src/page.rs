@@ -9,7 +9,7 @@ mod run;
 use std::collections::{BTreeSet, HashMap};
 
 use checker::check::{Options, PartitionKeys, Report};
-use checker::explain::Explanation;
+use checker::explain::{Explanation, Impasse, Next};
 use checker::history::{Operation, Operations, Outcome, Recording, operations};
 use checker::verdict::{DeadEnd, Sighting, Verdict};
 use minijinja::{Environment, context};
@@ -110,9 +110,23 @@ pub fn page(
         report => report.describe(),
         sentence => explanation.map(|explanation| &explanation.sentence),
         explanation => explanation.map(Explanation::to_string),
+        impasses => explanation.map(impasses).unwrap_or_default(),
         dead_ends,
         data => serde_json::to_value(&data).expect("numbers and texts are JSON"),
     })?)
+}
+
+/// What is shown of each end of an order: where it is, and what each next operation would have needed.
+fn impasses(explanation: &Explanation) -> Vec<minijinja::Value> {
+    let next = |next: &Next| {
+        let Next { sighting, would_answer, .. } = next;
+        context! { operation => sighting.to_string(), would_answer }
+    };
+    let impasse = |impasse: &Impasse| {
+        let nexts: Vec<minijinja::Value> = impasse.next.iter().map(next).collect();
+        context! { place => impasse.to_string(), next => nexts }
+    };
+    explanation.impasses.iter().map(impasse).collect()
 }
 
 impl Data {

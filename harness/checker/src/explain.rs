@@ -19,11 +19,20 @@ use crate::check::dispatch::{Subject, Visitor, dispatch};
 use crate::check::{CheckError, Cut, Options, Report, read_all, sighting};
 use crate::history::{Moment, Operation, Operations, Recording, Text, Value, operations};
 use crate::model::Model;
-use crate::refutation::{Need, Piece, Role, Weakened, members, shrink};
+use crate::refutation::{Limit, Need, Piece, Role, Weakened, impasses, members, shrink};
 use crate::verdict::{Sighting, Verdict, Witness};
 
 /// The share of the time limit that the search for a core may take.
 const CORE_SHARE: u32 = 2;
+
+/// How many ends of orders are told of, each with another state or another choice.
+const IMPASSES_SHOWN: usize = 4;
+
+/// How many places the orders of a core may come to: a core that anybody can read has few.
+const IMPASSE_CONFIGURATIONS: usize = 20_000;
+
+/// The longest order that is told whole.
+const AFTER_SHOWN: usize = 8;
 
 /// Why a violation is one, as small as it could be made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -45,6 +54,9 @@ pub struct Explanation {
     /// Whether none of the operations named can be left out, or be known less of: false if there
     /// was no time to try.
     pub minimal: bool,
+    /// Where the orders of these operations that come furthest end; none if there was no time to look.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub impasses: Vec<Impasse>,
     /// What happened when, to be drawn.
     #[serde(skip)]
     bars: Vec<timeline::Bar>,
@@ -63,6 +75,31 @@ pub struct Named {
     /// The operation.
     #[serde(flatten)]
     pub sighting: Sighting,
+}
+
+/// The end of an order that comes as far as any: what could come next answered otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Impasse {
+    /// The operations in order, in words, the latest last.
+    pub after: Vec<String>,
+    /// The state there, as the model describes it.
+    pub state: String,
+    /// Every operation that could come next.
+    pub next: Vec<Next>,
+}
+
+/// An operation that could come next, and what it would have needed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Next {
+    /// The place of its invocation.
+    pub at: Place,
+    /// The operation with the answer that was recorded.
+    #[serde(flatten)]
+    pub sighting: Sighting,
+    /// What it would have answered there, as the model describes it.
+    pub would_answer: String,
+    /// Both, in words.
+    pub sentence: String,
 }
 
 /// Operations of one kind that may have taken effect.
@@ -170,6 +207,26 @@ impl Visitor for Explaining<'_> {
             .iter()
             .map(|piece| words::Told { piece, text: words::tell(piece, operation(piece), cut) })
             .collect();
+        let limit = Limit { deadline, configurations: IMPASSE_CONFIGURATIONS };
+        let ordered: Vec<Piece<M>> = pieces.iter().map(|piece| (*piece).clone()).collect();
+        let next = |state: &M, piece: usize| {
+            let would_answer = state.would_answer(&ordered[piece].op);
+            let text = &told[piece].text;
+            let operation = operation(&ordered[piece]);
+            Next {
+                at: places.of_operation(operation),
+                sighting: sighting(recording, operation, cut),
+                sentence: format!("{text}; here it would have returned {would_answer}"),
+                would_answer,
+            }
+        };
+        let ends = impasses(&initial, &ordered, IMPASSES_SHOWN, limit);
+        let impasses = ends.iter().map(|end| Impasse {
+            after: end.order.iter().map(|piece| told[*piece].text.clone()).collect(),
+            state: end.state.describe(),
+            next: end.next.iter().map(|piece| next(&end.state, *piece)).collect(),
+        });
+        let impasses = impasses.collect();
         Ok(Explanation {
             key: witness.key.clone(),
             cut: end.filter(|_| cut.is_some()).map(|moment| places.of_event(moment.event)),
@@ -178,6 +235,7 @@ impl Visitor for Explaining<'_> {
             operations,
             background,
             minimal: shrunk.is_minimal,
+            impasses,
             bars: pieces.iter().map(|piece| bar(piece, operation(piece))).collect(),
         })
     }
@@ -242,11 +300,31 @@ impl fmt::Display for Explanation {
             let left_out = count(self.left_out, "operation");
             writeln!(out, "  left out: {left_out} that none of these can notice")?;
         }
+        for impasse in &self.impasses {
+            writeln!(out, "  of these, an order comes no further than {impasse}")?;
+            for Next { sentence, .. } in &impasse.next {
+                writeln!(out, "    next could be: {sentence}")?;
+            }
+        }
         writeln!(out)?;
         for line in self.timeline().lines() {
             writeln!(out, "  {line}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Impasse {
+    /// Says where it is.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { after, state, .. } = self;
+        let hidden = after.len().saturating_sub(AFTER_SHOWN);
+        let shown = after[hidden..].join(", then ");
+        match (after.is_empty(), hidden) {
+            (true, _) => write!(out, "the beginning: {state}"),
+            (_, 0) => write!(out, "{shown}: {state}"),
+            _ => write!(out, "{} and {shown}: {state}", count(hidden, "operation")),
+        }
     }
 }
 

@@ -274,6 +274,11 @@ pub trait Model:
         format!("{self:?}")
     }
 
+    /// Describes for a human what the operation would answer in this state.
+    fn would_answer(&self, op: &Self::Op) -> String {
+        format!("{:?}", self.clone().invoke(op))
+    }
+
     /// About how many bytes a state takes beyond its own size: what it holds on the heap and does
     /// not share with the state from which it came.
     fn weight(&self) -> usize {

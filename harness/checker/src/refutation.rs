@@ -30,12 +30,14 @@
 //! [`Model::is_ignored_by`]: crate::model::Model::is_ignored_by
 
 mod exhaust;
+mod impasse;
 mod shrink;
 mod weakened;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use exhaust::{Exhausted, Limit, exhaust};
+pub(crate) use impasse::impasses;
 pub(crate) use shrink::shrink;
 pub(crate) use weakened::{Member, Need, Piece, Weakened, members};
 

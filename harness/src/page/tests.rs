@@ -52,3 +52,12 @@ fn a_linearizable_history_shows_its_order() {
     let page = page_of(&content);
     assert!(page.contains("\"place\":[0,1,2]"), "{page}");
 }
+
+#[test]
+fn what_each_next_operation_would_have_needed_is_shown() {
+    let page = page_of(&STALE.replace("</script><b>", "old"));
+    let row = "<tr><td>process 1 read -&gt; &quot;old&quot; (lines 5-6)</td><td>&quot;new&quot;</td></tr>";
+    assert!(page.contains(row), "{page}");
+    let content = STALE.replacen("\"new\"", "\"</script><b>\"", 2);
+    assert!(!page_of(&content).contains("would have needed"), "nothing is wrong");
+}

@@ -180,6 +180,18 @@ impl Model for AppendList {
         views::LIST
     }
 
+    fn would_answer(&self, op: &ListOp) -> String {
+        match self.clone().invoke(op) {
+            ListAnswer::Length(length) => format!("a length of {length}"),
+            ListAnswer::Elements(_) => {
+                let latest = self.elements.iter().take(ELEMENTS_SHOWN).map(Scalar::to_string);
+                let latest: Vec<String> = latest.collect::<Vec<_>>().into_iter().rev().collect();
+                let more = if self.elements.len() > ELEMENTS_SHOWN { "…, " } else { "" };
+                format!("[{more}{}]", latest.join(", "))
+            }
+        }
+    }
+
     fn describe(&self) -> String {
         let length = self.elements.len();
         let mut latest: Vec<String> =

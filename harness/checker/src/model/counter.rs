@@ -46,6 +46,10 @@ impl Model for Counter {
         views::COUNTER
     }
 
+    fn would_answer(&self, op: &CounterOp) -> String {
+        self.clone().invoke(op).to_string()
+    }
+
     fn describe(&self) -> String {
         format!("the counter stands at {}", self.0)
     }

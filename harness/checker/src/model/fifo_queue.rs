@@ -109,6 +109,14 @@ impl Model for FifoQueue {
         views::QUEUE
     }
 
+    fn would_answer(&self, op: &QueueOp) -> String {
+        match self.clone().invoke(op) {
+            QueueAnswer::Enqueued => "ok".to_owned(),
+            QueueAnswer::Dequeued(element) => element.to_string(),
+            QueueAnswer::Empty => "nil".to_owned(),
+        }
+    }
+
     fn describe(&self) -> String {
         let held = (self.dequeued..).map_while(|index| self.enqueued.get(index));
         let shown: Vec<String> = held.take(ELEMENTS_SHOWN).map(Scalar::to_string).collect();

@@ -142,6 +142,16 @@ impl Model for Key {
         matches!((op, seen), (KvOp::Put(_), None | Some(KvAnswer::Stored)) | (KvOp::Delete, None))
     }
 
+    fn would_answer(&self, op: &KvOp) -> String {
+        match self.clone().invoke(op) {
+            KvAnswer::Value(value) => value.to_string(),
+            KvAnswer::Length(length) => format!("a length of {length}"),
+            KvAnswer::Stored | KvAnswer::Swapped => "ok".to_owned(),
+            KvAnswer::Mismatch(_) => format!("a mismatch with {}", self.0),
+            KvAnswer::Existed(existed) => format!("that it existed: {existed}"),
+        }
+    }
+
     fn describe(&self) -> String {
         match &self.0 {
             Scalar::Nil => "the key has no value".to_owned(),

@@ -89,6 +89,22 @@ pub(crate) enum Rejection {
     InvalidName,
 }
 
+impl Rejection {
+    /// Returns its name in a history.
+    fn name(self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown-account",
+            Self::AccountExists => "account-exists",
+            Self::InsufficientCash => "insufficient-cash",
+            Self::InsufficientShares => "insufficient-shares",
+            Self::Overflow => "overflow",
+            Self::SelfTrade => "self-trade",
+            Self::ZeroQuantity => "zero-quantity",
+            Self::InvalidName => "invalid-name",
+        }
+    }
+}
+
 /// What a book answers, or what is known of its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LedgerAnswer {
@@ -382,6 +398,20 @@ impl Model for Book {
 
     fn refute(entries: &[Entry<Self>], budget: Budget) -> Option<Found> {
         facet::refute(entries, budget)
+    }
+
+    fn would_answer(&self, op: &LedgerOp) -> String {
+        match self.clone().invoke(op) {
+            LedgerAnswer::Rejected(why) => format!("a rejection, {}", why.name()),
+            LedgerAnswer::Account(account) => describe_account(&account),
+            LedgerAnswer::Traded(number) => format!("the number {number}"),
+            LedgerAnswer::Transferred(cash) => format!("cash {cash}"),
+            LedgerAnswer::Book { .. } => self.describe(),
+            LedgerAnswer::History { trades, total } => {
+                format!("{} of {total} trades", trades.len())
+            }
+            LedgerAnswer::TradedBeside(_) => "a number".to_owned(),
+        }
     }
 
     fn describe(&self) -> String {

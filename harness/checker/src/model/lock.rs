@@ -115,6 +115,14 @@ impl Model for Lock {
         views::LOCK
     }
 
+    fn would_answer(&self, op: &LockOp) -> String {
+        match self.clone().invoke(op) {
+            LockAnswer::Done => "ok".to_owned(),
+            LockAnswer::Token(least) => format!("a token of at least {least}"),
+            LockAnswer::Refused => "false".to_owned(),
+        }
+    }
+
     fn describe(&self) -> String {
         let owner = match &self.owner {
             None => "the lock is free".to_owned(),

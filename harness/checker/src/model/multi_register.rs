@@ -84,6 +84,14 @@ impl Model for Registers {
         })
     }
 
+    fn would_answer(&self, op: &Vec<Micro>) -> String {
+        let answers = self.clone().invoke(op).into_iter().map(|answer| match answer {
+            Some(value) => value.to_string(),
+            None => "ok".to_owned(),
+        });
+        format!("[{}]", answers.collect::<Vec<_>>().join(", "))
+    }
+
     fn describe(&self) -> String {
         let values: Vec<String> =
             self.values.iter().map(|(key, value)| format!("{key} = {value}")).collect();

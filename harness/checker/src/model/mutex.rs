@@ -48,6 +48,10 @@ impl Model for Mutex {
         views::MUTEX
     }
 
+    fn would_answer(&self, op: &MutexOp) -> String {
+        self.clone().invoke(op).to_string()
+    }
+
     fn describe(&self) -> String {
         if self.is_held { "the lock is held" } else { "the lock is free" }.to_owned()
     }

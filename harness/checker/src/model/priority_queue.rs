@@ -178,6 +178,17 @@ impl Model for PriorityQueue {
         }
     }
 
+    fn would_answer(&self, op: &PriorityOp) -> String {
+        match self.clone().invoke(op) {
+            PriorityAnswer::Inserted => "ok".to_owned(),
+            PriorityAnswer::Popped { priority: Some(priority), value } if priority != value => {
+                format!("{value} of priority {priority}")
+            }
+            PriorityAnswer::Popped { value, .. } => value.to_string(),
+            PriorityAnswer::Empty => "nil".to_owned(),
+        }
+    }
+
     fn describe(&self) -> String {
         let elements = self.levels.iter().flat_map(|(priority, level)| {
             level.iter().map(move |value| match value == priority {

@@ -105,6 +105,14 @@ impl Model for Register {
         matches!((op, seen), (RegisterOp::Write(_), None | Some(RegisterAnswer::Written)))
     }
 
+    fn would_answer(&self, op: &RegisterOp) -> String {
+        match self.clone().invoke(op) {
+            RegisterAnswer::Value(value) => value.to_string(),
+            RegisterAnswer::Written | RegisterAnswer::Swapped => "ok".to_owned(),
+            RegisterAnswer::Mismatch(_) => format!("a mismatch with {}", self.0),
+        }
+    }
+
     fn describe(&self) -> String {
         format!("the register holds {}", self.0)
     }

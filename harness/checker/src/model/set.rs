@@ -169,6 +169,19 @@ impl Model for Set {
         views::SET
     }
 
+    fn would_answer(&self, op: &SetOp) -> String {
+        match self.clone().invoke(op) {
+            SetAnswer::Added(added) => format!("that it was not there before: {added}"),
+            SetAnswer::Removed(removed) => format!("that it was there before: {removed}"),
+            SetAnswer::Contains(contains) => contains.to_string(),
+            SetAnswer::Elements(_) | SetAnswer::Twice(_) => {
+                let shown = self.elements.iter().take(ELEMENTS_SHOWN).map(Scalar::to_string);
+                let more = if self.elements.size() > ELEMENTS_SHOWN { ", …" } else { "" };
+                format!("[{}{more}]", shown.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
     fn describe(&self) -> String {
         let count = self.elements.size();
         let shown: Vec<String> =

@@ -90,6 +90,14 @@ impl Model for Stack {
         *op == StackOp::Pop && seen == Some(&StackAnswer::Empty)
     }
 
+    fn would_answer(&self, op: &StackOp) -> String {
+        match self.clone().invoke(op) {
+            StackAnswer::Pushed => "ok".to_owned(),
+            StackAnswer::Popped(element) => element.to_string(),
+            StackAnswer::Empty => "nil".to_owned(),
+        }
+    }
+
     fn describe(&self) -> String {
         let held = self.elements.iter().map(|(element, _)| element);
         let shown: Vec<String> = held.take(ELEMENTS_SHOWN).map(Scalar::to_string).collect();

@@ -229,7 +229,7 @@ impl<'a, M: Model> Search<'a, M> {
 
 /// Finds, for every piece, the one of its process that returned at the instant at which it was
 /// invoked, if that one certainly took effect.
-fn tied_before<M: Model>(pieces: &[Piece<M>]) -> Vec<Option<usize>> {
+pub(super) fn tied_before<M: Model>(pieces: &[Piece<M>]) -> Vec<Option<usize>> {
     let mut ended: HashMap<_, Vec<_>> = HashMap::new();
     for (index, piece) in pieces.iter().enumerate() {
         if let (Need::Must, Some(until)) = (piece.need, piece.until) {
