@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use harness::cluster::{Cluster, ClusterStatus};
 use harness::fault::Link;
 use harness::plan::Plan;
+use harness::process::{ProcessState, Processes};
 use harness::system::{NodeId, OrderError};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::stormproof::{PATIENCE, describe, processes_of, run_folder, stormproof, wait_until};
 
@@ -151,6 +153,69 @@ fn links_are_cut_one_way_and_orders_are_taken() {
         cluster.shutdown().await;
     });
     nothing_is_left(folder.path());
+}
+
+/// Who comes asks the first member that it finds who is in the cluster, and that one may not know.
+#[test]
+fn members_come_and_go_while_others_are_cut_off() {
+    if !is_installed() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let plan = r#"
+            system = "etcd"
+            nodes = 3
+            recovery_deadline = "1m"
+            [workload]
+            name = "register"
+            [[schedule]]
+            at = "1s"
+            duration = "1s"
+            fault = "grow"
+        "#;
+        let cluster = Cluster::start(&Plan::parse(plan).unwrap(), folder.path()).await.unwrap();
+        let [n1, n2, n3, n4, n5] = [1, 2, 3, 4, 5].map(NodeId::new);
+        cluster.wait_for_leader(PATIENCE).await.unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        // It takes newcomers only when all have been in touch for some seconds, and then at once.
+        cluster.operator().add(n5, deadline).await.unwrap();
+        cluster.operator().remove(n5, deadline).await.unwrap();
+        cluster.operator().transfer(n2, deadline).await.unwrap();
+
+        isolate(&cluster, n1).await;
+        let mut processes = cluster.processes();
+        let (grown, ()) = tokio::join!(cluster.admit(PATIENCE), async {
+            let has_ended =
+                |it: &Processes| matches!(it.states.get(&n4), Some(ProcessState::Exited(_)));
+            timeout(PATIENCE, processes.wait_for(has_ended)).await.unwrap().unwrap();
+            cluster.network().cut_exactly(BTreeSet::new()).await.unwrap();
+        });
+        assert_eq!(grown.unwrap(), n4, "the one whom it asked knew by then");
+
+        isolate(&cluster, n3).await;
+        cluster.dismiss(n3, PATIENCE).await.unwrap();
+        assert_eq!(cluster.members(), [n1, n2, n4]);
+        cluster.network().cut_exactly(BTreeSet::new()).await.unwrap();
+        assert_eq!(cluster.admit(PATIENCE).await.unwrap(), n5);
+        isolate(&cluster, n1).await;
+        cluster.dismiss(n1, PATIENCE).await.unwrap();
+        cluster.heal_all().await.unwrap();
+        assert_eq!(cluster.members(), [n2, n4, n5]);
+        let members = cluster.operator().members(Instant::now() + PATIENCE).await.unwrap();
+        assert_eq!(members, [n2, n4, n5].into());
+        cluster.wait_for_leader(PATIENCE).await.unwrap();
+        assert_eq!(cluster.shutdown().await, [], "nobody ended by itself who had no reason to");
+    });
+    nothing_is_left(folder.path());
+}
+
+/// Cuts a member off from all who are in the cluster, and from nobody who comes later.
+async fn isolate(cluster: &Cluster, node: NodeId) {
+    let others = cluster.members().into_iter().filter(|&it| it != node);
+    let cut = others.flat_map(|it| [Link { from: node, to: it }, Link { from: it, to: node }]);
+    cluster.network().cut_exactly(cut.collect()).await.unwrap();
 }
 
 async fn take_orders(cluster: &Cluster) {

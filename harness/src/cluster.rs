@@ -114,6 +114,12 @@ pub enum ClusterError {
         /// What was done to it.
         action: &'static str,
     },
+    /// A disk of ours was too small for what a node wrote.
+    #[error("{node} wrote more than a disk of ours has room for")]
+    Overfull {
+        /// The node.
+        node: NodeId,
+    },
     /// An operator's order had no effect, as far as anybody can tell.
     #[error(transparent)]
     Order(#[from] OrderError),

@@ -129,6 +129,8 @@ struct Shared {
     /// How many requests were refused since the last start of its user.
     refusals: u64,
     felt: Felt,
+    /// Whether somebody wanted more room than there is.
+    is_overfull: bool,
 }
 
 impl Disk {
@@ -143,6 +145,7 @@ impl Disk {
             is_ending: false,
             refusals: 0,
             felt: Felt::default(),
+            is_overfull: false,
         };
         Self { at, shared: Mutex::new(shared), changed: Condvar::new() }
     }
@@ -175,6 +178,12 @@ impl Disk {
     /// Returns how often it was felt so far what ailed it.
     pub fn felt(&self) -> Felt {
         self.lock().felt
+    }
+
+    /// Returns whether its node was ever refused room that a real disk would have had. What the node makes
+    /// of that shows nothing.
+    pub fn is_overfull(&self) -> bool {
+        self.lock().is_overfull
     }
 
     /// Refuses something, if anything ails it that would.
@@ -309,6 +318,17 @@ impl Shared {
             return Err(Errno::EIO);
         }
         self.volume.sync(inode)
+    }
+
+    /// Does what takes room, unless the disk is full.
+    fn fill<T>(
+        &mut self,
+        change: impl FnOnce(&mut Volume) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        self.claim_room()?;
+        let changed = change(&mut self.volume);
+        self.is_overfull |= matches!(changed, Err(Errno::ENOSPC));
+        changed
     }
 
     /// Refuses whatever takes room on a full disk.

@@ -229,6 +229,9 @@ impl Cluster {
     pub(super) async fn heal_disks(&self) -> Vec<Result<(), ClusterError>> {
         let mut results = Vec::new();
         for (&node, disk) in &self.disks.disks {
+            if disk.is_overfull() {
+                results.push(Err(ClusterError::Overfull { node }));
+            }
             disk.release();
             results.push(self.set_disk(node, Ailment::default()).await);
         }

@@ -14,7 +14,7 @@ use nix::errno::Errno as Refusal;
 use nix::unistd::{getegid, geteuid};
 
 use super::Disk;
-use super::volume::{Inode, Volume};
+use super::volume::{Inode, ROOM, Volume};
 
 /// For how long the kernel need not ask again: as long as it is mounted, nobody else changes anything.
 const UNCHANGED: Duration = Duration::from_secs(60);
@@ -22,8 +22,8 @@ const UNCHANGED: Duration = Duration::from_secs(60);
 /// In which units a disk's room is told.
 const BLOCK: u32 = 4096;
 
-/// How much room a disk says it has: more than any node of a test writes.
-const BLOCKS: u64 = 1 << 24;
+/// How much room a disk says it has.
+const BLOCKS: u64 = ROOM as u64 / BLOCK as u64;
 
 /// `fallocate` shall not change the file's length.
 const KEEP_SIZE: i32 = 1;
@@ -42,7 +42,7 @@ impl Server {
     /// The same for what takes room.
     fn fill<T>(&self, change: impl FnOnce(&mut Volume) -> Result<T, Refusal>) -> Result<T, Errno> {
         let mut shared = self.0.lock();
-        shared.claim_room().and_then(|()| change(&mut shared.volume)).map_err(refuse)
+        shared.fill(change).map_err(refuse)
     }
 
     fn make(

@@ -34,6 +34,20 @@ fn a_sound_disk_keeps_what_is_synced() {
 }
 
 #[test]
+fn more_than_there_is_room_for_is_told_from_a_full_disk() {
+    let (disk, file) = written();
+    let write = |offset| disk.lock().fill(|volume| volume.write(file, offset, b"more"));
+    disk.set(Ailment { is_full: true, ..Ailment::default() });
+    assert_eq!(write(0), Err(Errno::ENOSPC));
+    assert!(!disk.is_overfull());
+    disk.set(Ailment::default());
+    assert_eq!(write(0), Ok(()));
+    assert_eq!(write(volume::ROOM as u64), Err(Errno::ENOSPC));
+    assert!(disk.is_overfull());
+    assert_eq!((disk.refusals(), disk.felt().refused), (1, 1));
+}
+
+#[test]
 fn a_failure_comes_once_or_always() {
     let (disk, file) = written();
     let failing = |sync_failure| Ailment { sync_failure, ..Ailment::default() };

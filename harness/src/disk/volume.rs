@@ -6,7 +6,10 @@
 //!   file's content is not.
 //! - **V3 No second chance.** What a failed sync was to make durable is lost, whatever later syncs
 //!   say: the kernel believes those pages clean (many systems learned that the hard way). A reader
-//!   may still see it, from the kernel's memory.
+//!   may still see it, from the kernel's memory. This is about content alone: changes of names wait for
+//!   the next sync that succeeds (V2), for nobody could tell whose sync of a folder was to cover whose.
+//! - **V4 Room.** It is in our memory and has a bound, which is no fault: whoever meets it shows nothing
+//!   but that the run was too much for us.
 //!
 //! A volume is a plain value; the kernel's requests come to it through [`super::server`].
 
@@ -21,6 +24,10 @@ use nix::errno::Errno;
 use rand::Rng;
 
 use content::Content;
+
+/// How much room a volume has, in bytes: many times what any node of a test has written at a time, and so
+/// little that a few of them fit into a machine's memory.
+pub(super) const ROOM: usize = 1 << 30;
 
 /// A file or folder. The kernel knows them by these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -199,6 +206,7 @@ impl Volume {
     /// Writes at an offset.
     pub(super) fn write(&mut self, inode: Inode, offset: u64, data: &[u8]) -> Result<(), Errno> {
         let offset = usize::try_from(offset).map_err(|_| Errno::EFBIG)?;
+        self.claim_room(inode, offset.saturating_add(data.len()))?;
         self.content_mut(inode)?.write(offset, data);
         Ok(())
     }
@@ -206,6 +214,7 @@ impl Volume {
     /// Makes a file shorter, or longer by zeros.
     pub(super) fn resize(&mut self, inode: Inode, length: u64) -> Result<(), Errno> {
         let length = usize::try_from(length).map_err(|_| Errno::EFBIG)?;
+        self.claim_room(inode, length)?;
         self.content_mut(inode)?.resize(length);
         Ok(())
     }
@@ -317,6 +326,17 @@ impl Volume {
     fn content_mut(&mut self, inode: Inode) -> Result<&mut Content, Errno> {
         let item = self.items.get_mut(&inode).ok_or(Errno::ENOENT)?;
         item.content.as_mut().ok_or(Errno::EISDIR)
+    }
+
+    /// Refuses to make a file longer than there is room for (V4).
+    fn claim_room(&self, inode: Inode, length: usize) -> Result<(), Errno> {
+        let growth = length.saturating_sub(self.content(inode)?.bytes().len());
+        let contents = self.items.values().filter_map(|item| item.content.as_ref());
+        let used: usize = contents.map(|content| content.bytes().len()).sum();
+        if growth > 0 && used.saturating_add(growth) > ROOM {
+            return Err(Errno::ENOSPC);
+        }
+        Ok(())
     }
 
     /// Returns the names to change, after keeping the durable ones.

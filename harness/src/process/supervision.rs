@@ -233,8 +233,10 @@ impl Supervision {
         // Nobody else waits for children, so there is a status; a missing one is at least no success.
         let exit = reap(child.pid).unwrap_or(Exit::Code(-1));
         let _ = child.watcher.join();
-        if let Some((_, service)) = child.disk {
+        let mut is_overfull = false;
+        if let Some((disk, service)) = child.disk {
             service.wait();
+            is_overfull = disk.is_overfull();
         }
         // A node that ends on its own just before our signal reaches it has still ended on its own.
         if child.is_doomed && exit == Exit::Signal(Signal::SIGKILL as i32) {
@@ -244,8 +246,8 @@ impl Supervision {
             tracing::warn!(%node, %exit, "node ended by itself");
             self.publish.send_modify(|processes| {
                 // Whoever crashes does not do what it had a reason to.
-                let is_excused = (child.gives_up)(exit) && processes.excused.contains(&node);
-                if !is_excused {
+                let has_reason = is_overfull || processes.excused.contains(&node);
+                if !has_reason || !(child.gives_up)(exit) {
                     processes.excused.remove(&node);
                     processes.exits.push(unexpected);
                 }

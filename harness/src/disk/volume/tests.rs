@@ -136,6 +136,32 @@ fn what_a_failed_sync_covered_is_never_durable() {
 }
 
 #[test]
+fn names_wait_for_a_sync_that_succeeds() {
+    let mut volume = Volume::new();
+    let file = make(&mut volume, "log");
+    volume.fail_sync(Inode::ROOT);
+    assert!(volume.is_at_risk(Inode::ROOT));
+    volume.sync(Inode::ROOT).unwrap();
+    lose_all(&mut volume);
+    assert!(volume.attributes(file).is_ok());
+}
+
+#[test]
+fn all_files_share_the_room() {
+    let mut volume = Volume::new();
+    let [small, large] = ["small", "large"].map(|name| make(&mut volume, name));
+    volume.write(small, 0, b"0123456789").unwrap();
+    let room = ROOM as u64;
+    assert_eq!(volume.resize(large, room - 9), Err(Errno::ENOSPC));
+    assert_eq!(volume.write(large, room - 10, b"!"), Err(Errno::ENOSPC));
+    assert_eq!(volume.write(large, u64::MAX, b"!"), Err(Errno::ENOSPC));
+    // What makes nothing longer takes no room.
+    volume.write(small, 9, b"!").unwrap();
+    volume.resize(small, 3).unwrap();
+    check(&volume, &[("large", ""), ("small", "012")]);
+}
+
+#[test]
 fn an_open_file_stays_without_a_name() {
     let mut volume = Volume::new();
     let file = make(&mut volume, "log");
