@@ -246,6 +246,7 @@ impl From<ClusterError> for Stop {
         match error {
             ClusterError::Leaderless { .. }
             | ClusterError::Ended { .. }
+            | ClusterError::Order(_)
             | ClusterError::Mute { .. } => Self::Away(what),
             ClusterError::Unsettled(why) => match *why {
                 ChangeError::Cluster(error) => error.into(),
