@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use proto::etcd::cluster_client::ClusterClient;
@@ -161,8 +162,15 @@ impl ClusterOperator {
             let tried = match found {
                 Ok(standing) => {
                     let patience = deadline.min(Instant::now() + TRY_MAX);
-                    let tried = timeout_at(patience.into(), attempt.attempt(standing)).await;
-                    tried.unwrap_or_else(|_| Tried::Unclear("no answer in time".into()))
+                    let is_sent = AtomicBool::new(false);
+                    let trying = attempt.attempt(standing, &is_sent);
+                    timeout_at(patience.into(), trying).await.unwrap_or_else(|_| {
+                        let why = "no answer in time".into();
+                        match is_sent.into_inner() {
+                            true => Tried::Unclear(why),
+                            false => Tried::Refused(why),
+                        }
+                    })
                 }
                 Err(why) => Tried::Refused(why),
             };
@@ -210,7 +218,12 @@ trait Attempt: Send + Sync {
         false
     }
 
-    fn attempt(&self, standing: Standing) -> impl Future<Output = Tried> + Send;
+    /// Says that it has sent the order just before it does.
+    fn attempt(
+        &self,
+        standing: Standing,
+        is_sent: &AtomicBool,
+    ) -> impl Future<Output = Tried> + Send;
 }
 
 struct Add(NodeId);
@@ -223,7 +236,7 @@ impl Attempt for Add {
         true
     }
 
-    async fn attempt(&self, standing: Standing) -> Tried {
+    async fn attempt(&self, standing: Standing, is_sent: &AtomicBool) -> Tried {
         // Before the server looks whether there is such a member it looks whether all are well, and one
         // that has not started yet is not.
         match member_ids(&standing.channel).await {
@@ -232,6 +245,7 @@ impl Attempt for Add {
             Ok(_) => {}
         }
         let request = MemberAddRequest { peer_ur_ls: vec![peer_url(address_of(self.0))] };
+        is_sent.store(true, Ordering::Relaxed);
         Tried::of(ClusterClient::new(standing.channel).member_add(request).await)
     }
 }
@@ -241,13 +255,14 @@ impl Attempt for Remove {
         true
     }
 
-    async fn attempt(&self, standing: Standing) -> Tried {
+    async fn attempt(&self, standing: Standing, is_sent: &AtomicBool) -> Tried {
         match member_ids(&standing.channel).await {
             Err(why) => Tried::Refused(why),
             Ok(members) => match members.get(&self.0) {
                 None => Tried::Done,
                 Some(&id) => {
                     let request = MemberRemoveRequest { id };
+                    is_sent.store(true, Ordering::Relaxed);
                     Tried::of(ClusterClient::new(standing.channel).member_remove(request).await)
                 }
             },
@@ -256,7 +271,7 @@ impl Attempt for Remove {
 }
 
 impl Attempt for Transfer {
-    async fn attempt(&self, standing: Standing) -> Tried {
+    async fn attempt(&self, standing: Standing, is_sent: &AtomicBool) -> Tried {
         let members = match member_ids(&standing.channel).await {
             Ok(members) => members,
             Err(why) => return Tried::Refused(why),
@@ -271,15 +286,17 @@ impl Attempt for Transfer {
             return Tried::Refused("the leader does not answer".into());
         }
         let request = MoveLeaderRequest { target_id };
+        is_sent.store(true, Ordering::Relaxed);
         Tried::of(MaintenanceClient::new(standing.channel).move_leader(request).await)
     }
 }
 
 impl Attempt for Compact {
     /// Forgets all revisions but the last, everywhere, and writes this member's file anew.
-    async fn attempt(&self, standing: Standing) -> Tried {
+    async fn attempt(&self, standing: Standing, is_sent: &AtomicBool) -> Tried {
         let revision = standing.status.header.map_or(0, |header| header.revision);
         let request = CompactionRequest { revision };
+        is_sent.store(true, Ordering::Relaxed);
         match Tried::of(KvClient::new(standing.channel.clone()).compact(request).await) {
             Tried::Done => {}
             tried => return tried,

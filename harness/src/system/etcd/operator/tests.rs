@@ -24,6 +24,8 @@ struct Book {
     /// Who leads is 1.
     id: u64,
     can_write: bool,
+    /// Never says who is in the cluster.
+    is_mute: bool,
     members: BTreeSet<NodeId>,
     /// What is in its log and not decided yet.
     joining: BTreeSet<NodeId>,
@@ -86,6 +88,9 @@ impl Cluster for Fake {
             peer_ur_ls: vec![peer_url(address_of(*node))],
             ..Member::default()
         };
+        if self.0.lock().unwrap().is_mute {
+            return std::future::pending().await;
+        }
         let members = self.0.lock().unwrap().members.iter().map(member).collect();
         Ok(Response::new(MemberListResponse { members, ..MemberListResponse::default() }))
     }
@@ -158,6 +163,16 @@ async fn what_is_in_the_log_is_decided_before_members_are_believed() {
     operator.remove(N4, Instant::now() + PATIENCE).await.unwrap();
     operator.add(N4, Instant::now() + PATIENCE).await.unwrap();
     assert_eq!(fake.orders(), ["add"]);
+}
+
+#[tokio::test]
+async fn who_was_not_asked_in_time_did_nothing() {
+    let book = Book { id: 1, can_write: true, is_mute: true, ..Book::default() };
+    let (fake, mut operator) = Fake::start(book).await;
+    let soon = Instant::now() + Duration::from_millis(300);
+    let refused = operator.transfer(N4, soon).await;
+    assert!(matches!(refused, Err(OrderError::Refused { .. })), "{refused:?}");
+    assert_eq!(fake.orders(), [""; 0]);
 }
 
 #[tokio::test]
