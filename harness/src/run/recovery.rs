@@ -121,6 +121,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_the_leader_took_the_others_have_less() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan { nodes: 3, schedule: Some(vec![]), ..Plan::default() };
+        let cluster = start_parrots(Parrots::default(), plan, folder.path()).await.unwrap();
+        say(folder.path(), cluster.nodes(), 5, Some(N2));
+        say(folder.path(), &[N1], 5, None);
+        let patience = Duration::from_secs(30);
+        let (now, long_ago) = (Instant::now(), Instant::now().checked_sub(patience).unwrap());
+        match wait_for_all(&cluster, long_ago, patience).await {
+            Err(Stop::Away(why)) => assert!(why.contains("n1 follows nobody"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(now.elapsed() < patience / 2, "the time is up already");
+        cluster.shutdown().await;
+    }
+
+    #[tokio::test]
     async fn a_cluster_that_a_change_has_wedged_stays_away() {
         let soon = Duration::from_millis(300);
         for (leader, refusals, expected) in
