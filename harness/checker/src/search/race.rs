@@ -5,6 +5,9 @@
 //! and is many times faster then; level by level it finds out that there is no order without trying
 //! everything, and is not led astray by one early mistake.
 
+#[cfg(test)]
+mod tests;
+
 use std::thread;
 
 use super::depth_first::DepthFirst;

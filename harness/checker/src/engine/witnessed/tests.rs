@@ -50,3 +50,22 @@ fn positions_are_believed_if_they_explain_everything() {
         vec![write(1, (1, 2), Some(2)), write(1, (5, 6), Some(1)), read(1, (7, 8), Some(2))];
     check(&early, false);
 }
+
+#[test]
+fn what_changes_something_comes_before_who_saw_it_and_they_stand_as_they_were_called() {
+    let order = |entries: &[Entry<Register>]| match rule(&Register(Scalar::Nil), entries) {
+        Ruling::Candidate { order, .. } => Some(order),
+        _ => None,
+    };
+    let first = Some(1);
+    // Those who saw it may have been called before it.
+    let seen = [read(1, (5, 9), first), read(1, (1, 9), first), write(1, (3, 9), first)];
+    assert_eq!(order(&seen), Some(vec![2, 1, 0]));
+    // What is unknown has no position and no place.
+    let mut lost = write(2, (1, 9), None);
+    (lost.step.is_certain, lost.completed) = (false, None);
+    assert_eq!(order(&[lost.clone(), write(1, (1, 9), first)]), Some(vec![1]));
+    // Who answers without a position may stand anywhere, so nothing is said; nor if nobody answers.
+    assert_eq!(order(&[write(1, (1, 2), None), read(1, (3, 4), first)]), None);
+    assert_eq!((order(&[lost]), order(&[])), (None, None));
+}

@@ -6,9 +6,11 @@ use stateright::semantics::SequentialSpec;
 
 use crate::model::multi_register::{Micro, Registers};
 use crate::model::{Scalar, Step};
-use crate::search::{Budget, Entry, Found, Place, Strategy, is_proof, search, search_with};
+use crate::search::{
+    Budget, Entry, Found, Place, Searched, Stop, Strategy, is_proof, search, search_with,
+};
 
-use super::split;
+use super::{search_each, split};
 
 /// An operation: process, invoked, completed, and micro-operations such as `x=1` and `x?1`.
 type Line<'a> = (u64, u64, Option<u64>, &'a [&'a str]);
@@ -164,4 +166,47 @@ fn apart_and_together_the_search_says_the_same() {
     }
     assert!(good > 500 && bad > 500, "{good} good, {bad} bad");
     assert!(exact > 300, "{exact} exact");
+}
+
+/// What is said of all where one group has no order and the search of another came to no end.
+#[test]
+fn a_contradiction_outweighs_a_search_without_end_and_says_less_then() {
+    let line = |process| (process, 1, Some(2 + process), &["x=1"][..]);
+    let entries = entries(&[line(0), line(1), line(2)]);
+    let groups = [vec![0], vec![1], vec![2]];
+    let budget = Budget { deadline: Instant::now() + Duration::from_secs(60), memory: 1 << 30 };
+    let all = |of_group: &dyn Fn(u64) -> (Found, Place)| {
+        search_each(&entries, &groups, budget, |mine, _| {
+            let (found, place) = of_group(mine[0].process);
+            Searched { found, configurations: 5, place }
+        })
+    };
+    let order = || (Found::Order(vec![0]), Place::Here);
+    let stopped = || {
+        let found = Found::Stopped { why: Stop::Memory, entry: 0, completions: 1 };
+        (found, Place::Anywhere)
+    };
+    let bad = |place| (Found::NoOrder { entry: 0, dead: Vec::new() }, place);
+
+    let searched = all(&|process| if process == 1 { stopped() } else { order() });
+    // One group came one completion far, the others to their ends.
+    let is_it = matches!(searched.found, Found::Stopped { entry: 1, completions: 3, .. });
+    assert!(is_it && searched.configurations == 15, "{searched:?}");
+
+    for (others, place) in [(Place::Here, Place::Here), (Place::NotBefore, Place::NotBefore)] {
+        for worse in [0, 2] {
+            let of_group = |process| match process {
+                1 => order(),
+                _ if process == worse => bad(others),
+                _ => bad(Place::Here),
+            };
+            let searched = all(&of_group);
+            assert!(matches!(searched.found, Found::NoOrder { entry: 0, .. }), "{searched:?}");
+            assert_eq!(searched.place, place);
+        }
+    }
+    let searched = all(&|process| if process == 1 { stopped() } else { bad(Place::Here) });
+    // The group that was not searched to its end may have had none earlier.
+    assert!(matches!(searched.found, Found::NoOrder { entry: 0, .. }), "{searched:?}");
+    assert_eq!(searched.place, Place::Anywhere);
 }
