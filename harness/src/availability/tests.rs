@@ -218,9 +218,13 @@ fn silence_in_which_nobody_asks_is_not_added_to_that_in_which_somebody_did() {
     let mut script = Script::default();
     script.ask(0.0, "ok").ask(3.0, "info").ask(6.0, "info").ask(9.0, "info");
     assert_eq!(script.audit().finding, Finding::Pass);
-    // Who waits all the time asks all the time.
+    // Who waits all the time asks all the time, also when a fault ends the time that counts.
     let mut script = Script::default();
     script.event(0.0, json!(1), "invoke", &Value::Null).event(9.0, json!(1), "info", &Value::Null);
+    check_late(&script.audit());
+    let mut script = Script::default();
+    script.event(0.0, json!(1), "invoke", &Value::Null).begin(8.0, &MOST, installed());
+    script.event(9.0, json!(1), "info", &Value::Null);
     check_late(&script.audit());
 }
 
