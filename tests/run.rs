@@ -14,7 +14,7 @@ use crate::stormproof::{
 struct Run {
     output: Output,
     verdict: Value,
-    _store: tempfile::TempDir,
+    store: tempfile::TempDir,
 }
 
 fn run(arguments: &[&str]) -> Run {
@@ -31,7 +31,7 @@ fn run(arguments: &[&str]) -> Run {
     let listening = addresses_of(&folder).into_iter().find(|&address| is_listening(address));
     assert_eq!(listening, None, "somebody still listens");
     is_judged_the_same_again(&folder, &output, &verdict);
-    Run { output, verdict: serde_json::from_str(&verdict).unwrap(), _store: store }
+    Run { output, verdict: serde_json::from_str(&verdict).unwrap(), store }
 }
 
 /// Judges the run again without the cluster: every check must find the same.
@@ -121,4 +121,39 @@ fn a_storm_that_did_not_bite_is_no_pass() {
     assert_eq!(run.output.status.code(), Some(3), "{}", describe(&run.output));
     let text = String::from_utf8_lossy(&run.output.stdout);
     assert!(text.contains("the storm did not bite"), "{text}");
+}
+
+/// Who joins empty when the log has been compacted can only be sent a snapshot.
+const REPLACED: &str = r#"
+nodes = 3
+time_limit = "7s"
+[node.snapshot]
+entries = 20
+keep = 1
+[workload]
+name = "register"
+[[schedule]]
+at = "1s"
+duration = "1s"
+fault = { snapshot = "all" }
+[[schedule]]
+at = "3s"
+duration = "1s"
+fault = { replace = "leader" }
+"#;
+
+#[test]
+fn snapshots_that_travel_are_counted_and_the_members_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan.toml");
+    fs::write(&plan, REPLACED).unwrap();
+    let run = run(&["--plan", plan.to_str().unwrap()]);
+    assert_eq!(run.output.status.code(), Some(0), "{}", describe(&run.output));
+    assert!(run.verdict["snapshots"].as_u64() >= Some(1), "{}", run.verdict);
+    let store = run_folder(run.store.path()).unwrap();
+    let history = fs::read_to_string(store.join("history.jsonl")).unwrap();
+    let mut events = history.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let edge = events.find(|event| event["f"] == "membership").unwrap();
+    let members = edge["value"]["members"].as_array().unwrap();
+    assert!(members.len() == 3 && members.contains(&json!("n4")), "{edge}");
 }
