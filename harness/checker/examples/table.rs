@@ -10,7 +10,8 @@
 //! Every cell is a process of its own: it makes its history, judges it `R` times, and tells the
 //! median time of the judging (from the events on; reading a file is not part of it), the verdict,
 //! and the highest memory of the whole process, after a plus sign what of it the judging added to
-//! the history itself. A verdict that is not what the generator built in is marked with `!`.
+//! the history itself. A verdict that is not what the generator built in is marked with `!`, and the
+//! exit code is 1 if there is one in the table.
 
 mod generator;
 
@@ -19,12 +20,15 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use checker::check::{Options, check};
-use checker::history::{Format, Recorded, Recording};
 use checker::model::ModelName;
 use checker::verdict::Verdict;
 use serde_json::json;
 
-use generator::{Kind, Spec, generate};
+use generator::{Kind, Spec, record};
+
+/// What `stormproof` allocates with, so that it is judged here as it is there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A row of the table: what it is called, the kind, unknown outcomes of a thousand, and whether
 /// there is a stale read.
@@ -38,6 +42,9 @@ const ROWS: [(&str, Kind, u64, bool); 8] = [
     ("cas", Kind::Cas, 0, false),
     ("lossy", Kind::Register, 200, false),
 ];
+
+/// Stands for a verdict that is not what the generator built in.
+const WRONG: &str = "!WRONG";
 
 /// A cell that took longer than this is not measured again.
 const LONG: Duration = Duration::from_secs(3);
@@ -113,11 +120,16 @@ fn row(name: &str) -> Result<(Kind, u64, bool), String> {
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = Choice::parse(&words).and_then(|choice| match choice.is_cell {
-        true => measure(&choice).map(|cell| println!("{cell}")),
+        true => measure(&choice).map(|(cell, is_right)| {
+            println!("{cell}");
+            is_right
+        }),
         false => print_table(&choice),
     });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        // A false verdict among a hundred cells is easily overlooked.
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::from(2)
@@ -125,26 +137,34 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the table row by row, as it is measured.
-fn print_table(choice: &Choice) -> Result<(), String> {
+/// Prints the table row by row, as it is measured; false if a verdict in it is.
+fn print_table(choice: &Choice) -> Result<bool, String> {
     let header: Vec<String> =
         choice.operations.iter().map(|operations| format!("{operations} operations")).collect();
     println!("| history | C | {} |", header.join(" | "));
     println!("|---|---|{}", "---|".repeat(header.len()));
+    let mut are_right = true;
     for kind in &choice.kinds {
         for clients in &choice.clients {
-            let cells: Result<Vec<String>, String> = choice
-                .operations
-                .iter()
-                .map(|operations| ask_child(choice, kind, *clients, *operations))
-                .collect();
-            println!("| {kind} | {clients} | {} |", cells?.join(" | "));
+            let mut cells = Vec::new();
+            for operations in &choice.operations {
+                let (cell, is_right) = ask_child(choice, kind, *clients, *operations)?;
+                cells.push(cell);
+                are_right &= is_right;
+            }
+            println!("| {kind} | {clients} | {} |", cells.join(" | "));
         }
     }
-    Ok(())
+    Ok(are_right)
 }
 
-fn ask_child(choice: &Choice, kind: &str, clients: u64, operations: u64) -> Result<String, String> {
+/// Has a process of its own measure a cell; returns it, and whether its verdict is right.
+fn ask_child(
+    choice: &Choice,
+    kind: &str,
+    clients: u64,
+    operations: u64,
+) -> Result<(String, bool), String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(program);
     command.args(["--cell", "--kinds", kind]);
@@ -158,14 +178,14 @@ fn ask_child(choice: &Choice, kind: &str, clients: u64, operations: u64) -> Resu
         command.args(["--engine", engine]);
     }
     let output = command.output().map_err(|error| error.to_string())?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-        false => Ok(format!("failed: {}", String::from_utf8_lossy(&output.stderr).trim())),
-    }
+    let cell = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let error = || format!("failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let cell = if cell.is_empty() { error() } else { cell };
+    Ok((cell, output.status.success()))
 }
 
-/// Measures the one cell of this process.
-fn measure(choice: &Choice) -> Result<String, String> {
+/// Measures the one cell of this process; false if its verdict is wrong.
+fn measure(choice: &Choice) -> Result<(String, bool), String> {
     let (kind, info, is_stale) = row(&choice.kinds[0])?;
     let spec = Spec {
         kind,
@@ -175,7 +195,7 @@ fn measure(choice: &Choice) -> Result<String, String> {
         seed: choice.seed,
         is_stale,
     };
-    let recording = record(spec);
+    let recording = record(spec)?;
     let model = match kind {
         Kind::Register | Kind::Unique => ModelName::Register,
         Kind::Cas => ModelName::CasRegister,
@@ -208,29 +228,19 @@ fn measure(choice: &Choice) -> Result<String, String> {
             (Verdict::Violation { witness }, true) if witness.shortest => "violation",
             (Verdict::Violation { .. }, true) => "violation, not narrowed down",
             (Verdict::Unknown { .. }, _) => "unknown",
-            _ => "!WRONG",
+            _ => WRONG,
         };
+        if verdict == WRONG {
+            break;
+        }
     }
     times.sort_unstable();
     let median = times[times.len() / 2].as_secs_f64() * 1e3;
     let highest = memory_highest();
     let digits = if median < 10.0 { 2 } else { 0 };
-    Ok(format!("{median:.digits$} ms{effort}, {highest} MiB (+{}), {verdict}", highest - before))
-}
-
-fn record(spec: Spec) -> Recording {
-    let mut events = Vec::with_capacity(spec.operations as usize * 2);
-    generate(spec, |event| {
-        events.push(Recorded { line: events.len() + 1, column: 1, event });
-    });
-    Recording {
-        name: "generated".to_owned(),
-        format: Format::Jsonl,
-        format_reason: "it was generated",
-        events,
-        is_closed: false,
-        warnings: Vec::new(),
-    }
+    let cell =
+        format!("{median:.digits$} ms{effort}, {highest} MiB (+{}), {verdict}", highest - before);
+    Ok((cell, verdict != WRONG))
 }
 
 /// How long all threads of this process computed so far; 0 where there is no `/proc`.

@@ -33,6 +33,7 @@ use crate::model::Model;
 use crate::search::{Budget, Entry, Found, Place, Searched, Stop, is_proof, search};
 
 use span::Span;
+use views::Views;
 
 /// The engines that a history can be judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -137,7 +138,7 @@ impl FromStr for EngineName {
 pub struct PolynomialEngine<M: Model> {
     pub(crate) name: EngineName,
     /// Judges the entries from the initial state, or says why they are not for this engine.
-    pub(crate) rule: fn(&M, &[Entry<M>]) -> Ruling,
+    pub(crate) rule: fn(&M, &[Entry<M>], &mut Views) -> Ruling,
 }
 
 /// What a polynomial engine says.
@@ -175,19 +176,24 @@ const REFUSED_BY_REPLAY: &str =
 /// that knows them.
 pub(crate) fn decide<M: Model>(
     initial: &M,
-    entries: Vec<Entry<M>>,
+    entries: &[Entry<M>],
     budget: Budget,
     choice: Option<EngineName>,
 ) -> Decided {
+    let is_proof = |order: &[usize]| {
+        let entries: Vec<&Entry<M>> = entries.iter().collect();
+        is_proof(initial, &entries, order)
+    };
     let mut reasons = Vec::new();
+    let mut views = Views::default();
     let witnessed = PolynomialEngine { name: EngineName::Witnessed, rule: witnessed::rule };
     for engine in [&witnessed].into_iter().chain(M::engines()) {
         if choice.is_some_and(|choice| choice != engine.name) {
             continue;
         }
-        let (found, reason) = match (engine.rule)(initial, &entries) {
+        let (found, reason) = match (engine.rule)(initial, entries, &mut views) {
             Ruling::Order(order) | Ruling::Candidate { order, .. }
-                if is_proof(initial, &entries, &order) =>
+                if is_proof(&order) =>
             {
                 (Found::Order(order), engine.name.shape().to_owned())
             }
@@ -216,6 +222,8 @@ pub(crate) fn decide<M: Model>(
         let searched = Searched { found, configurations: 0, place: Place::Anywhere };
         return Decided { searched, engine, reason: ASKED_FOR.to_owned() };
     }
+    // The search needs the room.
+    drop(views);
     let searched = search_and_refute(initial, entries, budget);
     let reason = match (choice, reasons.is_empty()) {
         (Some(_), _) => ASKED_FOR.to_owned(),
@@ -234,16 +242,16 @@ const ASKED_FOR: &str = "the caller said so";
 /// Searches; of a model that can be refuted by weaker ones first for an eighth of the time, then
 /// by those for half of the rest, and then for all that is left. What is linearizable is mostly
 /// found out at once, and what is not mostly by a weaker model.
-fn search_and_refute<M: Model>(initial: &M, entries: Vec<Entry<M>>, budget: Budget) -> Searched {
+fn search_and_refute<M: Model>(initial: &M, entries: &[Entry<M>], budget: Budget) -> Searched {
     if !M::HAS_REFUTATION {
         return search(initial, entries, budget);
     }
-    let searched = search(initial, entries.clone(), budget.part_of(8));
+    let searched = search(initial, entries, budget.part_of(8));
     match searched.found {
         Found::Stopped { why: Stop::Time, .. } => {}
         _ => return searched,
     }
-    match M::refute(&entries, budget.part_of(2)) {
+    match M::refute(entries, budget.part_of(2)) {
         Some(found) => Searched { found, place: Place::Anywhere, ..searched },
         None => search(initial, entries, budget),
     }

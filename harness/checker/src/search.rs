@@ -34,6 +34,7 @@ mod budget;
 mod chain;
 mod demand;
 mod depth_first;
+mod ladder;
 mod levels;
 mod mask;
 mod parts;
@@ -109,10 +110,10 @@ pub struct DeadConfiguration {
 
 impl DeadConfiguration {
     /// Names the entries by what they are elsewhere.
-    pub(crate) fn rename(&mut self, sources: &[usize]) {
+    pub(crate) fn rename(&mut self, sources: &[u32]) {
         for list in [&mut self.last, &mut self.unordered, &mut self.maybe] {
             for entry in list {
-                *entry = sources[*entry];
+                *entry = sources[*entry] as usize;
             }
         }
     }
@@ -164,45 +165,65 @@ pub(crate) struct Searched {
 }
 
 /// Searches for an order of the entries that is legal from the initial state.
-pub(crate) fn search<M: Model>(initial: &M, entries: Vec<Entry<M>>, budget: Budget) -> Searched {
-    let Some(groups) = parts::split(&entries) else {
-        return search_with(initial, entries, budget, Strategy::Race);
+pub(crate) fn search<M: Model>(initial: &M, entries: &[Entry<M>], budget: Budget) -> Searched {
+    let all: Vec<&Entry<M>> = entries.iter().collect();
+    let Some(groups) = parts::split(entries) else {
+        return search_with(initial, &all, budget, Strategy::Race);
     };
-    let mut searched = parts::search_each(&entries, &groups, budget, |entries, budget| {
-        search_with(initial, entries, budget, Strategy::Race)
+    let searched = parts::search_each(entries, &groups, budget, |entries, budget| {
+        search_unproven(initial, entries, budget, Strategy::Race)
     });
-    if let Found::Order(order) = &searched.found
-        && !is_proof(initial, &entries, order)
-    {
-        searched.found = Found::Unproven;
-    }
-    searched
+    proven(initial, &all, searched)
 }
 
 /// Searches in one way.
 pub(crate) fn search_with<M: Model>(
     initial: &M,
-    mut entries: Vec<Entry<M>>,
+    entries: &[&Entry<M>],
     budget: Budget,
     strategy: Strategy,
 ) -> Searched {
-    // The steps are sharpened together; what they are worth depends on the others.
-    if M::HAS_SHARPENING {
-        let mut steps: Vec<Step<M>> = entries.iter().map(|entry| entry.step.clone()).collect();
-        M::sharpen(&mut steps);
-        for (entry, step) in entries.iter_mut().zip(steps) {
-            entry.step = step;
-        }
+    proven(initial, entries, search_unproven(initial, entries, budget, strategy))
+}
+
+/// Searches, and believes the order that is found.
+fn search_unproven<M: Model>(
+    initial: &M,
+    entries: &[&Entry<M>],
+    budget: Budget,
+    strategy: Strategy,
+) -> Searched {
+    if !M::HAS_SHARPENING {
+        return search_steps(initial, entries, budget, strategy);
     }
-    let timeline = Timeline::new(&entries);
-    let begin = || States::new(initial, &entries);
-    let mut searched = match timeline.slots {
+    // The steps are sharpened together; what they are worth depends on the others.
+    let mut steps: Vec<Step<M>> = entries.iter().map(|entry| entry.step.clone()).collect();
+    M::sharpen(&mut steps);
+    let sharpened: Vec<Entry<M>> =
+        entries.iter().zip(steps).map(|(entry, step)| entry.with_step(step)).collect();
+    search_steps(initial, &sharpened.iter().collect::<Vec<_>>(), budget, strategy)
+}
+
+/// Searches with the steps as they are.
+fn search_steps<M: Model>(
+    initial: &M,
+    entries: &[&Entry<M>],
+    budget: Budget,
+    strategy: Strategy,
+) -> Searched {
+    let timeline = Timeline::new(entries);
+    let begin = || States::new(initial, entries);
+    match timeline.slots {
         0..=64 => race::<u64>(&begin, &timeline, budget, strategy),
         65..=128 => race::<u128>(&begin, &timeline, budget, strategy),
         _ => race::<WideMask>(&begin, &timeline, budget, strategy),
-    };
+    }
+}
+
+/// Takes back an order that does not stand its replay.
+fn proven<M: Model>(initial: &M, entries: &[&Entry<M>], mut searched: Searched) -> Searched {
     if let Found::Order(order) = &searched.found
-        && !is_proof(initial, &entries, order)
+        && !is_proof(initial, entries, order)
     {
         searched.found = Found::Unproven;
     }

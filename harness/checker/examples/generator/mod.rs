@@ -7,7 +7,9 @@
 mod ledger;
 mod register;
 
-use checker::history::{Event, EventType, Process};
+use checker::history::{
+    Event, EventType, Format, Process, Recorded, Recording, read_bytes, write_event,
+};
 use serde_json::Value;
 
 use ledger::Ledger;
@@ -52,6 +54,40 @@ pub(crate) struct Spec {
     pub(crate) seed: u64,
     /// Whether the first read after nine tenths of the operations answers with old news.
     pub(crate) is_stale: bool,
+}
+
+/// So many events are read at a time: what their lines take is next to nothing beside a million of
+/// them.
+const EVENTS_AT_ONCE: usize = 10_000;
+
+/// Makes a history as it is read from a file: what texts its events share, they share here.
+#[allow(dead_code, reason = "not every program that makes histories wants one in memory")]
+pub(crate) fn record(spec: Spec) -> Result<Recording, String> {
+    let mut whole: Option<Recording> = None;
+    let mut read = |lines: &mut Vec<u8>| -> Result<(), String> {
+        let piece = read_bytes("generated", lines, Some(Format::Jsonl));
+        let piece = piece.map_err(|error| error.to_string())?;
+        lines.clear();
+        let Some(whole) = &mut whole else {
+            whole = Some(piece);
+            return Ok(());
+        };
+        let before = whole.events.len();
+        let events = piece.events.into_iter();
+        whole.events.extend(events.map(|event| Recorded { line: event.line + before, ..event }));
+        Ok(())
+    };
+    let (mut lines, mut count, mut result) = (Vec::new(), 0, Ok(()));
+    generate(spec, |event| {
+        write_event(&mut lines, &event).expect("a vector takes all that is written");
+        count += 1;
+        if count % EVENTS_AT_ONCE == 0 && result.is_ok() {
+            result = read(&mut lines);
+        }
+    });
+    result?;
+    read(&mut lines)?;
+    whole.ok_or_else(|| "nothing was made".to_owned())
 }
 
 /// What is asked of the reference.

@@ -25,6 +25,7 @@ pub(super) struct Case<'a> {
 }
 
 /// An operation of a partition.
+#[derive(Clone)]
 pub(super) struct Item<M: Model> {
     /// Its place among the recording's operations.
     pub(super) source: usize,
@@ -38,10 +39,62 @@ pub(super) struct Item<M: Model> {
     position: Option<u64>,
 }
 
+impl<M: Model> Item<M> {
+    fn new(source: usize, operation: &Operation, reading: Reading<M>) -> Self {
+        let Reading { op, end, .. } = reading;
+        Self {
+            source,
+            process: operation.process,
+            op,
+            invoked: operation.invoked,
+            completed: operation.completed.filter(|_| !matches!(end, End::Open)),
+            end,
+            position: operation.position,
+        }
+    }
+
+    /// Whether its answer says something; what certainly did not happen, and what may stand
+    /// anywhere, says nothing.
+    fn is_answered(&self) -> bool {
+        match &self.end {
+            End::Answered(seen) => seen.is_some() || !M::is_pure(&self.op, None),
+            End::Refused | End::Open => false,
+        }
+    }
+
+    /// Returns what the search has to place, as far as it was completed by then: nothing if it
+    /// certainly did not happen, or changes nothing and no answer of it is known, so that it can
+    /// stand anywhere.
+    fn into_entry(self, completed: Option<Moment>) -> Option<Entry<M>> {
+        let (seen, is_certain) = match (self.end, completed) {
+            (End::Refused, Some(_)) => return None,
+            (End::Answered(seen), Some(_)) => (seen, true),
+            _ => (None, false),
+        };
+        if seen.is_none() && M::is_pure(&self.op, None) {
+            return None;
+        }
+        Some(Entry {
+            step: Step { op: self.op, seen, is_certain },
+            process: self.process,
+            invoked: self.invoked.instant,
+            completed: completed.map(|completed| completed.instant),
+            tie: completed.map_or(0, |completed| completed.event as u64),
+            position: self.position.filter(|_| is_certain),
+        })
+    }
+}
+
 /// Operations that no other partition has anything to do with.
 pub(super) struct Partition<M: Model> {
     pub(super) key: Option<Text>,
-    pub(super) items: Vec<Item<M>>,
+    /// Its operations, by their places among the recording's.
+    operations: Vec<u32>,
+    /// How many of them have an answer that says something.
+    answered: usize,
+    /// What the search has to place, and which operation each entry is.
+    pub(super) entries: Vec<Entry<M>>,
+    sources: Vec<u32>,
 }
 
 /// A beginning of a partition: everything up to this completion.
@@ -77,12 +130,10 @@ pub(super) fn judge<M: Model>(
         partitions.iter().map(|partition| initial(partition.key.as_deref())).collect();
     let judge_one = |index: usize, budget: Budget| {
         let started = Instant::now();
-        let judged =
-            judge_partition(&initials[index], &partitions[index], budget, case.options.engine);
+        let judged = judge_partition(case, &initials[index], &partitions[index], budget);
         (judged, started.elapsed())
     };
-    let operations = partitions.iter().map(|partition| partition.items.len()).sum();
-    let workers = workers(case.options.jobs, partitions.len(), operations);
+    let workers = workers(case.options.jobs, partitions.len(), case.operations.list.len());
     let budget = Budget { deadline: case.deadline, memory: case.options.memory_limit };
     let mut searched = side_by_side(partitions.len(), workers, budget, judge_one);
     // What the easy ones left over goes to those for which their share was not enough.
@@ -112,16 +163,17 @@ pub(super) fn judge<M: Model>(
                 let deadline = shares.next().map_or(started, |share| share(started));
                 let budget = Budget { deadline, memory: case.options.memory_limit };
                 let initial = initial(partition.key.as_deref());
+                let items = read_again(case, subject, &partition.operations)?;
                 let (bad, is_shortest) =
-                    narrow(&initial, &partition.items, bad, budget, case.options.engine);
-                Verdict::Violation {
-                    witness: Box::new(witness::describe(case, &partition, &bad, is_shortest)),
-                }
+                    narrow(&initial, &items, bad, budget, case.options.engine);
+                let key = partition.key.clone();
+                let witness = witness::describe(case, key, &items, &bad, is_shortest);
+                Verdict::Violation { witness: Box::new(witness) }
             }
         };
-        PartitionReport {
-            operations: partition.items.len(),
-            answered: count_answered(&partition.items),
+        Ok(PartitionReport {
+            operations: partition.operations.len(),
+            answered: partition.answered,
             key: partition.key.map(Into::into),
             verdict,
             engine: judged.engine,
@@ -129,19 +181,9 @@ pub(super) fn judge<M: Model>(
             linearization: judged.order,
             configurations: judged.configurations,
             elapsed: elapsed + started.elapsed(),
-        }
+        })
     };
-    Ok(partitions.into_iter().zip(searched).map(report).collect())
-}
-
-/// Counts the operations whose answers say something; what certainly did not happen, and what may
-/// stand anywhere, says nothing.
-fn count_answered<M: Model>(items: &[Item<M>]) -> usize {
-    let is_answered = |item: &&Item<M>| match &item.end {
-        End::Answered(seen) => seen.is_some() || !M::is_pure(&item.op, None),
-        End::Refused | End::Open => false,
-    };
-    items.iter().filter(is_answered).count()
+    partitions.into_iter().zip(searched).map(report).collect()
 }
 
 /// Reads the operations for the model and sorts them by key, in the order of first mention.
@@ -152,27 +194,56 @@ pub(super) fn split<M: Model>(
     let mut partitions: Vec<Partition<M>> = Vec::new();
     let mut by_key: FxHashMap<Option<Text>, usize> = FxHashMap::default();
     let operations = case.operations.list.iter().enumerate();
-    // Read one by one: a list of all readings would be as large as the partitions.
+    // Read one by one, and each only once: a list of all readings would be as large as the
+    // partitions.
     let readings = readings(case.recording, case.operations, subject);
     for ((source, operation), reading) in operations.zip(readings) {
-        let Reading { key, op, end } = reading?;
-        let index = *by_key.entry(key.clone()).or_insert_with(|| {
-            partitions.push(Partition { key, items: Vec::new() });
-            partitions.len() - 1
-        });
-        let completed = operation.completed.filter(|_| !matches!(end, End::Open));
-        let item = Item {
-            source,
-            process: operation.process,
-            op,
-            end,
-            invoked: operation.invoked,
-            completed,
-            position: operation.position,
+        let mut reading = reading?;
+        let key = reading.key.take();
+        let index = match by_key.get(&key) {
+            Some(index) => *index,
+            None => {
+                // Most histories are of one key: the first has room for all, and what it does not
+                // need of it is never touched.
+                let room = if partitions.is_empty() { case.operations.list.len() } else { 0 };
+                partitions.push(Partition {
+                    key: key.clone(),
+                    operations: Vec::with_capacity(room),
+                    answered: 0,
+                    entries: Vec::with_capacity(room),
+                    sources: Vec::with_capacity(room),
+                });
+                by_key.insert(key, partitions.len() - 1);
+                partitions.len() - 1
+            }
         };
-        partitions[index].items.push(item);
+        let partition = &mut partitions[index];
+        let place = u32::try_from(source)
+            .expect("a history of four billion operations does not fit in memory");
+        partition.operations.push(place);
+        let item = Item::new(source, operation, reading);
+        partition.answered += usize::from(item.is_answered());
+        let completed = item.completed;
+        if let Some(entry) = item.into_entry(completed) {
+            partition.entries.push(entry);
+            partition.sources.push(place);
+        }
     }
     Ok(partitions)
+}
+
+/// Reads operations that could be read before: what a passing history never needs is not kept.
+fn read_again<M: Model>(
+    case: &Case<'_>,
+    subject: &Subject<'_, M>,
+    operations: &[u32],
+) -> Result<Vec<Item<M>>, StructureError> {
+    let item = |place: &u32| {
+        let operation = &case.operations.list[*place as usize];
+        let reading = read_one(case.recording, operation, subject)?;
+        Ok(Item::new(*place as usize, operation, reading))
+    };
+    operations.iter().map(item).collect()
 }
 
 /// Reads every operation of a recording for a model.
@@ -190,57 +261,36 @@ fn readings<M: Model>(
     operations: &Operations,
     subject: &Subject<'_, M>,
 ) -> impl Iterator<Item = Result<Reading<M>, StructureError>> {
-    let read = move |operation: &Operation| {
-        (subject.read)(operation).map_err(|unreadable| {
-            let completed = operation.completed.filter(|_| unreadable.is_completion);
-            let moment = completed.unwrap_or(operation.invoked);
-            StructureError {
-                name: recording.name.clone(),
-                line: moment.line,
-                column: recording.events[moment.event].column,
-                problem: unreadable.problem,
-                remedy: "mend the line, or name another --model",
-            }
-        })
-    };
-    operations.list.iter().map(read)
+    operations.list.iter().map(|operation| read_one(recording, operation, subject))
 }
 
-/// Returns what the search has to place: what is known at a cut, or at the end.
-///
-/// Operations that certainly did not happen are left out, and those that change nothing and of
-/// which no answer is known: they can stand anywhere. With each entry comes the item it is.
-pub(super) fn entries_at<M: Model>(
-    items: &[Item<M>],
-    cut: Option<Cut>,
-) -> (Vec<Entry<M>>, Vec<usize>) {
-    let mut entries = Vec::with_capacity(items.len());
-    let mut sources = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        if cut.is_some_and(|cut| item.invoked.instant > cut.instant) {
-            continue;
+fn read_one<M: Model>(
+    recording: &Recording,
+    operation: &Operation,
+    subject: &Subject<'_, M>,
+) -> Result<Reading<M>, StructureError> {
+    (subject.read)(operation).map_err(|unreadable| {
+        let completed = operation.completed.filter(|_| unreadable.is_completion);
+        let moment = completed.unwrap_or(operation.invoked);
+        StructureError {
+            name: recording.name.clone(),
+            line: moment.line,
+            column: recording.events[moment.event].column,
+            problem: unreadable.problem,
+            remedy: "mend the line, or name another --model",
         }
-        let completed =
-            item.completed.filter(|completed| cut.is_none_or(|cut| Cut::from(*completed) <= cut));
-        let (seen, is_certain) = match (&item.end, completed) {
-            (End::Refused, Some(_)) => continue,
-            (End::Answered(seen), Some(_)) => (seen.clone(), true),
-            _ => (None, false),
-        };
-        if seen.is_none() && M::is_pure(&item.op, None) {
-            continue;
-        }
-        entries.push(Entry {
-            step: Step { op: item.op.clone(), seen, is_certain },
-            process: item.process,
-            invoked: item.invoked.instant,
-            completed: completed.map(|completed| completed.instant),
-            tie: completed.map_or(0, |completed| completed.event as u64),
-            position: item.position.filter(|_| is_certain),
-        });
-        sources.push(index);
-    }
-    (entries, sources)
+    })
+}
+
+/// Returns what the search has to place at a cut: what is known by then. With each entry comes the
+/// operation that it is.
+fn entries_at<M: Model>(items: &[Item<M>], cut: Cut) -> (Vec<Entry<M>>, Vec<u32>) {
+    let begun = items.iter().filter(|item| item.invoked.instant <= cut.instant);
+    let entries = begun.filter_map(|item| {
+        let completed = item.completed.filter(|completed| Cut::from(*completed) <= cut);
+        Some((item.clone().into_entry(completed)?, item.source as u32))
+    });
+    entries.unzip()
 }
 
 /// What the search said of a partition.
@@ -269,29 +319,32 @@ enum Finding {
 }
 
 fn judge_partition<M: Model>(
+    case: &Case<'_>,
     initial: &M,
     partition: &Partition<M>,
     budget: Budget,
-    engine: Option<EngineName>,
 ) -> Judged {
-    let items = &partition.items;
-    let (entries, sources) = entries_at(items, None);
-    let completions_total = entries.iter().filter(|entry| entry.step.is_certain).count();
+    let Partition { entries, sources, .. } = partition;
     let Decided { searched: Searched { found, configurations, place }, engine, reason } =
-        decide(initial, entries, budget, engine);
+        decide(initial, entries, budget, case.options.engine);
+    let completed = |entry: usize| {
+        let completed = case.operations.list[sources[entry] as usize].completed;
+        completed.filter(|_| entries[entry].step.is_certain)
+    };
     let mut order = None;
     let finding = match found {
         Found::Order(found) => {
-            order = Some(found.into_iter().map(|entry| items[sources[entry]].source).collect());
+            order = Some(found.into_iter().map(|entry| sources[entry] as usize).collect());
             Finding::Verdict(Verdict::Linearizable)
         }
         Found::Unproven => Finding::Verdict(Verdict::Unknown { why: Unknown::SelfCheck }),
         Found::Stopped { why, entry, completions } => {
+            let certain = entries.iter().filter(|entry| entry.step.is_certain);
             let reached = Reached {
                 partition: partition.key.clone().map(Into::into),
                 completions,
-                completions_total,
-                line: items[sources[entry]].completed.map_or(0, |completed| completed.line),
+                completions_total: certain.count(),
+                line: completed(entry).map_or(0, |completed| completed.line),
                 configurations,
             };
             Finding::Verdict(Verdict::Unknown {
@@ -302,16 +355,14 @@ fn judge_partition<M: Model>(
             })
         }
         Found::NoOrder { entry, dead } => {
-            let cut = items[sources[entry]].completed.map(Cut::from);
+            let cut = completed(entry).map(Cut::from);
             let known = Known::Place(place);
-            let (dead, contradiction) = (source_dead(dead, &sources), Vec::new());
+            let (dead, contradiction) = (source_dead(dead, sources), Vec::new());
             Finding::Bad(Bad { cut, known, dead, contradiction })
         }
         Found::Contradiction { entries } => {
-            let contradiction: Vec<usize> =
-                entries.into_iter().map(|entry| sources[entry]).collect();
-            let completed = contradiction.iter().filter_map(|item| items[*item].completed);
-            let cut = completed.map(Cut::from).max();
+            let cut = entries.iter().filter_map(|entry| completed(*entry)).map(Cut::from).max();
+            let contradiction = entries.into_iter().map(|entry| sources[entry] as usize).collect();
             Finding::Bad(Bad { cut, known: Known::BadAt, dead: Vec::new(), contradiction })
         }
         Found::Unfit { engine, why } => {
@@ -321,13 +372,13 @@ fn judge_partition<M: Model>(
     Judged { finding, configurations, engine, reason, order }
 }
 
-/// Where explanations end, and the search's dead ends there, by items.
+/// Where explanations end, and the search's dead ends there, by operations.
 pub(super) struct Bad {
     /// The completion that no explanation passed.
     pub(super) cut: Option<Cut>,
     known: Known,
     pub(super) dead: Vec<DeadConfiguration>,
-    /// Items that contradict one another, if an engine named some.
+    /// Operations that contradict one another, if an engine named some.
     pub(super) contradiction: Vec<usize>,
 }
 
@@ -377,14 +428,14 @@ fn narrow<M: Model>(
             None if is_backwards => bad_at.saturating_sub(stride).max(middle),
             None => (good_below + stride - 1).min(middle),
         };
-        let (entries, sources) = entries_at(items, Some(cuts[probe]));
-        match decide(initial, entries, budget, engine).searched.found {
+        let (entries, sources) = entries_at(items, cuts[probe]);
+        match decide(initial, &entries, budget, engine).searched.found {
             Found::NoOrder { dead, .. } => {
                 at_bad = Some((source_dead(dead, &sources), Vec::new()));
                 bad_at = probe;
             }
             Found::Contradiction { entries } => {
-                let named = entries.into_iter().map(|entry| sources[entry]).collect();
+                let named = entries.into_iter().map(|entry| sources[entry] as usize).collect();
                 at_bad = Some((Vec::new(), named));
                 bad_at = probe;
             }
@@ -437,8 +488,8 @@ fn is_all_known_at<M: Model>(items: &[Item<M>], cut: Cut) -> bool {
     !M::HAS_HOPELESS && items.iter().filter(is_open).all(is_known)
 }
 
-/// Names entries of a search by the items that they are.
-fn source_dead(mut dead: Vec<DeadConfiguration>, sources: &[usize]) -> Vec<DeadConfiguration> {
+/// Names entries of a search by the operations that they are.
+fn source_dead(mut dead: Vec<DeadConfiguration>, sources: &[u32]) -> Vec<DeadConfiguration> {
     dead.iter_mut().for_each(|dead| dead.rename(sources));
     dead
 }

@@ -89,7 +89,6 @@ pub(super) fn describe_assumptions(
     options: &Options,
     operations: &Operations,
 ) -> Vec<String> {
-    let is_any = |test: &dyn Fn(&Operation) -> bool| operations.list.iter().any(test);
     let mut assumptions = Vec::new();
     let initial = if initial.is_null() { "nil".to_owned() } else { initial.to_string() };
     match model {
@@ -126,9 +125,15 @@ pub(super) fn describe_assumptions(
         )),
         ModelName::Ledger => assumptions.push("a book begins empty".to_owned()),
     }
-    if is_any(&|operation| {
-        matches!(&operation.outcome, Outcome::Ok(value) if has_nil(value)) && is_read(operation)
-    }) {
+    let (mut has_nil_read, mut has_failed_cas) = (false, false);
+    for operation in &operations.list {
+        match &operation.outcome {
+            Outcome::Ok(value) => has_nil_read |= has_nil(value) && is_read(operation),
+            Outcome::Fail(_) => has_failed_cas |= operation.f == "cas",
+            Outcome::Info => {}
+        }
+    }
+    if has_nil_read {
         assumptions.push(match options.nil_read {
             NilRead::Absent => {
                 "a read that returned nil saw that there was no value (--nil-read absent)"
@@ -139,7 +144,7 @@ pub(super) fn describe_assumptions(
             }
         });
     }
-    if is_any(&|operation| matches!(operation.outcome, Outcome::Fail(_)) && operation.f == "cas") {
+    if has_failed_cas {
         assumptions.push(match options.failed_cas {
             FailedCas::Dropped => {
                 "a failed cas says only that it was not applied (--failed-cas dropped)".to_owned()

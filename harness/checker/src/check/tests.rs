@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::check::dispatch::Subject;
-use crate::check::judge::{Case, entries_at, split};
+use crate::check::judge::{Case, split};
 use crate::check::{NilRead, Options, check};
 use crate::history::{Process, Recorded, Recording, operations};
 use crate::model::ledger::{self, Book};
@@ -121,7 +121,7 @@ fn no_facet_refutes_what_is_linearizable() {
         let subject = Subject { initial: &|_| family.initial.clone(), read: &ledger::read };
         let Ok(partitions) = split(&case, &subject) else { continue };
         let budget = Budget { deadline, memory: options.memory_limit };
-        let found = Book::refute(&entries_at(&partitions[0].items, None).0, budget);
+        let found = Book::refute(&partitions[0].entries, budget);
         let is_linearizable = oracle_of(&family, &recording, options.nil_read).is_linearizable();
         violations += u64::from(!is_linearizable);
         refuted += u64::from(found.is_some());

@@ -1,12 +1,12 @@
 //! The witness of a violation, in the recording's own words.
 
-use crate::history::{Operation, Operations, Outcome, Recording};
+use crate::history::{Operation, Operations, Outcome, Recording, Text};
 use crate::model::Model;
 use crate::stream::Alarm;
 use crate::verdict::{DeadEnd, Ended, Sighting, Witness};
 
 use super::PartitionKeys;
-use super::judge::{Bad, Case, Cut, Partition};
+use super::judge::{Bad, Case, Cut, Item};
 
 /// How many operations of unknown outcome a witness names: with hundreds the list says nothing.
 const MAYBE_SHOWN: usize = 16;
@@ -14,21 +14,21 @@ const MAYBE_SHOWN: usize = 16;
 /// Describes why a beginning of a partition is not linearizable.
 pub(super) fn describe<M: Model>(
     case: &Case<'_>,
-    partition: &Partition<M>,
+    key: Option<Text>,
+    items: &[Item<M>],
     bad: &Bad,
     is_shortest: bool,
 ) -> Witness {
-    let items = &partition.items;
     let completions = || items.iter().filter_map(|item| Some((Cut::from(item.completed?), item)));
     let within = || completions().filter(|(cut, _)| bad.cut.is_none_or(|bad| *cut <= bad));
     let end = within().max_by_key(|(cut, _)| *cut).map_or(0, |(_, item)| item.source);
     // What was found by looking ahead is shown with what was seen there.
     let known_until = bad.cut.filter(|_| is_shortest);
     let see = |source: usize| sighting(case.recording, &case.operations.list[source], known_until);
-    let sight = |index: &usize| see(items[*index].source);
+    let sight = |source: &usize| see(*source);
     let dead = bad.dead.first();
     Witness {
-        key: partition.key.clone().map(Into::into),
+        key: key.map(Into::into),
         end: see(end),
         end_event: case.operations.list[end].completed.map(|moment| moment.event),
         shortest: is_shortest,

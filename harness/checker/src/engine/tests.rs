@@ -158,7 +158,7 @@ impl SequentialSpec for Calls {
 
 impl Model for Calls {
     fn engines() -> &'static [PolynomialEngine<Self>] {
-        &[PolynomialEngine { name: EngineName::Turns, rule: |_, _| Ruling::Order(Vec::new()) }]
+        &[PolynomialEngine { name: EngineName::Turns, rule: |_, _, _| Ruling::Order(Vec::new()) }]
     }
 }
 
@@ -168,10 +168,10 @@ fn the_search_judges_what_an_engine_got_wrong() {
     let step = Step { op: (), seen: Some(1), is_certain: true };
     let entry = Entry { step, process: 0, invoked: 1, completed: Some(2), tie: 0, position: None };
     let budget = || Budget { deadline: Instant::now() + Duration::from_secs(60), memory: 1 << 30 };
-    let decided = decide(&Calls(0), vec![entry.clone()], budget(), None);
+    let decided = decide(&Calls(0), &[entry.clone()], budget(), None);
     assert_eq!(decided.engine, EngineName::Search);
     assert!(matches!(&decided.searched.found, Found::Order(order) if *order == [0]), "{decided:?}");
     assert!(decided.reason.contains("refused by the replay"), "{decided:?}");
-    let decided = decide(&Calls(0), vec![entry], budget(), Some(EngineName::Turns));
+    let decided = decide(&Calls(0), &[entry], budget(), Some(EngineName::Turns));
     assert!(matches!(decided.searched.found, Found::Unproven), "{decided:?}");
 }

@@ -58,6 +58,26 @@ pub(crate) const MUTEX: &[PolynomialEngine<Mutex>] =
 pub(crate) const LOCK: &[PolynomialEngine<Lock>] =
     &[PolynomialEngine { name: EngineName::Holds, rule: counters::lock }];
 
+/// How the engines of one model see some entries, as far as several of them see the same.
+#[derive(Debug, Default)]
+pub(crate) struct Views {
+    accesses: Option<Result<Accesses, Ruling>>,
+}
+
+impl Views {
+    /// Rules on accesses, which are made for the first who asks.
+    fn rule(
+        &mut self,
+        make: impl FnOnce() -> Result<Accesses, Ruling>,
+        rule: fn(&Accesses) -> Ruling,
+    ) -> Ruling {
+        match self.accesses.get_or_insert_with(make) {
+            Ok(accesses) => rule(accesses),
+            Err(ruling) => ruling.clone(),
+        }
+    }
+}
+
 /// Gives values numbers.
 struct Numbers<'a, V> {
     numbers: FxHashMap<&'a V, u32>,
@@ -88,12 +108,20 @@ enum Seen<'a, V> {
     Unfit(&'static str),
 }
 
-fn unique_register(initial: &Register, entries: &[Entry<Register>]) -> Ruling {
-    rule_accesses(&initial.0, entries, see_register, register::rule)
+fn unique_register(
+    initial: &Register,
+    entries: &[Entry<Register>],
+    views: &mut Views,
+) -> Ruling {
+    views.rule(|| accesses(&initial.0, entries, see_register), register::rule)
 }
 
-fn origins_of_register(initial: &Register, entries: &[Entry<Register>]) -> Ruling {
-    rule_accesses(&initial.0, entries, see_register, register::origins::rule)
+fn origins_of_register(
+    initial: &Register,
+    entries: &[Entry<Register>],
+    views: &mut Views,
+) -> Ruling {
+    views.rule(|| accesses(&initial.0, entries, see_register), register::origins::rule)
 }
 
 fn see_register(entry: &Entry<Register>) -> Seen<'_, Scalar> {
@@ -112,12 +140,12 @@ fn see_register(entry: &Entry<Register>) -> Seen<'_, Scalar> {
     }
 }
 
-fn unique_key(initial: &Key, entries: &[Entry<Key>]) -> Ruling {
-    rule_accesses(&initial.0, entries, see_key, register::rule)
+fn unique_key(initial: &Key, entries: &[Entry<Key>], views: &mut Views) -> Ruling {
+    views.rule(|| accesses(&initial.0, entries, see_key), register::rule)
 }
 
-fn origins_of_key(initial: &Key, entries: &[Entry<Key>]) -> Ruling {
-    rule_accesses(&initial.0, entries, see_key, register::origins::rule)
+fn origins_of_key(initial: &Key, entries: &[Entry<Key>], views: &mut Views) -> Ruling {
+    views.rule(|| accesses(&initial.0, entries, see_key), register::origins::rule)
 }
 
 fn see_key(entry: &Entry<Key>) -> Seen<'_, Scalar> {
@@ -170,16 +198,13 @@ fn cas<'a, V: PartialEq>(
     }
 }
 
-fn rule_accesses<'a, M: crate::model::Model, V: Eq + Hash>(
+/// Sees entries as accesses to a register, unless some of them are none.
+fn accesses<'a, M: crate::model::Model, V: Eq + Hash>(
     initial: &'a V,
     entries: &'a [Entry<M>],
     see: impl Fn(&'a Entry<M>) -> Seen<'a, V>,
-    rule: fn(&Accesses) -> Ruling,
-) -> Ruling {
-    let spans = match spans(entries) {
-        Ok(spans) => spans,
-        Err(unfit) => return unfit,
-    };
+) -> Result<Accesses, Ruling> {
+    let spans = spans(entries)?;
     let mut numbers = Numbers::with_capacity(entries.len() / 2);
     let initial = numbers.of(initial);
     let mut events = Vec::with_capacity(entries.len());
@@ -189,7 +214,7 @@ fn rule_accesses<'a, M: crate::model::Model, V: Eq + Hash>(
             Seen::Write(value) => Access::Write(numbers.of(value)),
             Seen::Read(value) => Access::Read(numbers.of(value)),
             Seen::Swap(from, to) => Access::Swap { from: numbers.of(from), to: numbers.of(to) },
-            Seen::Unfit(why) => return Ruling::Unfit(why),
+            Seen::Unfit(why) => return Err(Ruling::Unfit(why)),
             Seen::Absurd => {
                 absurd = absurd.or(Some(index));
                 continue;
@@ -198,7 +223,7 @@ fn rule_accesses<'a, M: crate::model::Model, V: Eq + Hash>(
         events.push(Event { access, span, is_certain: entry.step.is_certain });
     }
     match absurd {
-        Some(absurd) => Ruling::NoOrder(vec![absurd]),
-        None => rule(&Accesses { initial, values: numbers.count(), events }),
+        Some(absurd) => Err(Ruling::NoOrder(vec![absurd])),
+        None => Ok(Accesses { initial, values: numbers.count(), events }),
     }
 }

@@ -9,18 +9,23 @@ use crate::model::Model;
 use crate::search::Entry;
 
 use super::Ruling;
+use super::views::Views;
 
 #[cfg(test)]
 mod tests;
 
 /// Orders the certain entries by position: what changes something comes before those who saw it,
 /// who bear the same position, and those stand as they were called.
-pub(super) fn rule<M: Model>(_initial: &M, entries: &[Entry<M>]) -> Ruling {
-    let mut order = Vec::with_capacity(entries.len());
+pub(super) fn rule<M: Model>(_initial: &M, entries: &[Entry<M>], _: &mut Views) -> Ruling {
+    let mut order = Vec::new();
     for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.step.is_certain) {
         let Some(position) = entry.position else {
             return Ruling::Unfit("not every answer names its position");
         };
+        // Most histories name none, and need no room for them.
+        if order.is_empty() {
+            order.reserve_exact(entries.len() - index);
+        }
         let is_pure = M::is_pure(&entry.step.op, entry.step.seen.as_ref());
         order.push((position, is_pure, entry.invoked, index));
     }

@@ -217,27 +217,39 @@ struct Client {
 
 /// Decides by what to order the events, and says what is odd about their times.
 fn order_of(recording: &Recording) -> (Order, Vec<Warning>) {
-    let clients =
-        || recording.events.iter().filter(|recorded| recorded.event.process != Process::NEMESIS);
-    let untimed = clients().find(|recorded| recorded.event.time.is_none());
-    let has_times = clients().any(|recorded| recorded.event.time.is_some());
-    if let Some(untimed) = untimed {
-        let message = "this event has no time while others have; the order of the lines decides what precedes what";
-        let warning = Warning { line: untimed.line, message: message.to_owned() };
-        return (Order::Lines, if has_times { vec![warning] } else { Vec::new() });
-    }
+    let (mut untimed, mut has_times) = (None, false);
     let mut latest = 0;
     let (mut first, mut count) = (0, 0);
-    for recorded in clients() {
-        let time = recorded.event.time.unwrap_or(latest);
-        if time < latest {
-            count += 1;
-            first = if first == 0 { recorded.line } else { first };
+    for recorded in &recording.events {
+        match recorded.event.time {
+            _ if recorded.event.process == Process::NEMESIS => {}
+            Some(time) => {
+                has_times = true;
+                if time < latest {
+                    count += 1;
+                    first = if first == 0 { recorded.line } else { first };
+                }
+                latest = latest.max(time);
+            }
+            None => _ = untimed.get_or_insert(recorded.line),
         }
-        latest = latest.max(time);
+        if untimed.is_some() && has_times {
+            break;
+        }
     }
-    let message = format!(
-        "{count} events, of which this is the first, stand after later ones; their times were believed"
-    );
-    (Order::Time, if count > 0 { vec![Warning { line: first, message }] } else { Vec::new() })
+    let warning = |line, message| vec![Warning { line, message }];
+    match untimed {
+        Some(line) if has_times => {
+            let message = "this event has no time while others have; the order of the lines decides what precedes what";
+            (Order::Lines, warning(line, message.to_owned()))
+        }
+        Some(_) => (Order::Lines, Vec::new()),
+        None if count > 0 => {
+            let message = format!(
+                "{count} events, of which this is the first, stand after later ones; their times were believed"
+            );
+            (Order::Time, warning(first, message))
+        }
+        None => (Order::Time, Vec::new()),
+    }
 }

@@ -5,26 +5,25 @@
 //! also give a map from key to value. What concerns several registers cannot be split by key.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use stateright::semantics::SequentialSpec;
 
 use super::{End, Model, Reader, Reading, Scalar, Step, Unreadable, end_of};
 use crate::check::NilRead;
-use crate::history::{Operation, Outcome, Value};
+use crate::history::{Operation, Outcome, Text, Value};
 
 /// The registers that differ from what all begin with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Registers {
     pub(crate) initial: Scalar,
-    pub(crate) values: BTreeMap<Arc<str>, Scalar>,
+    pub(crate) values: BTreeMap<Text, Scalar>,
 }
 
 /// A part of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Micro {
-    Read(Arc<str>),
-    Write(Arc<str>, Scalar),
+    Read(Text),
+    Write(Text, Scalar),
 }
 
 impl SequentialSpec for Registers {
@@ -53,13 +52,18 @@ impl Model for Registers {
             && seen.iter().zip(answer).all(|(seen, answer)| seen.is_none() || seen == answer)
     }
 
+    fn advance(&mut self, op: &Vec<Micro>, seen: Option<&Vec<Option<Scalar>>>) -> bool {
+        let answer = self.invoke(op);
+        seen.is_none_or(|seen| Self::admits(seen, &answer))
+    }
+
     fn is_pure(op: &Vec<Micro>, _seen: Option<&Vec<Option<Scalar>>>) -> bool {
         op.iter().all(|micro| matches!(micro, Micro::Read(_)))
     }
 
     fn parts(op: &Vec<Micro>) -> Option<Vec<&str>> {
         let parts = op.iter().map(|micro| match micro {
-            Micro::Read(key) | Micro::Write(key, _) => key.as_ref(),
+            Micro::Read(key) | Micro::Write(key, _) => key.as_str(),
         });
         Some(parts.collect())
     }
@@ -125,74 +129,94 @@ pub(crate) fn read(
         }
         (input, _) => input,
     };
-    let asked = micros(&operation.f, input).ok_or_else(unreadable)?;
-    let op: Vec<Micro> = asked
-        .iter()
-        .map(|(is_read, key, value)| {
-            if *is_read {
-                Micro::Read(key.clone())
-            } else {
-                Micro::Write(key.clone(), value.clone())
-            }
-        })
-        .collect();
+    let op = micros(&operation.f, input).ok_or_else(unreadable)?;
     let end = end_of(operation, |value| {
         if !op.iter().any(|micro| matches!(micro, Micro::Read(_))) {
             return Ok(Some(Vec::new()));
         }
-        let answered = micros(&operation.f, value).unwrap_or_default();
-        let is_same = answered.len() == asked.len()
-            && answered
-                .iter()
-                .zip(&asked)
-                .all(|(a, b)| a.0 == b.0 && a.1 == b.1 && (a.0 || a.2 == b.2));
-        if !is_same {
-            return Err(Unreadable::output(
-                operation,
-                value,
-                "the same list or map with the values read",
-            ));
-        }
-        let reads = answered.into_iter().filter(|(is_read, ..)| *is_read);
-        let seen = |value| {
-            if value == Scalar::Nil && reader.nil_read == NilRead::Unknown {
-                None
-            } else {
-                Some(value)
-            }
+        let seen = answers(&operation.f, value, &op).ok_or_else(|| {
+            Unreadable::output(operation, value, "the same list or map with the values read")
+        })?;
+        let says = |value: Scalar| match (value, reader.nil_read) {
+            (Scalar::Nil, NilRead::Unknown) => None,
+            (value, _) => Some(value),
         };
-        let seen: Vec<Option<Scalar>> = reads.map(|(_, _, value)| seen(value)).collect();
+        let seen: Vec<Option<Scalar>> = seen.into_iter().map(says).collect();
         Ok(seen.iter().any(Option::is_some).then_some(seen))
     })?;
     Ok(Reading { key: None, op, end })
 }
 
-/// Reads micro-operations: whether each is a read, its key and its value.
-fn micros(f: &str, value: &Value) -> Option<Vec<(bool, Arc<str>, Scalar)>> {
+/// Reads the micro-operations of a list or map.
+fn micros(f: &str, value: &Value) -> Option<Vec<Micro>> {
+    let micro = |(is_read, key, value): (bool, Text, &Value)| {
+        // What a read is asked with is a plain value too, and says nothing.
+        let value = Scalar::read(value)?;
+        Some(if is_read { Micro::Read(key) } else { Micro::Write(key, value) })
+    };
+    // Made to measure: a history may hold a million of them.
     match value {
-        Value::Object(map) if f != "txn" => map
-            .iter()
-            .map(|(key, value)| Some((f == "read", key.as_str().into(), Scalar::read(value)?)))
-            .collect(),
-        Value::Array(list) => list
-            .iter()
-            .map(|micro| {
-                let [Value::String(f), key, value] = micro.as_array()? else {
-                    return None;
-                };
-                let is_read = match f.as_str() {
-                    "r" | "read" => true,
-                    "w" | "write" => false,
-                    _ => return None,
-                };
-                let key = match key {
-                    Value::String(key) => key.as_str().into(),
-                    Value::Number(key) => key.to_string().into(),
-                    _ => return None,
-                };
-                Some((is_read, key, Scalar::read(value)?))
-            })
-            .collect(),
+        Value::Object(map) if f != "txn" => {
+            let mut op = Vec::with_capacity(map.len());
+            for (key, value) in map {
+                op.push(micro((f == "read", key.clone(), value))?);
+            }
+            Some(op)
+        }
+        Value::Array(list) => {
+            let mut op = Vec::with_capacity(list.len());
+            for part in list {
+                op.push(micro(of_list(part)?)?);
+            }
+            Some(op)
+        }
         _ => None,
     }
+}
+
+/// Reads what the reads of an operation found, if this is its answer: the same micro-operations,
+/// with the values found.
+fn answers(f: &str, value: &Value, op: &[Micro]) -> Option<Vec<Scalar>> {
+    let reads = op.iter().filter(|micro| matches!(micro, Micro::Read(_)));
+    let mut found = Vec::with_capacity(reads.count());
+    let mut is_of = |asked: &Micro, (is_read, key, value): (bool, Text, &Value)| {
+        let value = Scalar::read(value)?;
+        match asked {
+            Micro::Read(asked) if is_read && *asked == key => found.push(value),
+            Micro::Write(asked, written) if !is_read && *asked == key && *written == value => {}
+            _ => return None,
+        }
+        Some(())
+    };
+    match value {
+        Value::Object(map) if f != "txn" && map.len() == op.len() => {
+            let mut parts = map.iter().zip(op);
+            parts.try_for_each(|((key, value), asked)| {
+                is_of(asked, (f == "read", key.clone(), value))
+            })?;
+        }
+        Value::Array(list) if list.len() == op.len() => {
+            list.iter().zip(op).try_for_each(|(part, asked)| is_of(asked, of_list(part)?))?;
+        }
+        _ => return None,
+    }
+    Some(found)
+}
+
+/// Reads a part of a list: whether it is a read, its key and its value.
+fn of_list(part: &Value) -> Option<(bool, Text, &Value)> {
+    let [Value::String(f), key, value] = part.as_array()? else {
+        return None;
+    };
+    let is_read = match f.as_str() {
+        "r" | "read" => true,
+        "w" | "write" => false,
+        _ => return None,
+    };
+    let key = match key {
+        Value::String(key) => key.clone(),
+        Value::Number(key) => key.to_string().into(),
+        _ => return None,
+    };
+    Some((is_read, key, value))
 }

@@ -12,9 +12,9 @@
 //! Where what cannot become legal is not what is about to return, this looks ahead to an answer that
 //! comes later; the position where it gives up is then not yet the one that no configuration passes.
 
-use super::mask::Mask;
+use super::mask::{Mask, members};
 use super::states::{KindId, StateId, States};
-use super::window::{Passage, Timeline, VACANT, Window};
+use super::window::{Passage, Seat, Timeline, Window};
 
 /// Who can be supplied by whom.
 #[derive(Debug)]
@@ -60,18 +60,14 @@ impl Demands {
     pub(super) fn unmet<K: Mask>(
         &self,
         (state, mask): (StateId, &K),
-        window: &Window,
-        kind_of: &[KindId],
+        window: &Window<'_, K>,
         states: &mut States,
     ) -> u64 {
         let (mut demanded, mut supply) = (0u64, 0u64);
-        for (slot, entry) in window.open.iter().enumerate() {
-            if *entry == VACANT || mask.has(slot) {
-                continue;
-            }
-            let kind = kind_of[*entry as usize];
+        for slot in members(&window.waiting(mask)) {
+            let Seat { entry, kind, .. } = *window.seat(slot);
             supply |= 1 << kind;
-            if self.last_chance[*entry as usize] as usize <= window.position {
+            if self.last_chance[entry as usize] as usize <= window.position {
                 demanded |= 1 << kind;
             }
         }

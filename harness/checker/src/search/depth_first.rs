@@ -9,17 +9,17 @@
 //!
 //! None of this decides what is found, only when: every task is taken in the end.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use rustc_hash::FxHashMap;
 
 use super::chain::{Chains, LinkId, NO_LINK};
 use super::demand::Demands;
+use super::ladder::Ladder;
 use super::mask::{Mask, members};
 use super::states::{KindId, StateId, States};
 use super::unknowns::{NONE_USED, UsedId, UsedSets};
 use super::visited::{Means, Place, Visited};
 use super::watch::Watch;
-use super::window::{Passage, Timeline, VACANT, Window};
+use super::window::{Passage, Seat, Timeline, VACANT, Window};
 use super::{DEAD_SHOWN, DeadConfiguration, Found, LAST_SHOWN, Stop};
 
 /// Tasks between two looks at the clock and the memory, if they compute no steps of the model.
@@ -28,9 +28,6 @@ const TASKS_PER_LOOK: u64 = 16;
 /// Computed steps of the model between two looks: each may take milliseconds, as the copy of a
 /// book of thousands of accounts does, and one task may compute thousands.
 const STEPS_PER_LOOK: u64 = 4;
-
-/// So many tasks without getting on are taken from one rung before another has its turn.
-const PATIENCE: u64 = 16;
 
 /// Where a search stands: all that matters of what was linearized so far.
 #[derive(Clone, Debug)]
@@ -52,45 +49,10 @@ enum Task<K: Mask> {
     Resort(Configuration<K>),
 }
 
-/// A task in its place among others: those that came further are greater, and of equally far ones
-/// the latest.
-#[derive(Clone, Debug)]
-struct Waiting<K: Mask> {
-    position: u32,
-    number: u64,
-    task: Task<K>,
-}
-
-impl<K: Mask> Waiting<K> {
-    fn key(&self) -> (u32, u64) {
-        (self.position, self.number)
-    }
-}
-
-impl<K: Mask> PartialEq for Waiting<K> {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl<K: Mask> Eq for Waiting<K> {}
-
-impl<K: Mask> PartialOrd for Waiting<K> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<K: Mask> Ord for Waiting<K> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
 pub(super) struct DepthFirst<'a, K: Mask> {
     timeline: &'a Timeline,
     watch: Watch<'a>,
-    window: Window,
+    window: Window<'a, K>,
     states: States,
     kind_of: &'a [KindId],
     /// For every unknown, by rank, the rank of the one of equal kind called before.
@@ -107,14 +69,10 @@ pub(super) struct DepthFirst<'a, K: Mask> {
     visited: Visited<K>,
     chains: Chains,
     /// Rung `n` holds what used `n` unknowns more than the fewest that came as far.
-    ladder: Vec<BinaryHeap<Waiting<K>>>,
-    /// How many tasks were ever put on it.
-    waited: u64,
+    ladder: Ladder<Task<K>>,
     /// The fewest unknowns with which anybody stopped at a position.
     fewest_used: Vec<u32>,
     furthest: u32,
-    /// How many tasks were taken since somebody came further than all before.
-    idle: u64,
     dead: Vec<Configuration<K>>,
     configurations: u64,
     tasks: u64,
@@ -125,6 +83,10 @@ pub(super) struct DepthFirst<'a, K: Mask> {
     /// When each kind was last tried, to try it once a configuration.
     tried: Vec<u64>,
     tries: u64,
+    /// Room for what waits (where it returns, and its slot) and for what can be done next, kept from one
+    /// configuration to the next.
+    waiting: Vec<(u32, u32)>,
+    choices: Vec<(u32, StateId)>,
 }
 
 impl<'a, K: Mask> DepthFirst<'a, K> {
@@ -145,9 +107,11 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             last: NO_LINK,
             mask: K::empty(timeline.slots),
         };
+        let mut ladder = Ladder::new();
+        ladder.push(0, 0, Task::Enter(start));
         Self {
             watch,
-            window: Window::new(timeline),
+            window: Window::new(timeline, kind_of, &states),
             kind_of,
             twin_before,
             forced: timeline.forced(&states, kind_of),
@@ -163,15 +127,9 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             },
             visited: Visited::new(),
             chains: Chains::default(),
-            ladder: vec![BinaryHeap::from([Waiting {
-                position: 0,
-                number: 0,
-                task: Task::Enter(start),
-            }])],
-            waited: 0,
+            ladder,
             fewest_used: vec![u32::MAX; timeline.passages.len() + 1],
             furthest: 0,
-            idle: 0,
             dead: Vec::new(),
             configurations: 0,
             tasks: 0,
@@ -179,6 +137,8 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             stop: None,
             tried: vec![0; states.kinds()],
             tries: 0,
+            waiting: Vec::new(),
+            choices: Vec::new(),
             states,
             timeline,
         }
@@ -206,7 +166,7 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
     /// Searches on until so many configurations were visited in all; none if that was not enough.
     pub(super) fn run(&mut self, configurations_max: u64) -> Option<Found> {
         while self.configurations < configurations_max {
-            let Some(task) = self.next_task() else {
+            let Some(task) = self.ladder.pop() else {
                 let dead = self.dead.clone();
                 let dead = dead.iter().map(|configuration| self.describe(configuration)).collect();
                 return Some(Found::NoOrder {
@@ -234,34 +194,16 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         None
     }
 
-    /// Takes the furthest task of the rung whose turn it is: of the lowest one every other turn, of
-    /// each one above half as often as of the one below it.
-    fn next_task(&mut self) -> Option<Task<K>> {
-        let highest = self.ladder.iter().rposition(|rung| !rung.is_empty())?;
-        let rung = match self.idle / PATIENCE {
-            0 => 0,
-            turn => highest.min(turn.trailing_zeros() as usize),
-        };
-        self.idle += 1;
-        let (lower, higher) = self.ladder.split_at_mut(rung);
-        let waiting = higher.iter_mut().chain(lower).find_map(BinaryHeap::pop);
-        waiting.map(|waiting| waiting.task)
-    }
-
     fn push(&mut self, rung: usize, task: Task<K>) {
-        if self.ladder.len() <= rung {
-            self.ladder.resize_with(rung + 1, BinaryHeap::new);
-        }
         let (Task::Enter(Configuration { position, .. })
         | Task::Resort(Configuration { position, .. })) = task;
-        self.waited += 1;
-        self.ladder[rung].push(Waiting { position, number: self.waited, task });
+        self.ladder.push(rung, position, task);
     }
 
     /// Goes on from a configuration as far as there is nothing to choose, and puts the choices
     /// there on the ladder. Returns the order if the end is reached.
     fn enter(&mut self, mut configuration: Configuration<K>) -> Option<Vec<usize>> {
-        self.window.seek(self.timeline, configuration.position as usize);
+        self.window.seek(configuration.position as usize);
         self.linearize_pure(&mut configuration);
         let is_at_end = self.advance(&mut configuration);
         if is_at_end {
@@ -271,13 +213,13 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             self.note_dead(&configuration);
             return None;
         }
-        let served = self.served(&configuration);
+        let pure = self.window.pure();
         let place = Place {
             position: configuration.position,
             state: configuration.state,
-            mask: configuration.mask.minus(&served),
+            mask: configuration.mask.minus(pure),
         };
-        let means = Means { used: configuration.used, served };
+        let means = Means { used: configuration.used, served: configuration.mask.and(pure) };
         if !self.visited.visit(place, means, &self.used_sets) {
             return None;
         }
@@ -294,12 +236,15 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         if (used as usize) < self.window.unknowns_called {
             self.push(rung + 1, Task::Resort(configuration.clone()));
         }
-        for (entry, next) in self.choices(&configuration) {
+        let mut choices = std::mem::take(&mut self.choices);
+        self.choose(&configuration, &mut choices);
+        for (slot, next) in choices.drain(..).rev() {
             let mut child = configuration.clone();
             child.state = next;
-            self.linearize(&mut child, entry);
+            self.linearize(&mut child, slot as usize);
             self.push(rung, Task::Enter(child));
         }
+        self.choices = choices;
         None
     }
 
@@ -307,7 +252,7 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
     fn are_demands_met(&mut self, configuration: &Configuration<K>) -> bool {
         let Some(demands) = &self.demands else { return true };
         let at = (configuration.state, &configuration.mask);
-        let unmet = demands.unmet(at, &self.window, self.kind_of, &mut self.states);
+        let unmet = demands.unmet(at, &self.window, &mut self.states);
         let is_here = match self.timeline.passages[configuration.position as usize] {
             Passage::Return(entry) => unmet >> self.kind_of[entry as usize] & 1 == 1,
             Passage::Call(_) | Passage::Unknown(_) => false,
@@ -316,20 +261,9 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         unmet == 0
     }
 
-    /// The open pure operations that are linearized.
-    fn served(&self, configuration: &Configuration<K>) -> K {
-        let mut served = K::empty(self.timeline.slots);
-        for slot in members(&configuration.mask) {
-            if self.states.is_pure(self.kind_of[self.window.open[slot] as usize]) {
-                served.set(slot);
-            }
-        }
-        served
-    }
-
     /// Lets each unknown that changes something take effect.
     fn resort(&mut self, configuration: &Configuration<K>) {
-        self.window.seek(self.timeline, configuration.position as usize);
+        self.window.seek(configuration.position as usize);
         let used = self.used_sets.count(configuration.used);
         let fewest = self.fewest_used[configuration.position as usize];
         // The latest invoked is pushed last and so tried first: most take effect soon or never.
@@ -342,7 +276,7 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
                 .is_none_or(|twin| self.used_sets.has(configuration.used, twin));
             if self.used_sets.has(configuration.used, rank)
                 || !is_twin_spent
-                || !self.is_predecessor_done(configuration, entry)
+                || !self.is_done(configuration, self.timeline.after[entry as usize])
             {
                 continue;
             }
@@ -366,10 +300,11 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             match passage {
                 Passage::Unknown(_) => {}
                 Passage::Call(entry) => {
-                    self.window.advance(self.timeline);
+                    self.window.advance();
                     configuration.position += 1;
-                    if self.is_free(configuration, entry) {
-                        self.linearize(configuration, entry);
+                    let slot = self.timeline.slot[entry as usize] as usize;
+                    if self.window.pure().has(slot) && self.is_free(configuration, slot) {
+                        self.linearize(configuration, slot);
                     }
                     continue;
                 }
@@ -381,7 +316,7 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
                     configuration.mask.clear(slot);
                 }
             }
-            self.window.advance(self.timeline);
+            self.window.advance();
             configuration.position += 1;
         }
         true
@@ -391,14 +326,11 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
     fn linearize_pure(&mut self, configuration: &mut Configuration<K>) {
         loop {
             let mut is_again = false;
-            for slot in 0..self.window.open.len() {
-                let entry = self.window.open[slot];
-                if entry != VACANT
-                    && !configuration.mask.has(slot)
-                    && self.is_free(configuration, entry)
-                {
-                    self.linearize(configuration, entry);
-                    is_again |= self.timeline.has_successor[entry as usize];
+            let waiting = self.window.waiting(&configuration.mask).and(self.window.pure());
+            for slot in members(&waiting) {
+                if self.is_free(configuration, slot) {
+                    self.linearize(configuration, slot);
+                    is_again |= self.window.seat(slot).has_successor;
                 }
             }
             if !is_again {
@@ -407,72 +339,75 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         }
     }
 
-    /// Whether an open entry can be linearized here without changing anything.
-    fn is_free(&mut self, configuration: &Configuration<K>, entry: u32) -> bool {
-        let kind = self.kind_of[entry as usize];
-        self.states.is_pure(kind)
-            && self.is_predecessor_done(configuration, entry)
-            && self.step(configuration.state, kind).is_some()
+    /// Whether an open pure entry can be linearized here.
+    fn is_free(&mut self, configuration: &Configuration<K>, slot: usize) -> bool {
+        let Seat { kind, after, .. } = *self.window.seat(slot);
+        self.is_done(configuration, after) && self.step(configuration.state, kind).is_some()
     }
 
-    /// Whether what the same process did before, at the same instant, is linearized.
-    fn is_predecessor_done(&self, configuration: &Configuration<K>, entry: u32) -> bool {
-        let before = self.timeline.after[entry as usize];
+    /// Whether an entry that must come before another, as the same process did both at one instant,
+    /// is linearized; so if there is none.
+    fn is_done(&self, configuration: &Configuration<K>, before: u32) -> bool {
         if before == VACANT || self.timeline.returns_at[before as usize] < configuration.position {
             return true;
         }
         configuration.mask.has(self.timeline.slot[before as usize] as usize)
     }
 
-    /// The open entries that can be linearized now with the states after them, the best last:
-    /// what must return first is tried first.
-    fn choices(&mut self, configuration: &Configuration<K>) -> Vec<(u32, StateId)> {
-        let open = self.window.open.iter().enumerate();
-        let mut entries: Vec<u32> = open
-            .filter(|(slot, entry)| **entry != VACANT && !configuration.mask.has(*slot))
-            .map(|(_, entry)| *entry)
-            .collect();
-        entries.sort_unstable_by_key(|entry| self.timeline.returns_at[*entry as usize]);
-        if self.is_stuck(&entries) {
-            return Vec::new();
-        }
-        self.tries += 1;
-        let mut choices = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let kind = self.kind_of[entry as usize];
-            // Pure operations that are legal are linearized already.
-            if self.states.is_pure(kind) || !self.is_predecessor_done(configuration, entry) {
-                continue;
-            }
-            if !self.timeline.has_successor[entry as usize]
-                && std::mem::replace(&mut self.tried[kind as usize], self.tries) == self.tries
-            {
-                continue;
-            }
-            if let Some(next) = self.step(configuration.state, kind)
-                && !self.is_better_put_off(configuration, entry, next)
-            {
-                choices.push((entry, next));
+    /// Finds the slots of what can be linearized now with the states after it, the best first: what
+    /// must return first is tried first.
+    fn choose(&mut self, configuration: &Configuration<K>, choices: &mut Vec<(u32, StateId)>) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.clear();
+        let slots = self.window.waiting(&configuration.mask);
+        waiting.extend(
+            members(&slots).map(|slot| (self.window.seat(slot).returns_at, slot as u32)),
+        );
+        waiting.sort_unstable();
+        if !self.is_stuck(&waiting) {
+            self.tries += 1;
+            for (_, slot) in &waiting {
+                choices.extend(self.try_choice(configuration, &slots, *slot));
             }
         }
-        choices.reverse();
-        choices
+        self.waiting = waiting;
+    }
+
+    /// Returns a slot with the state after what is open there, if that is worth linearizing now.
+    fn try_choice(
+        &mut self,
+        configuration: &Configuration<K>,
+        waiting: &K,
+        slot: u32,
+    ) -> Option<(u32, StateId)> {
+        let seat = *self.window.seat(slot as usize);
+        // Pure operations that are legal are linearized already.
+        if self.window.pure().has(slot as usize) || !self.is_done(configuration, seat.after) {
+            return None;
+        }
+        if !seat.has_successor
+            && std::mem::replace(&mut self.tried[seat.kind as usize], self.tries) == self.tries
+        {
+            return None;
+        }
+        let next = self.step(configuration.state, seat.kind)?;
+        (!self.is_better_put_off(configuration, waiting, &seat, next)).then_some((slot, next))
     }
 
     /// Whether the first of these reads what none of the others writes: where all of them overwrite
     /// everything, their states are all there are.
-    fn is_stuck(&mut self, entries: &[u32]) -> bool {
-        let Some((first, others)) = entries.split_first() else { return false };
-        let read = self.kind_of[*first as usize];
+    fn is_stuck(&mut self, waiting: &[(u32, u32)]) -> bool {
+        let Some(((_, first), others)) = waiting.split_first() else { return false };
+        let read = *self.window.seat(*first as usize);
         // What is unknown may write it, and one that waits for its own process is not stopped by
         // what it reads.
         self.window.unknowns_called == 0
-            && self.timeline.after[*first as usize] == VACANT
-            && self.states.is_pure(read)
-            && others.iter().all(|other| {
-                let kind = self.kind_of[*other as usize];
+            && read.after == VACANT
+            && self.states.is_pure(read.kind)
+            && others.iter().all(|(_, other)| {
+                let kind = self.window.seat(*other as usize).kind;
                 match self.states.overwrite(kind) {
-                    Some(after) => self.step(after, read).is_none(),
+                    Some(after) => self.step(after, read.kind).is_none(),
                     None => self.states.is_pure(kind),
                 }
             })
@@ -483,16 +418,16 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
     fn is_better_put_off(
         &mut self,
         configuration: &Configuration<K>,
-        entry: u32,
+        waiting: &K,
+        seat: &Seat,
         next: StateId,
     ) -> bool {
-        let returns_at = self.timeline.returns_at[entry as usize];
         let position = configuration.position as usize;
         // At this position only what returns here must be linearized now.
-        if returns_at as usize == position
-            || self.forced[position] >= returns_at
-            || self.timeline.has_successor[entry as usize]
-            || self.states.overwrite(self.kind_of[entry as usize]).is_none()
+        if seat.returns_at as usize == position
+            || self.forced[position] >= seat.returns_at
+            || seat.has_successor
+            || self.states.overwrite(seat.kind).is_none()
         {
             return false;
         }
@@ -502,28 +437,23 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         if self.has_dependent_unknowns {
             return false;
         }
-        let is_served = |search: &mut Self, other: u32| {
-            other != entry
-                && search.states.overwrite(search.kind_of[other as usize]).is_none()
-                && search.step(next, search.kind_of[other as usize]).is_some()
-        };
-        (0..self.window.open.len()).all(|slot| {
-            let other = self.window.open[slot];
-            other == VACANT || configuration.mask.has(slot) || !is_served(self, other)
+        // This one is an overwrite itself, and so not among those that it could serve.
+        members(waiting).all(|other| {
+            let kind = self.window.seat(other).kind;
+            self.states.overwrite(kind).is_some() || self.step(next, kind).is_none()
         })
     }
 
     fn is_hopeless(&self, configuration: &Configuration<K>) -> bool {
         self.states.has_hopeless()
-            && self.window.open.iter().enumerate().any(|(slot, entry)| {
-                *entry != VACANT
-                    && !configuration.mask.has(slot)
-                    && self.states.is_hopeless(configuration.state, self.kind_of[*entry as usize])
+            && members(&self.window.waiting(&configuration.mask)).any(|slot| {
+                self.states.is_hopeless(configuration.state, self.window.seat(slot).kind)
             })
     }
 
-    fn linearize(&mut self, configuration: &mut Configuration<K>, entry: u32) {
-        configuration.mask.set(self.timeline.slot[entry as usize] as usize);
+    fn linearize(&mut self, configuration: &mut Configuration<K>, slot: usize) {
+        configuration.mask.set(slot);
+        let entry = self.window.seat(slot).entry;
         configuration.last = self.chains.link(configuration.last, entry);
     }
 
@@ -531,7 +461,7 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
     fn note_dead(&mut self, configuration: &Configuration<K>) {
         if configuration.position > self.furthest || self.dead.is_empty() {
             self.furthest = configuration.position;
-            self.idle = 0;
+            self.ladder.get_on();
             self.dead.clear();
         }
         if configuration.position == self.furthest && self.dead.len() < DEAD_SHOWN {
@@ -557,12 +487,9 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
 
     /// About how many bytes the search takes.
     fn bytes(&self) -> u64 {
-        let ladder: usize =
-            self.ladder.iter().map(BinaryHeap::capacity).sum::<usize>() * size_of::<Waiting<K>>();
-        let waiting: usize = self.ladder.iter().map(BinaryHeap::len).sum();
-        let masks = waiting * K::empty(self.timeline.slots).heap_bytes();
+        let masks = self.ladder.len() * K::empty(self.timeline.slots).heap_bytes();
         let timeline = self.timeline.passages.len() * 48;
-        (ladder + masks + timeline) as u64
+        (self.ladder.bytes() + masks + timeline) as u64
             + self.chains.bytes()
             + self.states.bytes()
             + self.used_sets.bytes()
@@ -570,12 +497,10 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
     }
 
     fn describe(&mut self, configuration: &Configuration<K>) -> DeadConfiguration {
-        self.window.seek(self.timeline, configuration.position as usize);
-        let open = self.window.open.iter().enumerate();
-        let mut unordered: Vec<usize> = open
-            .filter(|(slot, entry)| **entry != VACANT && !configuration.mask.has(*slot))
-            .map(|(_, entry)| *entry as usize)
-            .collect();
+        self.window.seek(configuration.position as usize);
+        let waiting = self.window.waiting(&configuration.mask);
+        let mut unordered: Vec<usize> =
+            members(&waiting).map(|slot| self.window.seat(slot).entry as usize).collect();
         unordered.sort_unstable_by_key(|entry| self.timeline.returns_at[*entry]);
         let unknowns = (0..self.window.unknowns_called)
             .filter(|rank| !self.used_sets.has(configuration.used, *rank));
@@ -592,7 +517,7 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
 /// used first; one whose process has something to do before it at the same instant may be
 /// hindered when a later one is not, so nobody waits for it.
 fn twins(timeline: &Timeline, kind_of: &[KindId]) -> Vec<Option<usize>> {
-    let mut last = std::collections::HashMap::<KindId, usize>::new();
+    let mut last = FxHashMap::<KindId, usize>::default();
     let unknowns = timeline.unknowns.iter().enumerate();
     unknowns
         .map(|(rank, entry)| {

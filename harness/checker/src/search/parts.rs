@@ -18,13 +18,14 @@ use crate::model::Model;
 
 use super::{Budget, DeadConfiguration, Entry, Found, Place, Searched, shares};
 
-/// Once something is found to have no order, what is left may take this part of the time that is
-/// left: it can only show that another explanation ends even earlier.
+/// Once something is found to have no order, all that is left may together take this part of the
+/// time that is left: it can only show that another explanation ends even earlier.
 const REST_SHARE: u32 = 8;
 
 /// Returns the groups of entries that have nothing to do with one another, each in the order of
 /// the entries, or none if that is all of them.
-pub(super) fn split<M: Model>(entries: &[Entry<M>]) -> Option<Vec<Vec<usize>>> {
+pub(super) fn split<M: Model>(entries: &[Entry<M>]) -> Option<Vec<Vec<u32>>> {
+    M::parts(&entries.first()?.step.op)?;
     let mut sets = Sets::new(entries.len());
     let mut by_part = FxHashMap::<&str, usize>::default();
     let mut partless = None;
@@ -46,14 +47,14 @@ pub(super) fn split<M: Model>(entries: &[Entry<M>]) -> Option<Vec<Vec<usize>>> {
             sets.unite(*by_end.entry((entry.process, completed)).or_insert(index), index);
         }
     }
-    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut groups: Vec<Vec<u32>> = Vec::new();
     let mut group_of = FxHashMap::<usize, usize>::default();
     for index in 0..entries.len() {
         let group = *group_of.entry(sets.find(index)).or_insert_with(|| {
             groups.push(Vec::new());
             groups.len() - 1
         });
-        groups[group].push(index);
+        groups[group].push(index as u32);
     }
     (groups.len() > 1).then_some(groups)
 }
@@ -61,32 +62,32 @@ pub(super) fn split<M: Model>(entries: &[Entry<M>]) -> Option<Vec<Vec<usize>>> {
 /// Searches each group with `search`, and says what that means for all.
 pub(super) fn search_each<M: Model>(
     entries: &[Entry<M>],
-    groups: &[Vec<usize>],
+    groups: &[Vec<u32>],
     budget: Budget,
-    search: impl Fn(Vec<Entry<M>>, Budget) -> Searched,
+    search: impl Fn(&[&Entry<M>], Budget) -> Searched,
 ) -> Searched {
     let mut orders = Vec::new();
     let (mut configurations, mut completions) = (0, 0);
     let mut stopped = None;
     let mut first_bad: Option<(usize, Vec<DeadConfiguration>)> = None;
+    // Set with the first contradiction.
+    let mut rest: Option<Budget> = None;
     let mut place = Place::Here;
     for (group, share) in groups.iter().zip(shares(budget.deadline, groups.len())) {
-        let mine: Vec<Entry<M>> = group.iter().map(|index| entries[*index].clone()).collect();
+        let mine: Vec<&Entry<M>> = group.iter().map(|index| &entries[*index as usize]).collect();
         let certain = mine.iter().filter(|entry| entry.step.is_certain).count();
-        let budget = match first_bad {
-            Some(_) => budget.part_of(REST_SHARE),
-            None => Budget { deadline: share(Instant::now()), ..budget },
-        };
-        let searched = search(mine, budget);
+        let share = Budget { deadline: share(Instant::now()), ..budget };
+        let searched = search(&mine, rest.unwrap_or(share));
         configurations += searched.configurations;
         match searched.found {
             Found::Order(order) => {
                 completions += certain;
-                orders.push(order.into_iter().map(|entry| group[entry]).collect());
+                orders.push(order.into_iter().map(|entry| group[entry] as usize).collect());
             }
             Found::NoOrder { entry, mut dead } => {
                 place = place.min(searched.place);
-                let entry = group[entry];
+                rest.get_or_insert_with(|| budget.part_of(REST_SHARE));
+                let entry = group[entry] as usize;
                 let ends = |entry: usize| (entries[entry].completed, entries[entry].tie);
                 if first_bad.as_ref().is_none_or(|(first, _)| ends(entry) < ends(*first)) {
                     for dead in &mut dead {
@@ -99,7 +100,7 @@ pub(super) fn search_each<M: Model>(
             Found::Stopped { why, entry, completions: passed } => {
                 completions += passed;
                 place = Place::Anywhere;
-                stopped.get_or_insert((why, group[entry]));
+                stopped.get_or_insert((why, group[entry] as usize));
             }
             // The search does not say these of a group; were it to, nothing would follow for all.
             Found::Contradiction { .. } | Found::Unfit { .. } | Found::Unproven => {

@@ -20,6 +20,9 @@ use super::watch::Watch;
 use super::window::{Passage, Timeline, VACANT};
 use super::{Budget, Entry, Stop};
 
+#[cfg(test)]
+mod tests;
+
 /// All that matters of what came before an instant.
 #[derive(Clone, Debug)]
 pub(crate) struct Front<M: Model> {
@@ -116,7 +119,7 @@ impl<M: Model> Front<M> {
         unknowns: Unknowns,
         budget: Budget,
     ) -> Advanced<M> {
-        let entries: Vec<Entry<M>> = self.carried.iter().chain(new).cloned().collect();
+        let entries: Vec<&Entry<M>> = self.carried.iter().chain(new).collect();
         let timeline = Timeline::new(&entries);
         if timeline.passages.len() == self.carried.len() {
             return Advanced::Front(self.clone());
@@ -132,7 +135,7 @@ impl<M: Model> Front<M> {
 
 struct Piece<'a, M: Model> {
     front: &'a Front<M>,
-    entries: &'a [Entry<M>],
+    entries: &'a [&'a Entry<M>],
     timeline: &'a Timeline,
     before: Option<u64>,
     unknowns: Unknowns,
@@ -183,7 +186,7 @@ impl<M: Model> Piece<'_, M> {
                         returns_at: timeline.returns_at[entry as usize],
                         waits_for: waits_for(entry),
                         has_successor: timeline.has_successor[entry as usize]
-                            || self.is_open_at_end(&entries[entry as usize]),
+                            || self.may_matter_later(entries[entry as usize]),
                     };
                     levels.call(slot(entry as usize), open);
                 }
@@ -195,7 +198,7 @@ impl<M: Model> Piece<'_, M> {
                 Passage::Return(entry) => {
                     let entry = entry as usize;
                     // Whatever returns later, too, is open where the piece ends.
-                    if self.is_open_at_end(&entries[entry]) {
+                    if self.returns_later(entries[entry]) {
                         break;
                     }
                     match levels.pass(slot(entry), forced[position]) {
@@ -211,9 +214,20 @@ impl<M: Model> Piece<'_, M> {
         Advanced::Front(self.front_of(&levels, &is_open))
     }
 
-    /// Whether a certain entry returns after the piece. What its process does at the instant of the
-    /// return, if anything, is not known yet; so it must be expected.
-    fn is_open_at_end(&self, entry: &Entry<M>) -> bool {
+    /// Whether something called after the piece may depend on where a certain entry stands, so that
+    /// it is neither put off nor taken for another of its kind.
+    ///
+    /// That is to be expected of whatever returns after the piece, for two reasons. What its process
+    /// does at the instant of the return, if anything, is not known yet. And which operations
+    /// overwrite everything is known from the kinds of this piece alone ([`States`]): a later piece
+    /// may tell states apart that are one to all of these. Putting off is right only up to the end
+    /// of the piece, so what is put off and what it is put off for both have to return before it.
+    fn may_matter_later(&self, entry: &Entry<M>) -> bool {
+        self.returns_later(entry)
+    }
+
+    /// Whether an entry returns after the piece.
+    fn returns_later(&self, entry: &Entry<M>) -> bool {
         self.before.is_some_and(|end| entry.completed >= Some(end))
     }
 
@@ -239,7 +253,7 @@ impl<M: Model> Piece<'_, M> {
         // An unknown that everybody has used is of no use to anybody any more.
         let kept: Vec<bool> =
             (0..is_open.len()).map(|it| is_open[it] && use_counts[it] < waypoints.len()).collect();
-        let front = Front { carried: self.entries.to_vec(), waypoints }.keeping(&kept);
+        let front = Front { carried: self.entries.iter().map(|entry| (*entry).clone()).collect(), waypoints }.keeping(&kept);
         match self.unknowns {
             Unknowns::Once => front,
             Unknowns::Endless => front.into_endless(),

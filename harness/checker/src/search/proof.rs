@@ -10,7 +10,7 @@ use super::Entry;
 /// what, and is legal from the initial state.
 ///
 /// This shares nothing with the search but the entries and the model.
-pub(crate) fn is_proof<M: Model>(initial: &M, entries: &[Entry<M>], order: &[usize]) -> bool {
+pub(crate) fn is_proof<M: Model>(initial: &M, entries: &[&Entry<M>], order: &[usize]) -> bool {
     let mut is_placed = vec![false; entries.len()];
     for index in order {
         if std::mem::replace(&mut is_placed[*index], true) {
@@ -24,7 +24,7 @@ pub(crate) fn is_proof<M: Model>(initial: &M, entries: &[Entry<M>], order: &[usi
     is_whole && is_true_to_time(entries, order) && is_legal(initial, entries, order)
 }
 
-fn is_true_to_time<M: Model>(entries: &[Entry<M>], order: &[usize]) -> bool {
+fn is_true_to_time<M: Model>(entries: &[&Entry<M>], order: &[usize]) -> bool {
     // Nothing that comes later in the order may have returned before an earlier one was called.
     let mut completed_first = u64::MAX;
     for index in order.iter().rev() {
@@ -46,7 +46,7 @@ fn is_true_to_time<M: Model>(entries: &[Entry<M>], order: &[usize]) -> bool {
     })
 }
 
-fn is_legal<M: Model>(initial: &M, entries: &[Entry<M>], order: &[usize]) -> bool {
+fn is_legal<M: Model>(initial: &M, entries: &[&Entry<M>], order: &[usize]) -> bool {
     let mut state = initial.clone();
     order.iter().all(|index| {
         let step = &entries[*index].step;

@@ -86,7 +86,7 @@ impl Clone for States {
 
 impl States {
     /// Begins with the initial state, and returns the kind of each entry.
-    pub(super) fn new<M: Model>(initial: &M, entries: &[Entry<M>]) -> (Self, Vec<KindId>) {
+    pub(super) fn new<M: Model>(initial: &M, entries: &[&Entry<M>]) -> (Self, Vec<KindId>) {
         let (states, kind_of, _) = Self::beginning_with([initial], entries);
         (states, kind_of)
     }
@@ -95,7 +95,7 @@ impl States {
     /// entry and the number of each state.
     pub(super) fn beginning_with<'a, M: Model>(
         first: impl IntoIterator<Item = &'a M>,
-        entries: &[Entry<M>],
+        entries: &[&Entry<M>],
     ) -> (Self, Vec<KindId>, Vec<StateId>) {
         let (kinds, kind_of) = number_kinds(entries);
         let is_pure: Vec<bool> =
@@ -127,7 +127,8 @@ impl States {
     }
 
     /// Finds the kinds that overwrite everything: the model names them, and where there are few
-    /// states they show themselves.
+    /// states they show themselves. Those that show themselves do so among the states that these
+    /// kinds reach: in a piece of a history only until the piece ends.
     fn find_overwrites(&mut self, is_named: &[bool]) {
         self.is_closed = self.is_dense && self.close();
         for kind in 0..self.kinds() as KindId {
@@ -256,7 +257,7 @@ impl States {
 }
 
 /// Numbers the kinds of steps, and returns the kind of each entry.
-fn number_kinds<M: Model>(entries: &[Entry<M>]) -> (Vec<Step<M>>, Vec<KindId>) {
+fn number_kinds<M: Model>(entries: &[&Entry<M>]) -> (Vec<Step<M>>, Vec<KindId>) {
     let mut ids = FxHashMap::<&Step<M>, KindId>::default();
     let mut kinds = Vec::new();
     let kind_of = entries

@@ -1,7 +1,14 @@
 //! The events of a partition in order, and the window of operations open at a position.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+
+use rustc_hash::FxHashMap;
+
 use crate::model::Model;
 
+use super::mask::Mask;
 use super::states::{KindId, States};
 use super::{Entry, Found, Stop};
 
@@ -38,7 +45,7 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    pub(super) fn new<M: Model>(entries: &[Entry<M>]) -> Self {
+    pub(super) fn new<M: Model>(entries: &[&Entry<M>]) -> Self {
         let mut passages = sorted_passages(entries);
         let (after, has_successor) = tied_predecessors(entries);
         let mut slot = vec![VACANT; entries.len()];
@@ -98,30 +105,41 @@ impl Timeline {
 }
 
 /// Sorts by instant. Intervals are closed, so calls come before returns of the same instant.
-fn sorted_passages<M: Model>(entries: &[Entry<M>]) -> Vec<Passage> {
-    let mut points = Vec::with_capacity(entries.len() * 2);
-    for (index, entry) in entries.iter().enumerate() {
-        let index = u32::try_from(index)
-            .expect("a history of four billion operations does not fit in memory");
+///
+/// Entries mostly come in the order of their calls, so that returns need only be sorted among those
+/// that are open at once.
+fn sorted_passages<M: Model>(entries: &[&Entry<M>]) -> Vec<Passage> {
+    let count = u32::try_from(entries.len())
+        .expect("a history of four billion operations does not fit in memory");
+    let mut calls: Vec<u32> = (0..count).collect();
+    calls.sort_by_key(|entry| entries[*entry as usize].invoked);
+    let mut passages = Vec::with_capacity(entries.len() * 2);
+    let mut open = BinaryHeap::<Reverse<(u64, u64, u32)>>::new();
+    for index in calls {
+        let entry = &entries[index as usize];
+        while let Some(first) = open.peek_mut().filter(|first| first.0.0 < entry.invoked) {
+            passages.push(Passage::Return(PeekMut::pop(first).0.2));
+        }
         match entry.completed {
             Some(completed) => {
-                points.push((entry.invoked, false, 0, Passage::Call(index)));
-                points.push((completed, true, entry.tie, Passage::Return(index)));
+                passages.push(Passage::Call(index));
+                open.push(Reverse((completed, entry.tie, index)));
             }
-            None => points.push((entry.invoked, false, 0, Passage::Unknown(index))),
+            None => passages.push(Passage::Unknown(index)),
         }
     }
-    points.sort_by_key(|(instant, is_return, tie, _)| (*instant, *is_return, *tie));
-    points.into_iter().map(|(_, _, _, passage)| passage).collect()
+    let rest = open.into_sorted_vec().into_iter().rev();
+    passages.extend(rest.map(|Reverse((_, _, index))| Passage::Return(index)));
+    passages
 }
 
 /// Finds, for every entry, the one of its process that returned at the instant of its call.
 ///
 /// Entries of one process come in the order in which the process made them.
-fn tied_predecessors<M: Model>(entries: &[Entry<M>]) -> (Vec<u32>, Vec<bool>) {
+fn tied_predecessors<M: Model>(entries: &[&Entry<M>]) -> (Vec<u32>, Vec<bool>) {
     let mut after = vec![VACANT; entries.len()];
     let mut has_successor = vec![false; entries.len()];
-    let mut last: std::collections::HashMap<u64, usize> = std::collections::HashMap::new();
+    let mut last = FxHashMap::<u64, usize>::default();
     for (index, entry) in entries.iter().enumerate() {
         if let Some(previous) = last.get(&entry.process)
             && entries[*previous].completed == Some(entry.invoked)
@@ -136,43 +154,120 @@ fn tied_predecessors<M: Model>(entries: &[Entry<M>]) -> (Vec<u32>, Vec<bool>) {
     (after, has_successor)
 }
 
+/// An open entry of certain outcome, with all that is asked of it again and again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seat {
+    pub(super) entry: u32,
+    pub(super) kind: KindId,
+    /// See [`Timeline::returns_at`].
+    pub(super) returns_at: u32,
+    /// See [`Timeline::after`].
+    pub(super) after: u32,
+    /// See [`Timeline::has_successor`].
+    pub(super) has_successor: bool,
+}
+
 /// The window at a position; it moves along the passages and back.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct Window<'a, K: Mask> {
+    timeline: &'a Timeline,
+    kind_of: &'a [KindId],
+    /// By kind.
+    is_pure: Vec<bool>,
     pub(super) position: usize,
-    /// The open certain entry of each slot, or [`VACANT`].
-    pub(super) open: Vec<u32>,
+    /// By slot; of those slots where nothing is open it says nothing.
+    seats: Vec<Seat>,
+    /// The slots where something is open.
+    open: K,
+    /// Those where it is pure.
+    pure: K,
     /// How many entries of unknown outcome were called.
     pub(super) unknowns_called: usize,
 }
 
-impl Window {
-    pub(super) fn new(timeline: &Timeline) -> Self {
-        Self { position: 0, open: vec![VACANT; timeline.slots], unknowns_called: 0 }
+impl<'a, K: Mask> Window<'a, K> {
+    pub(super) fn new(timeline: &'a Timeline, kind_of: &'a [KindId], states: &States) -> Self {
+        let nobody = Seat {
+            entry: VACANT,
+            kind: 0,
+            returns_at: u32::MAX,
+            after: VACANT,
+            has_successor: false,
+        };
+        Self {
+            timeline,
+            kind_of,
+            is_pure: (0..states.kinds()).map(|kind| states.is_pure(kind as KindId)).collect(),
+            position: 0,
+            seats: vec![nobody; timeline.slots],
+            open: K::empty(timeline.slots),
+            pure: K::empty(timeline.slots),
+            unknowns_called: 0,
+        }
+    }
+
+    /// What is open in a slot where something is.
+    pub(super) fn seat(&self, slot: usize) -> &Seat {
+        debug_assert!(self.open.has(slot), "somebody sits there");
+        &self.seats[slot]
+    }
+
+    /// The slots of what is open and not linearized.
+    pub(super) fn waiting(&self, linearized: &K) -> K {
+        self.open.minus(linearized)
+    }
+
+    /// The slots of what is open and pure.
+    pub(super) fn pure(&self) -> &K {
+        &self.pure
     }
 
     /// Moves to a position: as far as it is away, so that jumps far back cost, steps do not.
-    pub(super) fn seek(&mut self, timeline: &Timeline, position: usize) {
+    pub(super) fn seek(&mut self, position: usize) {
         while self.position < position {
-            self.advance(timeline);
+            self.advance();
         }
         while self.position > position {
             self.position -= 1;
-            match timeline.passages[self.position] {
-                Passage::Call(entry) => self.open[timeline.slot[entry as usize] as usize] = VACANT,
-                Passage::Return(entry) => self.open[timeline.slot[entry as usize] as usize] = entry,
+            match self.timeline.passages[self.position] {
+                Passage::Call(entry) => self.rise(entry),
+                Passage::Return(entry) => self.sit(entry),
                 Passage::Unknown(_) => self.unknowns_called -= 1,
             }
         }
     }
 
     /// Passes the next passage.
-    pub(super) fn advance(&mut self, timeline: &Timeline) {
-        match timeline.passages[self.position] {
-            Passage::Call(entry) => self.open[timeline.slot[entry as usize] as usize] = entry,
-            Passage::Return(entry) => self.open[timeline.slot[entry as usize] as usize] = VACANT,
+    pub(super) fn advance(&mut self) {
+        match self.timeline.passages[self.position] {
+            Passage::Call(entry) => self.sit(entry),
+            Passage::Return(entry) => self.rise(entry),
             Passage::Unknown(_) => self.unknowns_called += 1,
         }
         self.position += 1;
+    }
+
+    fn sit(&mut self, entry: u32) {
+        let Timeline { slot, returns_at, after, has_successor, .. } = self.timeline;
+        let index = entry as usize;
+        let slot = slot[index] as usize;
+        let kind = self.kind_of[index];
+        self.seats[slot] = Seat {
+            entry,
+            kind,
+            returns_at: returns_at[index],
+            after: after[index],
+            has_successor: has_successor[index],
+        };
+        self.open.set(slot);
+        if self.is_pure[kind as usize] {
+            self.pure.set(slot);
+        }
+    }
+
+    fn rise(&mut self, entry: u32) {
+        let slot = self.timeline.slot[entry as usize] as usize;
+        self.open.clear(slot);
+        self.pure.clear(slot);
     }
 }

@@ -7,11 +7,11 @@ use crate::model::fifo_queue::{FifoQueue, QueueAnswer, QueueOp};
 use crate::model::set::{Set, SetAnswer, SetOp};
 use crate::search::Entry;
 
-use super::{Numbers, UNREAD};
+use super::{Numbers, UNREAD, Views};
 
 const NOT_EMPTY: &str = "it is not empty at first";
 
-pub(super) fn queue(initial: &FifoQueue, entries: &[Entry<FifoQueue>]) -> Ruling {
+pub(super) fn queue(initial: &FifoQueue, entries: &[Entry<FifoQueue>], _: &mut Views) -> Ruling {
     use queues::Action;
     if *initial != FifoQueue::default() {
         return Ruling::Unfit(NOT_EMPTY);
@@ -36,7 +36,7 @@ pub(super) fn queue(initial: &FifoQueue, entries: &[Entry<FifoQueue>]) -> Ruling
     queues::rule(&events)
 }
 
-pub(super) fn set(initial: &Set, entries: &[Entry<Set>]) -> Ruling {
+pub(super) fn set(initial: &Set, entries: &[Entry<Set>], _: &mut Views) -> Ruling {
     use sets::Action;
     if *initial != Set::default() {
         return Ruling::Unfit(NOT_EMPTY);
@@ -74,7 +74,7 @@ pub(super) fn set(initial: &Set, entries: &[Entry<Set>]) -> Ruling {
     }
 }
 
-pub(super) fn list(initial: &AppendList, entries: &[Entry<AppendList>]) -> Ruling {
+pub(super) fn list(initial: &AppendList, entries: &[Entry<AppendList>], _: &mut Views) -> Ruling {
     use lists::Action;
     if *initial != AppendList::default() {
         return Ruling::Unfit(NOT_EMPTY);

@@ -7,9 +7,9 @@ use crate::model::lock::{Lock, LockAnswer, LockOp};
 use crate::model::mutex::{Mutex, MutexOp};
 use crate::search::Entry;
 
-use super::{Numbers, UNREAD};
+use super::{Numbers, UNREAD, Views};
 
-pub(super) fn counter(initial: &Counter, entries: &[Entry<Counter>]) -> Ruling {
+pub(super) fn counter(initial: &Counter, entries: &[Entry<Counter>], _: &mut Views) -> Ruling {
     use counts::Action;
     let spans = match spans(entries) {
         Ok(spans) => spans,
@@ -31,7 +31,7 @@ pub(super) fn counter(initial: &Counter, entries: &[Entry<Counter>]) -> Ruling {
 const REFUSED: &str = "somebody saw that the lock was not to be had";
 const UNTOLD: &str = "an answer does not say whether it was done";
 
-pub(super) fn mutex(initial: &Mutex, entries: &[Entry<Mutex>]) -> Ruling {
+pub(super) fn mutex(initial: &Mutex, entries: &[Entry<Mutex>], _: &mut Views) -> Ruling {
     let spans = match spans(entries) {
         Ok(spans) => spans,
         Err(unfit) => return unfit,
@@ -49,7 +49,7 @@ pub(super) fn mutex(initial: &Mutex, entries: &[Entry<Mutex>]) -> Ruling {
     turns::rule(initial.is_held, &events)
 }
 
-pub(super) fn lock(initial: &Lock, entries: &[Entry<Lock>]) -> Ruling {
+pub(super) fn lock(initial: &Lock, entries: &[Entry<Lock>], _: &mut Views) -> Ruling {
     if *initial != Lock::default() {
         return Ruling::Unfit("it is held at first, or tokens were given out before");
     }

@@ -27,7 +27,7 @@ fn check(entries: &[Entry<Register>], is_witnessed: bool) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let budget = Budget { deadline, memory: 1 << 30 };
     let choice = Some(EngineName::Witnessed);
-    let decided = decide(&Register(Scalar::Nil), entries.to_vec(), budget, choice);
+    let decided = decide(&Register(Scalar::Nil), entries, budget, choice);
     assert_eq!(matches!(decided.searched.found, Found::Order(_)), is_witnessed, "{decided:?}");
 }
 

@@ -157,14 +157,14 @@ pub(in crate::model) fn refute(entries: &[Entry<super::Book>], budget: Budget) -
         for (index, (entry, step)) in entries.iter().zip(projection.steps).enumerate() {
             if let Some(step) = step {
                 projected.push(entry.with_step(step));
-                sources.push(index);
+                sources.push(index as u32);
             }
         }
         let budget = Budget { deadline: share(Instant::now()), ..budget };
-        match search(&projection.initial, projected, budget).found {
+        match search(&projection.initial, &projected, budget).found {
             Found::NoOrder { entry, mut dead } => {
                 dead.iter_mut().for_each(|dead| dead.rename(&sources));
-                Some(Found::NoOrder { entry: sources[entry], dead })
+                Some(Found::NoOrder { entry: sources[entry] as usize, dead })
             }
             _ => None,
         }
