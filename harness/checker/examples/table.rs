@@ -1,11 +1,13 @@
 //! Prints how long histories of many kinds take to judge, and with how much memory.
 //!
 //! `cargo run --release -p checker --example table -- [--kinds K,…] [--clients C,…]
-//! [--operations N,…] [--runs R] [--time-limit SECONDS] [--engine NAME] [--seed S] [--processor]`
+//! [--operations N,…] [--info PER_MILLE] [--runs R] [--time-limit SECONDS] [--engine NAME] [--seed S]
+//! [--processor]`
 //!
-//! Without flags it prints every cell of every kind. With `--processor` a cell also tells the time
-//! that all its threads computed in the last run, in steps of 10 ms, and how many configurations the
-//! search visited: on a machine that does other things they say more than the clock.
+//! Without flags it prints every cell of every kind; `--info` has it that so many of a thousand
+//! mutations end unknown, whatever the kind. With `--processor` a cell also tells the median of the
+//! time that all its threads computed, and how many configurations the search visited: on a machine
+//! that does other things they say more than the clock.
 //!
 //! Every cell is a process of its own: it makes its history, judges it `R` times, and tells the
 //! median time of the judging (from the events on; reading a file is not part of it), the verdict,
@@ -20,28 +22,14 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use checker::check::{Options, check};
-use checker::model::ModelName;
 use checker::verdict::Verdict;
-use serde_json::json;
+use nix::time::{ClockId, clock_gettime};
 
-use generator::{Kind, Spec, record};
+use generator::{ROWS, Row, Spec, record};
 
 /// What `stormproof` allocates with, so that it is judged here as it is there.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// A row of the table: what it is called, the kind, unknown outcomes of a thousand, and whether
-/// there is a stale read.
-const ROWS: [(&str, Kind, u64, bool); 8] = [
-    ("register", Kind::Register, 0, false),
-    ("unique", Kind::Unique, 0, false),
-    ("info", Kind::Register, 10, false),
-    ("stale", Kind::Register, 0, true),
-    ("unique-stale", Kind::Unique, 0, true),
-    ("keys", Kind::Keys, 0, false),
-    ("cas", Kind::Cas, 0, false),
-    ("lossy", Kind::Register, 200, false),
-];
 
 /// Stands for a verdict that is not what the generator built in.
 const WRONG: &str = "!WRONG";
@@ -54,6 +42,7 @@ struct Choice {
     kinds: Vec<String>,
     clients: Vec<u64>,
     operations: Vec<u64>,
+    info: Option<u64>,
     runs: usize,
     time_limit: u64,
     engine: Option<String>,
@@ -65,9 +54,10 @@ struct Choice {
 impl Choice {
     fn parse(words: &[String]) -> Result<Self, String> {
         let mut choice = Self {
-            kinds: ROWS.iter().map(|(name, ..)| (*name).to_owned()).collect(),
+            kinds: ROWS.iter().map(|row| row.name.to_owned()).collect(),
             clients: vec![4, 8, 16, 32, 64],
             operations: vec![1_000, 10_000, 100_000],
+            info: None,
             runs: 5,
             time_limit: 10,
             engine: None,
@@ -95,6 +85,7 @@ impl Choice {
                 "--kinds" => choice.kinds = value.split(',').map(str::to_owned).collect(),
                 "--clients" => choice.clients = numbers()?,
                 "--operations" => choice.operations = numbers()?,
+                "--info" => choice.info = Some(number()?),
                 "--runs" => choice.runs = number()?.max(1) as usize,
                 "--time-limit" => choice.time_limit = number()?,
                 "--engine" => choice.engine = Some(value.clone()),
@@ -103,18 +94,10 @@ impl Choice {
             }
         }
         for kind in &choice.kinds {
-            row(kind)?;
+            Row::named(kind)?;
         }
         Ok(choice)
     }
-}
-
-fn row(name: &str) -> Result<(Kind, u64, bool), String> {
-    let row = ROWS.iter().find(|(its_name, ..)| *its_name == name);
-    row.map(|(_, kind, info, is_stale)| (*kind, *info, *is_stale)).ok_or_else(|| {
-        let names = ROWS.map(|(name, ..)| name).join(", ");
-        format!("there is no kind `{name}`; choose {names}")
-    })
 }
 
 fn main() -> ExitCode {
@@ -174,6 +157,9 @@ fn ask_child(
     if choice.tells_processor {
         command.arg("--processor");
     }
+    if let Some(info) = &choice.info {
+        command.args(["--info", &info.to_string()]);
+    }
     if let Some(engine) = &choice.engine {
         command.args(["--engine", engine]);
     }
@@ -186,44 +172,25 @@ fn ask_child(
 
 /// Measures the one cell of this process; false if its verdict is wrong.
 fn measure(choice: &Choice) -> Result<(String, bool), String> {
-    let (kind, info, is_stale) = row(&choice.kinds[0])?;
-    let spec = Spec {
-        kind,
-        clients: choice.clients[0],
-        operations: choice.operations[0],
-        info,
-        seed: choice.seed,
-        is_stale,
-    };
-    let recording = record(spec)?;
-    let model = match kind {
-        Kind::Register | Kind::Unique => ModelName::Register,
-        Kind::Cas => ModelName::CasRegister,
-        Kind::Keys => ModelName::MultiRegister,
-        Kind::Ledger => ModelName::Ledger,
-    };
+    let row = Row::named(&choice.kinds[0])?;
+    let spec = row.spec(choice.clients[0], choice.operations[0], choice.seed);
+    let recording = record(Spec { info: choice.info.unwrap_or(spec.info), ..spec })?;
     let options = Options {
-        model: Some(model),
-        initial: (kind != Kind::Ledger).then(|| json!(0).into()),
         engine: choice.engine.as_deref().map(str::parse).transpose()?,
         time_limit: Duration::from_secs(choice.time_limit),
-        ..Options::default()
+        ..row.options()
     };
     let before = memory_highest();
-    let mut effort = String::new();
-    let mut times = Vec::new();
+    let mut configurations = 0;
+    let (mut times, mut processor) = (Vec::new(), Vec::new());
     let mut verdict = "";
     while times.len() < choice.runs && times.iter().all(|time| *time < LONG) {
         let (started, processor_before) = (Instant::now(), processor_time());
         let report = check(&recording, &options).map_err(|error| error.to_string())?;
         times.push(started.elapsed());
-        if choice.tells_processor {
-            let processor = (processor_time() - processor_before).as_millis();
-            let configurations = report.partitions.iter().map(|partition| partition.configurations);
-            let configurations: u64 = configurations.sum();
-            effort = format!(" (processor {processor} ms, {configurations} configurations)");
-        }
-        verdict = match (&report.verdict, is_stale) {
+        processor.push(processor_time() - processor_before);
+        configurations = report.partitions.iter().map(|partition| partition.configurations).sum();
+        verdict = match (&report.verdict, row.is_stale) {
             (Verdict::Linearizable, false) => "ok",
             (Verdict::Violation { witness }, true) if witness.shortest => "violation",
             (Verdict::Violation { .. }, true) => "violation, not narrowed down",
@@ -234,22 +201,28 @@ fn measure(choice: &Choice) -> Result<(String, bool), String> {
             break;
         }
     }
-    times.sort_unstable();
-    let median = times[times.len() / 2].as_secs_f64() * 1e3;
+    let effort = match choice.tells_processor {
+        true => format!(" (processor {}, {configurations} configurations)", median(processor)),
+        false => String::new(),
+    };
     let highest = memory_highest();
-    let digits = if median < 10.0 { 2 } else { 0 };
     let cell =
-        format!("{median:.digits$} ms{effort}, {highest} MiB (+{}), {verdict}", highest - before);
+        format!("{}{effort}, {highest} MiB (+{}), {verdict}", median(times), highest - before);
     Ok((cell, verdict != WRONG))
 }
 
-/// How long all threads of this process computed so far; 0 where there is no `/proc`.
+/// The time in the middle, in milliseconds.
+fn median(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let median = times[times.len() / 2].as_secs_f64() * 1e3;
+    let digits = if median < 10.0 { 2 } else { 0 };
+    format!("{median:.digits$} ms")
+}
+
+/// How long all threads of this process computed so far.
 fn processor_time() -> Duration {
-    const TICK: Duration = Duration::from_millis(10);
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks = after_name.split_whitespace().skip(11).take(2);
-    TICK * ticks.filter_map(|ticks| ticks.parse::<u32>().ok()).sum()
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
+    time.map_or(Duration::ZERO, Duration::from)
 }
 
 /// The highest memory that this process ever took, in MiB; 0 where there is no `/proc`.

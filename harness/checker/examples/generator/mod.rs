@@ -7,9 +7,11 @@
 mod ledger;
 mod register;
 
+use checker::check::Options;
 use checker::history::{
     Event, EventType, Format, Process, Recorded, Recording, read_bytes, write_event,
 };
+use checker::model::ModelName;
 use serde_json::Value;
 
 use ledger::Ledger;
@@ -54,6 +56,61 @@ pub(crate) struct Spec {
     pub(crate) seed: u64,
     /// Whether the first read after nine tenths of the operations answers with old news.
     pub(crate) is_stale: bool,
+}
+
+/// A row of the tables of how fast judging is.
+#[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "not every program that makes histories makes a table of them")]
+pub(crate) struct Row {
+    /// What it is called.
+    pub(crate) name: &'static str,
+    kind: Kind,
+    /// How many of a thousand mutations end unknown.
+    info: u64,
+    /// Whether there is a stale read.
+    pub(crate) is_stale: bool,
+}
+
+/// All rows.
+#[allow(dead_code, reason = "not every program that makes histories makes a table of them")]
+pub(crate) const ROWS: [Row; 8] = [
+    Row { name: "register", kind: Kind::Register, info: 0, is_stale: false },
+    Row { name: "unique", kind: Kind::Unique, info: 0, is_stale: false },
+    Row { name: "info", kind: Kind::Register, info: 10, is_stale: false },
+    Row { name: "stale", kind: Kind::Register, info: 0, is_stale: true },
+    Row { name: "unique-stale", kind: Kind::Unique, info: 0, is_stale: true },
+    Row { name: "keys", kind: Kind::Keys, info: 0, is_stale: false },
+    Row { name: "cas", kind: Kind::Cas, info: 0, is_stale: false },
+    Row { name: "lossy", kind: Kind::Register, info: 200, is_stale: false },
+];
+
+#[allow(dead_code, reason = "not every program that makes histories makes a table of them")]
+impl Row {
+    /// Returns the row of a name.
+    pub(crate) fn named(name: &str) -> Result<&'static Self, String> {
+        ROWS.iter().find(|row| row.name == name).ok_or_else(|| {
+            let names = ROWS.map(|row| row.name).join(", ");
+            format!("there is no kind `{name}`; choose {names}")
+        })
+    }
+
+    /// Which history one of its cells is about.
+    pub(crate) fn spec(&self, clients: u64, operations: u64, seed: u64) -> Spec {
+        let Self { kind, info, is_stale, .. } = *self;
+        Spec { kind, clients, operations, info, seed, is_stale }
+    }
+
+    /// How to judge it.
+    pub(crate) fn options(&self) -> Options {
+        let model = match self.kind {
+            Kind::Register | Kind::Unique => ModelName::Register,
+            Kind::Cas => ModelName::CasRegister,
+            Kind::Keys => ModelName::MultiRegister,
+            Kind::Ledger => ModelName::Ledger,
+        };
+        let initial = (self.kind != Kind::Ledger).then(|| Value::from(0).into());
+        Options { model: Some(model), initial, ..Options::default() }
+    }
 }
 
 /// So many events are read at a time: what their lines take is next to nothing beside a million of
