@@ -31,10 +31,12 @@ fn judging(criterion: &mut Criterion) {
     group.sample_size(20).measurement_time(Duration::from_secs(2));
     group.warm_up_time(Duration::from_millis(500));
     for row in &ROWS {
-        for (clients, operations) in
-            CLIENTS.into_iter().flat_map(|clients| OPERATIONS.map(|operations| (clients, operations)))
+        for (clients, operations) in CLIENTS
+            .into_iter()
+            .flat_map(|clients| OPERATIONS.map(|operations| (clients, operations)))
         {
-            let recording = record(row.spec(clients, operations, 1)).expect("what is written is read");
+            let recording =
+                record(row.spec(clients, operations, 1)).expect("what is written is read");
             let options = Options { time_limit: Duration::from_secs(10), ..row.options() };
             group.throughput(Throughput::Elements(operations));
             let id = BenchmarkId::new(format!("{}/{clients}", row.name), operations);

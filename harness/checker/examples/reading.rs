@@ -67,10 +67,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             bad += usize::from(matches!(report.verdict, Verdict::Violation { .. }));
         }
         let speed = bytes as f64 / 1e6 / reading.clock.as_secs_f64();
-        println!("{judged} files, {:.1} MB, {events} events, {paired} operations", bytes as f64 / 1e6);
+        println!(
+            "{judged} files, {:.1} MB, {events} events, {paired} operations",
+            bytes as f64 / 1e6
+        );
         println!("  read in {}, {speed:.0} MB/s", reading.describe());
         println!("  paired in {}", pairing.describe());
-        println!("  judged in {}, the slowest in {slowest:.1?}: {good} good, {bad} bad", judging.describe());
+        println!(
+            "  judged in {}, the slowest in {slowest:.1?}: {good} good, {bad} bad",
+            judging.describe()
+        );
     }
     let status = fs::read_to_string("/proc/self/status")?;
     println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());

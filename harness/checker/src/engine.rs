@@ -192,9 +192,7 @@ pub(crate) fn decide<M: Model>(
             continue;
         }
         let (found, reason) = match (engine.rule)(initial, entries, &mut views) {
-            Ruling::Order(order) | Ruling::Candidate { order, .. }
-                if is_proof(&order) =>
-            {
+            Ruling::Order(order) | Ruling::Candidate { order, .. } if is_proof(&order) => {
                 (Found::Order(order), engine.name.shape().to_owned())
             }
             // A defect of the engine: whoever asked for it hears of it, others get a verdict.

@@ -164,8 +164,7 @@ pub(super) fn judge<M: Model>(
                 let budget = Budget { deadline, memory: case.options.memory_limit };
                 let initial = initial(partition.key.as_deref());
                 let items = read_again(case, subject, &partition.operations)?;
-                let (bad, is_shortest) =
-                    narrow(&initial, &items, bad, budget, case.options.engine);
+                let (bad, is_shortest) = narrow(&initial, &items, bad, budget, case.options.engine);
                 let key = partition.key.clone();
                 let witness = witness::describe(case, key, &items, &bad, is_shortest);
                 Verdict::Violation { witness: Box::new(witness) }

@@ -168,7 +168,7 @@ fn the_search_judges_what_an_engine_got_wrong() {
     let step = Step { op: (), seen: Some(1), is_certain: true };
     let entry = Entry { step, process: 0, invoked: 1, completed: Some(2), tie: 0, position: None };
     let budget = || Budget { deadline: Instant::now() + Duration::from_secs(60), memory: 1 << 30 };
-    let decided = decide(&Calls(0), &[entry.clone()], budget(), None);
+    let decided = decide(&Calls(0), std::slice::from_ref(&entry), budget(), None);
     assert_eq!(decided.engine, EngineName::Search);
     assert!(matches!(&decided.searched.found, Found::Order(order) if *order == [0]), "{decided:?}");
     assert!(decided.reason.contains("refused by the replay"), "{decided:?}");

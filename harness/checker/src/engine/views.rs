@@ -108,11 +108,7 @@ enum Seen<'a, V> {
     Unfit(&'static str),
 }
 
-fn unique_register(
-    initial: &Register,
-    entries: &[Entry<Register>],
-    views: &mut Views,
-) -> Ruling {
+fn unique_register(initial: &Register, entries: &[Entry<Register>], views: &mut Views) -> Ruling {
     views.rule(|| accesses(&initial.0, entries, see_register), register::rule)
 }
 

@@ -360,9 +360,8 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.clear();
         let slots = self.window.waiting(&configuration.mask);
-        waiting.extend(
-            members(&slots).map(|slot| (self.window.seat(slot).returns_at, slot as u32)),
-        );
+        waiting
+            .extend(members(&slots).map(|slot| (self.window.seat(slot).returns_at, slot as u32)));
         waiting.sort_unstable();
         if !self.is_stuck(&waiting) {
             self.tries += 1;

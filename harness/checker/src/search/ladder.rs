@@ -128,8 +128,7 @@ impl<T> Ladder<T> {
     /// Bytes that it takes, but for what the tasks hold on the heap.
     pub(super) fn bytes(&self) -> usize {
         let rungs = self.rungs.iter();
-        let room: usize =
-            rungs.map(|rung| rung.in_order.capacity() + rung.others.capacity()).sum();
+        let room: usize = rungs.map(|rung| rung.in_order.capacity() + rung.others.capacity()).sum();
         room * size_of::<Waiting<T>>()
     }
 }
@@ -164,9 +163,10 @@ mod tests {
         ladder.push(0, 7, "between");
         assert_eq!(ladder.pop(), Some("furthest"));
         ladder.push(0, 8, "on");
-        assert_eq!([ladder.pop(), ladder.pop(), ladder.pop()].map(Option::unwrap), [
-            "on", "between", "behind"
-        ]);
+        assert_eq!(
+            [ladder.pop(), ladder.pop(), ladder.pop()].map(Option::unwrap),
+            ["on", "between", "behind"]
+        );
     }
 
     #[test]

@@ -253,7 +253,11 @@ impl<M: Model> Piece<'_, M> {
         // An unknown that everybody has used is of no use to anybody any more.
         let kept: Vec<bool> =
             (0..is_open.len()).map(|it| is_open[it] && use_counts[it] < waypoints.len()).collect();
-        let front = Front { carried: self.entries.iter().map(|entry| (*entry).clone()).collect(), waypoints }.keeping(&kept);
+        let front = Front {
+            carried: self.entries.iter().map(|entry| (*entry).clone()).collect(),
+            waypoints,
+        }
+        .keeping(&kept);
         match self.unknowns {
             Unknowns::Once => front,
             Unknowns::Endless => front.into_endless(),

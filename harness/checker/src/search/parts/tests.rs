@@ -1,5 +1,6 @@
 //! Histories of several registers, split and whole.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use stateright::semantics::SequentialSpec;
@@ -86,6 +87,28 @@ fn of_several_contradictions_the_one_that_ends_first_is_told() {
     assert_eq!(dead[0].unordered, [3]);
     assert_eq!(dead[0].last, [1]);
     assert!(dead[0].state.starts_with("y = 1"), "{}", dead[0].state);
+}
+
+/// However many groups are left after a contradiction, the user waits for a part of the time once.
+#[test]
+fn after_a_contradiction_all_that_is_left_shares_one_deadline() {
+    let micros: [&[&str]; 4] = [&["w=1"], &["x=1"], &["y=1"], &["z=1"]];
+    let lines: Vec<Line<'_>> =
+        micros.iter().zip(0..).map(|(micro, process)| (process, 1, Some(2), *micro)).collect();
+    let entries = entries(&lines);
+    let groups = split(&entries).expect("four registers have nothing to do with each other");
+    let limit = Duration::from_secs(3_600);
+    let budget = Budget { deadline: Instant::now() + limit, memory: 1 << 30 };
+    let deadlines = RefCell::new(Vec::new());
+    search_each(&entries, &groups, budget, |_, budget| {
+        deadlines.borrow_mut().push(budget.deadline);
+        let found = Found::NoOrder { entry: 0, dead: Vec::new() };
+        Searched { found, configurations: 0, place: Place::Here }
+    });
+    let deadlines = deadlines.into_inner();
+    assert_eq!(deadlines.len(), 4);
+    assert!(deadlines[1] < budget.deadline - limit / 2, "it is a part of the time");
+    assert_eq!(deadlines[2..], [deadlines[1]; 2]);
 }
 
 /// SplitMix64.

@@ -50,11 +50,14 @@ fn what_overwrites_everything_in_a_piece_is_not_put_off_beyond_it() {
     ];
     let budget = Budget { deadline: Instant::now() + Duration::from_secs(60), memory: 1 << 30 };
     let front = Front::new(Registers { initial: Scalar::Nil, values: Default::default() });
-    let advance = |front: &Front<Registers>, new: &[Entry<Registers>], before| {
-        match front.advance(new, before, Unknowns::Once, budget) {
-            Advanced::Front(front) => front,
-            other => panic!("the history has an order: {other:?}"),
-        }
+    let advance = |front: &Front<Registers>, new: &[Entry<Registers>], before| match front.advance(
+        new,
+        before,
+        Unknowns::Once,
+        budget,
+    ) {
+        Advanced::Front(front) => front,
+        other => panic!("the history has an order: {other:?}"),
     };
     let front = advance(&front, &first, Some(5));
     advance(&front, &second, None);
