@@ -1,5 +1,4 @@
 use super::*;
-use crate::engine::views::Views;
 use crate::engine::{EngineName, decide};
 use crate::model::register::{Register, RegisterAnswer, RegisterOp};
 use crate::model::{Scalar, Step};
@@ -54,7 +53,11 @@ fn positions_are_believed_if_they_explain_everything() {
 
 #[test]
 fn what_changes_something_comes_before_who_saw_it_and_they_stand_as_they_were_called() {
-    let order = |entries: &[Entry<Register>]| match rule(&Register(Scalar::Nil), entries, &mut Views::default()) {
+    let order = |entries: &[Entry<Register>]| match rule(
+        &Register(Scalar::Nil),
+        entries,
+        &mut Views::default(),
+    ) {
         Ruling::Candidate { order, .. } => Some(order),
         _ => None,
     };
