@@ -44,7 +44,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
-use crate::fault::{Census, FaultResult, ScheduledFault, Target};
+use crate::fault::{Census, FaultResult, ScheduledFault};
 use crate::plan::Plan;
 use crate::recorder::Recorder;
 use crate::seed::Seed;
@@ -57,14 +57,14 @@ use inflict::{order, rhythm, settle};
 use record::{Ending, record_begin, record_end};
 pub use report::{Counts, FaultRecord, NemesisReport};
 
-/// How long a fault that is meant for the leader waits for one, while others come and go: as long as
-/// most faults last that keep a cluster from electing anybody.
-const LEADER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a scheduled fault that finds nobody to hit tries again, while others come and go: as long as
+/// most of those last that keep nodes down, or a cluster from electing anybody.
+const PATIENCE_SCHEDULED: Duration = Duration::from_secs(5);
 
 /// How long the steps of a sequence wait for one, and everything else with them. Elections take less.
 const LEADER_PATIENCE_DIRECTED: Duration = Duration::from_secs(1);
 
-/// How long to wait before asking again who leads.
+/// How long to wait before asking again who leads, and who can be hit.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How long to wait before an operator tries again what could not be undone.
@@ -241,14 +241,6 @@ impl Nemesis {
         let scheduled = self.faults[place].clone();
         let is_directed = place >= self.scheduled;
         let leader = self.find_leader(&scheduled, is_directed, field.cluster).await;
-        let needs_leader = scheduled.fault.target().is_some_and(Target::needs_leader);
-        if needs_leader && leader.is_none() && !is_directed {
-            let now = field.now();
-            if now < scheduled.at + LEADER_PATIENCE {
-                self.agenda.insert((now + ASK_AGAIN, Edge::Begin(place)));
-                return;
-            }
-        }
         let members = field.cluster.members();
         let leader = leader.filter(|node| members.contains(node));
         let census = Census { nodes: &members, leader };
@@ -273,6 +265,10 @@ impl Nemesis {
             }
         };
         let is_in_force = !matches!(result, FaultResult::Skipped(_));
+        if !is_in_force && !is_directed && field.now() < scheduled.at + PATIENCE_SCHEDULED {
+            self.agenda.insert((field.now() + ASK_AGAIN, Edge::Begin(place)));
+            return;
+        }
         tracing::info!(fault = %scheduled.fault, nodes = describe_nodes(&wounds.nodes), ?result, "fault begins");
         let record = FaultRecord {
             scheduled: scheduled.clone(),
