@@ -54,6 +54,10 @@ fn failing(judgement: &Judgement) -> Vec<(&'static str, RunVerdict)> {
     checks.map(|check| (check.name, check.verdict)).collect()
 }
 
+fn coverage(judgement: &Judgement) -> &Check {
+    judgement.checks.iter().find(|check| check.name == "coverage").unwrap()
+}
+
 #[test]
 fn a_run_in_which_all_went_well_passes() {
     let judgement = verdict(GOOD, |_, _| {});
@@ -141,10 +145,14 @@ fn who_asks_for_everything_gets_what_the_machine_allows_and_who_names_faults_all
     for (asked, bit, lacking, expected) in [
         (&all, &[Family::Kill, Family::Pause, Family::Disk][..], &[][..], RunVerdict::Pass),
         (&all, kill_pause, disk, RunVerdict::Pass),
-        // What the machine does not lack was not brought for another reason.
-        (&all, kill_pause, &[], RunVerdict::Unknown),
+        // What the machine does not lack found nobody to hurt: enough others did.
+        (&all, kill_pause, &[], RunVerdict::Pass),
+        (&all, &[Family::Kill], &[], RunVerdict::Unknown),
+        (&all, &[], disk, RunVerdict::Unknown),
+        // As many as that are not most.
         (&all, &[Family::Kill], disk, RunVerdict::Unknown),
         (&named, kill_pause, disk, RunVerdict::Unknown),
+        (&named, kill_pause, &[], RunVerdict::Unknown),
     ] {
         let judgement = verdict(GOOD, |plan, observed| {
             let others = [Fault::Pause(Target::One), Fault::DiskFull(Target::One)];
@@ -155,6 +163,12 @@ fn who_asks_for_everything_gets_what_the_machine_allows_and_who_names_faults_all
             observed.lacking = lacking.iter().map(|&it| (it, "no disks".into())).collect();
         });
         assert_eq!(judgement.verdict, expected, "{bit:?} of {asked:?}: {}", judgement.describe());
+        if asked == &all && bit == kill_pause {
+            let machine = "took effect but disk, for which this machine has no disks, every";
+            let vain = "took effect but no disk: none is known to have hurt anybody, every";
+            let said = if lacking.is_empty() { vain } else { machine };
+            assert!(coverage(&judgement).summary.contains(said), "{}", judgement.describe());
+        }
     }
 }
 
@@ -186,8 +200,8 @@ fn everything_is_still_asked_for_when_the_plan_is_settled() {
         observed.lacking = disks.into_iter().map(|&it| (it, "no disks".into())).collect();
     });
     assert_eq!(failing(&judgement), [], "{}", judgement.describe());
-    let coverage = judgement.checks.iter().find(|it| it.name == "coverage").unwrap();
-    assert!(coverage.summary.contains("but power and disk, for which"), "{}", coverage.summary);
+    let summary = &coverage(&judgement).summary;
+    assert!(summary.contains("but power and disk, for which"), "{summary}");
 }
 
 #[test]
@@ -283,8 +297,7 @@ fn what_a_killed_harness_left_is_judged_as_far_as_it_goes() {
     let observed = &judgement.observed;
     assert_eq!(observed.faults[&Family::Kill].installed, 1);
     assert_eq!((observed.leader_hits, observed.operations["read"].ok), (1, 1));
-    let coverage = judgement.checks.iter().find(|it| it.name == "coverage").unwrap();
-    assert_eq!(coverage.summary, "no cas succeeded during the storm");
+    assert_eq!(coverage(&judgement).summary, "no cas succeeded during the storm");
 }
 
 #[test]
