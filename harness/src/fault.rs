@@ -305,6 +305,12 @@ impl Fault {
         ends_reigns && !is_for_others && !is_beside_nodes
     }
 
+    /// Says whether it ends a reign unless nobody leads: it is for the leader.
+    pub(crate) const fn is_to_depose(self) -> bool {
+        let is_for_leader = matches!(self.target(), Some(Target::Leader));
+        self.can_depose() && (is_for_leader || matches!(self, Self::Transfer(_)))
+    }
+
     /// Returns what a fault of disks makes of them.
     pub(crate) fn ailment(self) -> Option<Ailment> {
         let sound = Ailment::default();

@@ -89,6 +89,10 @@ pub struct Plan {
     /// system and the plan have what it takes for, and the time room for. A plan file that has a
     /// schedule and leaves this out names those of its faults.
     pub faults: BTreeSet<Family>,
+    /// Whether somebody wrote the schedule, and the seed did not give it. It follows from a plan file
+    /// that has a schedule and leaves `faults` out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
     /// What the clients do.
     pub workload: WorkloadPlan,
     /// The bounds of a generated schedule.
@@ -266,6 +270,7 @@ impl Default for Plan {
             operation_timeout: Duration::from_secs(1),
             recovery_deadline: Duration::from_secs(20),
             faults: Family::ALL.into(),
+            by_hand: false,
             workload: WorkloadPlan::default(),
             storm: Storm::default(),
             node: NodePlan::default(),
@@ -358,6 +363,7 @@ impl Plan {
         })?;
         if is_by_hand(text) {
             plan.faults = plan.faults().map(Fault::family).collect();
+            plan.by_hand = true;
         }
         plan.check()?;
         Ok(plan)

@@ -224,19 +224,27 @@ fn faults_of_a_sequence_have_to_bite_like_those_of_a_schedule() {
 
 #[test]
 fn a_storm_that_may_depose_leaders_has_to_hit_one_or_to_see_another() {
-    let (leader, follower) = (Fault::Kill(Target::Leader), Fault::Kill(Target::Follower));
-    for (fault, hits, elections, expected) in [
-        (leader, 0, 1, RunVerdict::Unknown),
-        (leader, 1, 1, RunVerdict::Pass),
-        (leader, 0, 2, RunVerdict::Pass),
-        (follower, 0, 1, RunVerdict::Pass),
+    let [leader, follower, one] =
+        [Target::Leader, Target::Follower, Target::One].map(Fault::Kill);
+    for (fault, by_hand, hits, elections, expected) in [
+        (leader, false, 0, 1, RunVerdict::Unknown),
+        (leader, false, 1, 1, RunVerdict::Pass),
+        (leader, false, 0, 2, RunVerdict::Pass),
+        (follower, false, 0, 1, RunVerdict::Pass),
+        (one, false, 0, 1, RunVerdict::Unknown),
+        // Who writes it down means anybody.
+        (one, true, 0, 1, RunVerdict::Pass),
+        (leader, true, 0, 1, RunVerdict::Unknown),
     ] {
         let judgement = verdict(GOOD, |plan, observed| {
+            plan.by_hand = by_hand;
             plan.schedule = Some(vec![scheduled(fault)]);
             observed.leader_hits = hits;
             observed.elections = elections;
         });
         assert_eq!(judgement.verdict, expected, "{fault}: {}", judgement.describe());
+        let says_spared = coverage(&judgement).summary.contains("no leader was hit");
+        assert_eq!(says_spared, hits == 0 && elections == 1);
     }
 }
 

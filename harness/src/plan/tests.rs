@@ -178,7 +178,10 @@ fn who_asks_for_everything_still_does_when_the_plan_is_settled() {
     assert!(!asks("faults = [\"kill\", \"disk\"]"));
     // A schedule names its faults.
     let fault = "[[schedule]]\nat = \"1s\"\nduration = \"1s\"\nfault = { disk-full = \"one\" }\n";
-    assert_eq!(Plan::parse(fault).unwrap().faults, [Family::Disk].into());
+    let plan = Plan::parse(fault).unwrap().settled();
+    assert_eq!((&plan.faults, plan.by_hand), (&[Family::Disk].into(), true));
+    assert_eq!(Plan::parse(&plan.print().unwrap()).unwrap(), plan);
+    assert!(!Plan::parse(&format!("faults = [\"disk\"]\n{fault}")).unwrap().by_hand);
     assert!(Plan::parse("schedule = []").unwrap().faults.is_empty());
 }
 
