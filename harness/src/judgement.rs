@@ -81,6 +81,9 @@ impl fmt::Display for RunVerdict {
     }
 }
 
+/// What a run says of itself that somebody interrupted. The harness came to no end of its own, but nothing broke.
+pub(crate) const INTERRUPTED: &str = "the run was interrupted";
+
 /// From when on who led.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reign {
@@ -147,6 +150,13 @@ impl Observed {
         self.snapshots.map_or("unknown".into(), |count| count.to_string())
     }
 
+    /// Says whether something failed that is not the system's: the harness, or the machine that killed a node.
+    fn is_machine_at_fault(&self) -> bool {
+        let is_killed = |it: &UnexpectedExit| is_killed_by_others(it.exit);
+        let has_failed = self.harness_failures.iter().any(|why| why != INTERRUPTED);
+        has_failed || self.unexpected_exits.iter().any(is_killed)
+    }
+
     /// Notes what the storm added to the counts.
     pub fn note_storm(&mut self, before: &BTreeMap<&'static str, Tally>) {
         self.storm_operations = self.operations.clone();
@@ -197,6 +207,18 @@ pub struct Check {
     /// The checker's own report.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub details: Value,
+}
+
+impl Check {
+    /// Takes back that the system broke its promise if all that it did was not to answer: on a machine
+    /// that broke, silence proves nothing.
+    fn doubt_silence(&mut self) {
+        let is_of_silence = matches!(self.name, "availability" | "recovery");
+        if is_of_silence && self.verdict == RunVerdict::Violation {
+            self.verdict = RunVerdict::Unknown;
+            self.summary.insert_str(0, "proves nothing, for the machine or the harness failed: ");
+        }
+    }
 }
 
 /// The judgement on a run. It is what `verdict.json` holds.
@@ -250,6 +272,9 @@ pub fn conclude(
     checks.push(check_recovery(&observed));
     checks.push(check_nodes(&observed));
     checks.push(check_coverage(plan, &**workload, &observed));
+    if observed.is_machine_at_fault() {
+        checks.iter_mut().for_each(Check::doubt_silence);
+    }
     let mut failures = observed.harness_failures.clone();
     if !facts.is_whole {
         failures.push("the run did not come to its end: it was killed, or it goes on".into());
@@ -352,8 +377,7 @@ fn check_recovery(observed: &Observed) -> Check {
 /// A node never ends by itself, no term has two leaders, and every answer makes sense.
 fn check_nodes(observed: &Observed) -> Check {
     let exits = observed.unexpected_exits.iter().map(|it| match it.exit {
-        // A node cannot do that to itself by accident; the kernel does it when memory is short.
-        Exit::Signal(signal) if signal == Signal::SIGKILL as i32 => {
+        exit if is_killed_by_others(exit) => {
             let why = format!("{} was killed by somebody else, or for want of memory", it.node);
             (RunVerdict::HarnessFailure, why)
         }
@@ -374,6 +398,12 @@ fn check_nodes(observed: &Observed) -> Check {
         findings => findings.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; "),
     };
     Check { name: "nodes", verdict, summary, details: Value::Null }
+}
+
+/// Says whether a node was killed, and not by us. It cannot do that to itself by accident; the kernel does it
+/// when memory is short.
+fn is_killed_by_others(exit: Exit) -> bool {
+    exit == Exit::Signal(Signal::SIGKILL as i32)
 }
 
 fn to_json(value: &impl Serialize) -> Value {

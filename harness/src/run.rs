@@ -40,7 +40,7 @@ use crate::cluster::{ChangeError, Cluster, ClusterError};
 use crate::describe_error;
 use crate::facts::{Facts, FactsError};
 use crate::fault::{Family, Fault};
-use crate::judgement::{Evidence, Judgement, Observed, Searched, judge};
+use crate::judgement::{Evidence, INTERRUPTED, Judgement, Observed, Searched, judge};
 use crate::load::{Load, LoadError, LoadOptions};
 use crate::nemesis::Nemesis;
 use crate::plan::{Plan, PlanError};
@@ -181,7 +181,7 @@ pub async fn run(
     };
     let is_interrupted = cancel.is_cancelled();
     if is_interrupted {
-        observed.harness_failures.push("the run was interrupted".into());
+        observed.harness_failures.push(INTERRUPTED.into());
     }
 
     progress.phase("judging");

@@ -269,6 +269,30 @@ fn a_violation_outweighs_a_failure_of_the_harness() {
 }
 
 #[test]
+fn silence_proves_nothing_on_a_machine_that_broke() {
+    let silent = |change: fn(&mut Observed)| {
+        failing(&verdict(GOOD, |_, it| {
+            it.not_recovered = Some("n2 stays away".into());
+            change(it);
+        }))
+    };
+    fn exit(exit: Exit) -> Vec<UnexpectedExit> {
+        vec![UnexpectedExit { node: NodeId::new(3), exit }]
+    }
+    let (unknown, failed) = (("recovery", RunVerdict::Unknown), RunVerdict::HarnessFailure);
+    let by_harness = silent(|it| it.harness_failures = vec!["disk full".into()]);
+    assert_eq!(by_harness, [unknown, ("harness", failed)]);
+    let by_hand = silent(|it| it.harness_failures = vec![INTERRUPTED.into()]);
+    assert_eq!(by_hand, [("recovery", RunVerdict::Violation), ("harness", failed)]);
+    let by_memory = silent(|it| it.unexpected_exits = exit(Exit::Signal(Signal::SIGKILL as i32)));
+    assert_eq!(by_memory, [unknown, ("nodes", failed)]);
+    // A node that ends by itself is the system's own doing.
+    let broken = RunVerdict::Violation;
+    let by_itself = silent(|it| it.unexpected_exits = exit(Exit::Code(4)));
+    assert_eq!(by_itself, [("recovery", broken), ("nodes", broken)]);
+}
+
+#[test]
 fn a_history_that_lost_events_is_not_judged_for_whole() {
     let (plan, observed) = fair_weather();
     let folder = tempfile::tempdir().unwrap();
