@@ -21,7 +21,9 @@ pub struct Inflicted {
     pub cut: Option<Vec<(String, String)>>,
     /// What came of it.
     pub result: Inflicting,
-    /// Whether it hit the node that was known to lead.
+    /// Whether it turned out when it ended that nobody had felt it: it was in force, and shows nothing.
+    pub is_in_vain: bool,
+    /// Whether it hit the node that was known to lead, and was felt.
     pub is_leader_hit: bool,
     /// When it began to be brought, in nanoseconds of the history: from here on it may have been felt.
     pub from: u64,
@@ -86,6 +88,8 @@ pub fn inflicted(recording: &Recording) -> Vec<Inflicted> {
                     ended.until = Some(time);
                     let result = text(&event.value, "result");
                     ended.is_over = matches!(result, Some("undone" | "stays"));
+                    ended.is_in_vain = event.value.get("in_vain").is_some();
+                    ended.is_leader_hit &= !ended.is_in_vain;
                 }
             }
             _ => {}
@@ -108,6 +112,7 @@ fn begin(event: &Event, time: u64) -> Inflicted {
         fault: text(value, "fault").unwrap_or(&event.f).to_owned(),
         is_leader_hit: result == Inflicting::Installed
             && leader.is_some_and(|leader| nodes.iter().any(|node| node == leader)),
+        is_in_vain: false,
         nodes,
         cut: links(value),
         result,
@@ -161,7 +166,8 @@ fn names(value: &Value, field: &str) -> Vec<String> {
     items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Counts results by family. A family that this harness does not know is left out.
+/// Counts results by family, those that were in vain as skipped. A family that this harness does not know is
+/// left out.
 #[must_use]
 pub fn counts(faults: &[Inflicted]) -> BTreeMap<Family, Counts> {
     let mut counts: BTreeMap<Family, Counts> = BTreeMap::new();
@@ -169,8 +175,8 @@ pub fn counts(faults: &[Inflicted]) -> BTreeMap<Family, Counts> {
         let Ok(family) = fault.family.parse() else { continue };
         let counts = counts.entry(family).or_default();
         *match fault.result {
-            Inflicting::Installed => &mut counts.installed,
-            Inflicting::Skipped => &mut counts.skipped,
+            Inflicting::Installed if !fault.is_in_vain => &mut counts.installed,
+            Inflicting::Installed | Inflicting::Skipped => &mut counts.skipped,
             Inflicting::Indeterminate => &mut counts.indeterminate,
         } += 1;
     }
@@ -253,6 +259,22 @@ mod tests {
             Electorate { since: 25, at: 30, members: owned(&["n1"]), doubtful: vec![] },
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_was_in_vain_counts_as_skipped_though_it_was_in_force() {
+        let text = r#"
+{"time":1,"process":"nemesis","type":"info","f":"power","value":{"edge":"begin","fault":"p","nodes":["n1"],"leader":"n1","result":"installed"}}
+{"time":2,"process":"nemesis","type":"info","f":"power","value":{"edge":"end","fault":"p","nodes":["n1"],"in_vain":"everything was synced","result":"undone"}}
+{"time":3,"process":"nemesis","type":"info","f":"power","value":{"edge":"begin","fault":"p","nodes":["n1"],"leader":"n1","result":"installed"}}
+{"time":4,"process":"nemesis","type":"info","f":"power","value":{"edge":"end","fault":"p","nodes":["n1"],"result":"undone"}}
+"#;
+        let faults = inflicted(&read_bytes("p", text.as_bytes(), Some(Format::Jsonl)).unwrap());
+        let power = Counts { installed: 1, skipped: 1, ..Counts::default() };
+        assert_eq!(counts(&faults), [(Family::Power, power)].into());
+        assert_eq!(faults.iter().map(|it| it.is_leader_hit).collect::<Vec<_>>(), [false, true]);
+        // It hindered the cluster all the same.
+        assert_eq!(faults[0].result, Inflicting::Installed);
     }
 
     #[test]

@@ -330,6 +330,7 @@ mod tests {
                 nodes: nodes.into_iter().map(str::to_owned).collect(),
                 cut,
                 result: Inflicting::Installed,
+                is_in_vain: false,
                 is_leader_hit: false,
                 from: 0,
                 until: None,

@@ -224,8 +224,7 @@ fn faults_of_a_sequence_have_to_bite_like_those_of_a_schedule() {
 
 #[test]
 fn a_storm_that_may_depose_leaders_has_to_hit_one_or_to_see_another() {
-    let [leader, follower, one] =
-        [Target::Leader, Target::Follower, Target::One].map(Fault::Kill);
+    let [leader, follower, one] = [Target::Leader, Target::Follower, Target::One].map(Fault::Kill);
     for (fault, by_hand, hits, elections, expected) in [
         (leader, false, 0, 1, RunVerdict::Unknown),
         (leader, false, 1, 1, RunVerdict::Pass),
