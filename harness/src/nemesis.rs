@@ -401,7 +401,7 @@ impl Nemesis {
         };
         let Report { outcome, start, .. } = report;
         let scheduled = self.faults[place].clone();
-        let mut nodes = [outcome.gone.as_slice(), &outcome.come].concat();
+        let mut nodes = [outcome.gone.as_slice(), &outcome.come, &outcome.taken_back].concat();
         if let (Order::Transfer(_), false) = (&departure.order, nodes.is_empty()) {
             nodes.extend(departure.leader);
         }

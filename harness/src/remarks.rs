@@ -15,7 +15,7 @@ pub struct Inflicted {
     pub family: String,
     /// What was done, in words, such as `kill leader`.
     pub fault: String,
-    /// Whom it was about.
+    /// Whom it was about. If it was skipped, these were down until then for what did not come about.
     pub nodes: Vec<String>,
     /// The links that it hurt, from whom to whom; none if that does not tell what it hurt.
     pub cut: Option<Vec<(String, String)>>,
@@ -52,7 +52,7 @@ pub struct Electorate {
 pub enum Inflicting {
     /// It was in force.
     Installed,
-    /// Nothing was done.
+    /// Nothing came of it.
     Skipped,
     /// Nobody knows whether it took effect.
     Indeterminate,
@@ -107,6 +107,8 @@ fn begin(event: &Event, time: u64) -> Inflicted {
         _ => Inflicting::Indeterminate,
     };
     let leader = text(value, "leader");
+    // What was done for it is undone when it is known that it does not come about.
+    let is_taken_back = result == Inflicting::Skipped && !nodes.is_empty();
     Inflicted {
         family: event.f.to_string(),
         fault: text(value, "fault").unwrap_or(&event.f).to_owned(),
@@ -117,8 +119,8 @@ fn begin(event: &Event, time: u64) -> Inflicted {
         cut: links(value),
         result,
         from: since(event, time),
-        until: None,
-        is_over: false,
+        until: is_taken_back.then_some(time),
+        is_over: is_taken_back,
     }
 }
 
@@ -238,6 +240,17 @@ mod tests {
         assert_eq!((&faults[3].cut, &faults[4].cut), (&None, &Some(vec![])));
         let over: Vec<bool> = storm().iter().map(|it| it.is_over).collect();
         assert_eq!(over, [true, false, true, false, false]);
+    }
+
+    #[test]
+    fn who_was_down_for_what_was_skipped_was_so_until_then() {
+        let text = r#"
+{"time":90,"process":"nemesis","type":"info","f":"membership","value":{"edge":"begin","fault":"shrink by one","nodes":["n1"],"cut":[],"result":{"skipped":"refused"},"took_ns":80}}
+{"time":95,"process":"nemesis","type":"info","f":"membership","value":{"edge":"begin","fault":"shrink by one","nodes":[],"cut":[],"result":{"skipped":"refused"},"took_ns":1}}
+"#;
+        let faults = inflicted(&read_bytes("m", text.as_bytes(), Some(Format::Jsonl)).unwrap());
+        let spans: Vec<_> = faults.iter().map(|it| (it.from, it.until, it.is_over)).collect();
+        assert_eq!(spans, [(10, Some(90), true), (94, None, false)]);
     }
 
     #[test]

@@ -250,7 +250,9 @@ impl From<ClusterError> for Stop {
             | ClusterError::Mute { .. } => Self::Away(what),
             ClusterError::Unsettled(why) => match *why {
                 ChangeError::Cluster(error) => error.into(),
-                ChangeError::Refused { .. } | ChangeError::Unclear(_) => Self::Away(what),
+                ChangeError::Refused { .. }
+                | ChangeError::TakenBack(_)
+                | ChangeError::Unclear(_) => Self::Away(what),
             },
             _ => Self::Failed(what),
         }

@@ -162,7 +162,8 @@ fn hindrances(recording: &Recording) -> (Vec<Hindrance>, Vec<Heal>) {
     let mut hindrances = Vec::new();
     let mut heals = Vec::new();
     for fault in remarks::inflicted(recording) {
-        if fault.result == Inflicting::Skipped {
+        // A node that was down for what did not come about was missing for all that.
+        if fault.result == Inflicting::Skipped && fault.nodes.is_empty() {
             continue;
         }
         let until = fault.until.filter(|_| fault.is_over);
@@ -310,6 +311,18 @@ mod tests {
         // Three are most of five, and not of six of whom one is in doubt.
         assert_ne!(connected(five, [Extent::Nodes(0b11)].iter()), 0);
         assert_eq!(connected(moved, [Extent::Nodes(0b110)].iter()), 0);
+    }
+
+    #[test]
+    fn who_is_down_for_what_is_skipped_hinders_until_then() {
+        let text = r#"
+{"time":90,"process":"nemesis","type":"info","f":"membership","value":{"edge":"begin","fault":"shrink by one","nodes":["n1"],"cut":[],"result":{"skipped":"refused"},"took_ns":80}}
+{"time":95,"process":"nemesis","type":"info","f":"pause","value":{"edge":"begin","fault":"pause one","nodes":[],"cut":[],"result":{"skipped":"?"},"took_ns":9}}
+"#;
+        let recording = read_bytes("m", text.as_bytes(), Some(Format::Jsonl)).unwrap();
+        let (found, _) = hindrances(&recording);
+        let found: Vec<_> = found.into_iter().map(|it| (it.from, it.until, it.extent)).collect();
+        assert_eq!(found, [(10, 90, Extent::Nodes(0b1))]);
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub enum ChangeError {
         /// Why.
         why: Box<str>,
     },
+    /// The cluster refused to let a node go that had been stopped for it, and was started again: nothing
+    /// has changed, but that one was down meanwhile.
+    #[error(transparent)]
+    TakenBack(OrderError),
     /// Nobody knows what became of it. It will be settled by the next change, or when all is healed.
     #[error(transparent)]
     Unclear(OrderError),
@@ -178,10 +182,11 @@ impl Cluster {
         match self.operator().remove(node, deadline(patience)).await {
             Ok(()) => self.forget(node).await,
             Err(error @ OrderError::Refused { .. }) => {
-                if stops_first && was_alive {
-                    self.restart(&[node]).await?;
+                if !stops_first || !was_alive {
+                    return Err(error.into());
                 }
-                Err(error.into())
+                self.restart(&[node]).await?;
+                Err(ChangeError::TakenBack(error))
             }
             Err(error) => {
                 self.crew.send_modify(|crew| {

@@ -71,6 +71,8 @@ pub(super) struct Outcome {
     pub(super) gone: Vec<NodeId>,
     /// Who joined, or came to lead.
     pub(super) come: Vec<NodeId>,
+    /// Who was down for a while for what did not come about.
+    pub(super) taken_back: Vec<NodeId>,
     pub(super) result: FaultResult,
 }
 
@@ -107,16 +109,19 @@ pub(super) fn errand(
 }
 
 async fn carry_out(order: Order, patience: Duration, cluster: &Cluster) -> Outcome {
-    let (mut gone, mut come, mut obstacles) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut gone, mut come, mut taken_back) = (Vec::new(), Vec::new(), Vec::new());
+    let mut obstacles = Vec::new();
     match order {
         Order::Dismiss(nodes) => {
             for node in nodes {
                 match cluster.dismiss(node, patience).await {
                     Ok(()) => gone.push(node),
                     Err(error) => {
-                        // What is unclear is ordered again until it is out.
-                        if let ChangeError::Unclear(_) = error {
-                            gone.push(node);
+                        match error {
+                            // What is unclear is ordered again until it is out.
+                            ChangeError::Unclear(_) => gone.push(node),
+                            ChangeError::TakenBack(_) => taken_back.push(node),
+                            ChangeError::Refused { .. } | ChangeError::Cluster(_) => {}
                         }
                         obstacles.push(Obstacle::from(error));
                     }
@@ -143,7 +148,12 @@ async fn carry_out(order: Order, patience: Duration, cluster: &Cluster) -> Outco
                 match cluster.dismiss(node, patience).await {
                     Ok(()) => gone.push(node),
                     // Half of it was done, and stays.
-                    Err(error) => obstacles.push(Obstacle::Indeterminate(describe_error(&error))),
+                    Err(error) => {
+                        if let ChangeError::TakenBack(_) = error {
+                            taken_back.push(node);
+                        }
+                        obstacles.push(Obstacle::Indeterminate(describe_error(&error)));
+                    }
                 }
             }
         }
@@ -157,7 +167,7 @@ async fn carry_out(order: Order, patience: Duration, cluster: &Cluster) -> Outco
     }
     let hit: Vec<NodeId> = gone.iter().chain(&come).copied().collect();
     let result = conclude(&hit, obstacles);
-    Outcome { gone, come, result }
+    Outcome { gone, come, taken_back, result }
 }
 
 /// Has a node lead, and again if somebody else was elected instead.
@@ -180,6 +190,7 @@ impl From<ChangeError> for Obstacle {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::Refused { why } => Self::Skipped(why.into()),
+            ChangeError::TakenBack(_) => Self::Skipped(describe_error(&error)),
             ChangeError::Cluster(error) => Self::from(error),
             ChangeError::Unclear(_) => Self::Indeterminate(describe_error(&error)),
         }

@@ -505,6 +505,31 @@ async fn what_an_operator_cannot_undo_is_tried_again() {
 }
 
 #[tokio::test]
+async fn who_was_stopped_for_a_removal_that_is_refused_is_told_of() {
+    let schedule = vec![
+        fault(0, 10, Fault::Shrink(Target::Node(N1))),
+        fault(2_000, 10, Fault::Replace(Target::Node(N1))),
+    ];
+    let outcome = run(schedule, async |mut look| {
+        look.moods.lock().unwrap().push(Mood::Refuses);
+        look.in_force.changed().await.unwrap();
+        // Moods are taken from the end: the newcomer is let in.
+        look.moods.lock().unwrap().extend([Mood::Refuses, Mood::Agrees]);
+    })
+    .await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    let refused = "failed to edit the book: the parrot is in a mood";
+    assert_eq!(
+        lines,
+        [
+            format!("membership begin [n1] {{skipped:{refused}}}"),
+            format!("membership begin [n4,n1] {{indeterminate:{refused}}}"),
+            "membership end [n4,n1] stays".into(),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn an_edge_that_is_written_late_tells_when_it_began() {
     let folder = tempfile::tempdir().unwrap();
     let schedule = Some(vec![fault(0, 10, Fault::Grow)]);
@@ -520,6 +545,7 @@ async fn an_edge_that_is_written_late_tells_when_it_began() {
     let outcome = errand::Outcome {
         gone: vec![],
         come: vec![NodeId::new(4)],
+        taken_back: vec![],
         result: FaultResult::Installed,
     };
     let start = field.start.checked_sub(3_000 * MS).unwrap();
