@@ -365,13 +365,13 @@ impl Cluster {
     }
 
     /// Starts nodes that are down, side by side, each with the data that it left; returns when all
-    /// of them answer. Who has left, or may have, stays out. Does what it can even if some of it fails,
+    /// of them answer. Who has left, or may have, stays out, and of those who may have it is kept that they
+    /// were to be started. Does what it can even if some of it fails,
     /// and then returns the first error.
     pub async fn restart(&self, nodes: &[NodeId]) -> Result<(), ClusterError> {
         let mut results = Vec::new();
         let mut launched = Vec::new();
-        let stays = |node: &&NodeId| self.crew.borrow().stays(**node);
-        for &node in nodes.iter().filter(stays) {
+        for &node in nodes.iter().filter(|&&node| self.may_start(node)) {
             match self.relaunch(node).await {
                 Ok(()) => launched.push(node),
                 Err(error) => results.push(Err(error)),
@@ -379,15 +379,11 @@ impl Cluster {
         }
         for node in launched {
             let ready = self.wait_ready(node, RESTART_DEADLINE).await;
-            if let Err(ClusterError::Process(ProcessError::NotRunning { .. })) = ready {
+            if was_killed(&ready) {
                 // Whoever has killed it meanwhile looks after it.
                 continue;
             }
-            // A node that runs but is slow must be reachable as soon as it is not.
-            if !matches!(ready, Err(ClusterError::Ended { .. })) {
-                let opened = self.network.set_down(node, false).await;
-                results.push(opened.map_err(ClusterError::from));
-            }
+            results.push(self.open_links(node, &ready).await);
             // One whose disk ails is started again when that is well.
             let has_given_up =
                 self.is_excused(node) && matches!(ready, Err(ClusterError::Ended { .. }));
@@ -408,8 +404,8 @@ impl Cluster {
     }
 
     /// Undoes every fault: opens all links, lets stopped nodes go on, sets clocks right, restarts members
-    /// that were killed, and makes clear who is a member. A node that ended by itself stays down. Does what it can
-    /// even if some of it fails, and then returns the first error.
+    /// that were killed, and makes clear who is a member. A node that ended by itself stays down. Does
+    /// what it can even if some of it fails, and then returns the first error.
     pub async fn heal_all(&self) -> Result<(), ClusterError> {
         self.network.rule_exactly(&BTreeMap::new());
         let healed = self.network.cut_exactly(BTreeSet::new()).await;
@@ -502,10 +498,21 @@ impl Cluster {
     async fn restart_excused(&self, node: NodeId) -> Result<(), ClusterError> {
         self.begin(node).await?;
         let ready = self.wait_ready(node, RESTART_DEADLINE).await;
-        if !matches!(ready, Err(ClusterError::Ended { .. })) {
-            self.network.set_down(node, false).await?;
-        }
+        self.open_links(node, &ready).await?;
         ready
+    }
+
+    /// Opens the links to a node that was started, unless it is down again. One that runs but is slow must
+    /// be reachable as soon as it is not.
+    async fn open_links(
+        &self,
+        node: NodeId,
+        ready: &Result<(), ClusterError>,
+    ) -> Result<(), ClusterError> {
+        if was_killed(ready) || matches!(ready, Err(ClusterError::Ended { .. })) {
+            return Ok(());
+        }
+        Ok(self.network.set_down(node, false).await?)
     }
 
     async fn relaunch(&self, node: NodeId) -> Result<(), ClusterError> {
@@ -552,6 +559,11 @@ impl Cluster {
             sleep(ASK_AGAIN).await;
         }
     }
+}
+
+/// Tells whether a node that was started has been killed before it was ready.
+const fn was_killed(ready: &Result<(), ClusterError>) -> bool {
+    matches!(ready, Err(ClusterError::Process(ProcessError::NotRunning { .. })))
 }
 
 /// Returns the first error, and logs them all.

@@ -58,6 +58,8 @@ pub(super) struct Crew {
     pub(super) members: BTreeSet<NodeId>,
     /// Who is to be out, but may be in.
     pub(super) doubtful: BTreeSet<NodeId>,
+    /// Who of those was to be started meanwhile, and is if it turns out to stay.
+    pub(super) awaited: BTreeSet<NodeId>,
     /// Who was in once.
     pub(super) former: BTreeSet<NodeId>,
     /// Who starts on the program that the plan upgrades to.
@@ -173,27 +175,31 @@ impl Cluster {
         let states = self.processes().borrow().states.clone();
         check_majority(&staying, &states, staying.len(), 0)?;
 
+        // From here on it may be out, so nobody is to start it.
+        self.crew.send_modify(|crew| {
+            crew.doubtful.insert(node);
+        });
         let was_alive =
             matches!(states.get(&node), Some(ProcessState::Running | ProcessState::Paused));
         let stops_first = self.operator().leaving() == Leaving::StopFirst;
         if stops_first && was_alive {
-            self.kill(node).await?;
+            self.stop_for_good(node).await?;
         }
         match self.operator().remove(node, deadline(patience)).await {
             Ok(()) => self.forget(node).await,
             Err(error @ OrderError::Refused { .. }) => {
-                if !stops_first || !was_alive {
+                let mut is_awaited = false;
+                self.crew.send_modify(|crew| {
+                    crew.doubtful.remove(&node);
+                    is_awaited = crew.awaited.remove(&node);
+                });
+                if !is_awaited && !(stops_first && was_alive) {
                     return Err(error.into());
                 }
                 self.restart(&[node]).await?;
                 Err(ChangeError::TakenBack(error))
             }
-            Err(error) => {
-                self.crew.send_modify(|crew| {
-                    crew.doubtful.insert(node);
-                });
-                Err(error.into())
-            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -206,6 +212,9 @@ impl Cluster {
     async fn settle(&self, patience: Duration) -> Result<(), ChangeError> {
         let doubtful = self.crew.borrow().doubtful.clone();
         for node in doubtful {
+            if self.operator().leaving() == Leaving::StopFirst {
+                self.stop_for_good(node).await?;
+            }
             self.operator().remove(node, deadline(patience)).await?;
             self.forget(node).await?;
         }
@@ -217,6 +226,7 @@ impl Cluster {
         self.crew.send_modify(|crew| {
             crew.members.remove(&node);
             crew.doubtful.remove(&node);
+            crew.awaited.remove(&node);
         });
         tracing::info!(%node, "node left");
         Ok(self.discard(node).await?)
@@ -227,12 +237,25 @@ impl Cluster {
         self.crew.send_modify(|crew| {
             crew.former.insert(node);
         });
-        match self.kill(node).await {
-            Ok(()) | Err(ClusterError::Process(_)) => {}
-            Err(error) => return Err(error),
-        }
+        self.stop_for_good(node).await?;
         self.network.sever(node).await?;
         self.throw_away(node)
+    }
+
+    /// Kills a node that is not to be started again, if it is not down already.
+    async fn stop_for_good(&self, node: NodeId) -> Result<(), ClusterError> {
+        match self.kill(node).await {
+            Ok(()) | Err(ClusterError::Process(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells whether a node is in the cluster, and is to be. If nobody knows that just now, takes note
+    /// that it is to be started if it turns out so.
+    pub(super) fn may_start(&self, node: NodeId) -> bool {
+        self.crew
+            .send_if_modified(|crew| crew.doubtful.contains(&node) && crew.awaited.insert(node));
+        self.crew.borrow().stays(node)
     }
 
     async fn start_newcomer(&self, node: NodeId) -> Result<(), ClusterError> {

@@ -34,6 +34,8 @@ pub enum Return {
     WithDamage,
     /// It refused to start, and these were its words; it was given the file as it had been.
     Restored(Box<str>),
+    /// It was not started, or killed before it was up: it has left, or may have.
+    StaysOut,
 }
 
 impl Disks {
@@ -200,8 +202,16 @@ impl Cluster {
 
     /// Starts a node whose files were damaged, if need be with the file as it was before.
     pub async fn bring_back(&self, node: NodeId) -> Result<Return, ClusterError> {
+        if !self.may_start(node) {
+            self.restore(node)?;
+            return Ok(Return::StaysOut);
+        }
         self.supervisor.excuse(node, true).await?;
         match self.restart_excused(node).await {
+            ready if was_killed(&ready) => {
+                self.restore(node)?;
+                Ok(Return::StaysOut)
+            }
             Err(ClusterError::Ended { last_words, .. }) => {
                 self.restore(node)?;
                 self.restart(&[node]).await?;

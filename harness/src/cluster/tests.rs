@@ -19,6 +19,7 @@ const BE_A_NODE: &str = "STORMPROOF_TEST_NODE";
 /// Generous: only a failing test waits this long.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+const MS: Duration = Duration::from_millis(1);
 const N1: NodeId = NodeId::new(1);
 const N2: NodeId = NodeId::new(2);
 
@@ -38,6 +39,8 @@ pub(crate) struct Parrots {
     pub(crate) joining: Joining,
     /// What newcomers say at first, if it is anything special.
     pub(crate) newcomers: Arc<Mutex<Option<String>>>,
+    /// How long orders to remove somebody take.
+    pub(crate) hesitation: Duration,
     /// How long compactions take.
     pub(crate) compaction: Duration,
 }
@@ -51,6 +54,7 @@ impl Default for Parrots {
             version: Version::Only,
             joining: Joining::StartFirst,
             newcomers: Arc::default(),
+            hesitation: Duration::ZERO,
             compaction: Duration::ZERO,
         }
     }
@@ -84,6 +88,7 @@ struct ParrotOperator {
     clocks: Arc<Mutex<Vec<(NodeId, Clock)>>>,
     running: BTreeSet<NodeId>,
     joining: Joining,
+    hesitation: Duration,
     compaction: Duration,
 }
 
@@ -130,8 +135,13 @@ impl Operator for ParrotOperator {
         node: NodeId,
         _: std::time::Instant,
     ) -> BoxFuture<'_, Result<(), OrderError>> {
-        self.write(move |book| {
+        let written = self.write(move |book| {
             book.remove(&node);
+        });
+        let hesitation = self.hesitation;
+        Box::pin(async move {
+            sleep(hesitation).await;
+            written.await
         })
     }
 
@@ -209,6 +219,7 @@ impl System for Parrots {
             clocks: Arc::clone(&self.clocks),
             running: nodes.into_keys().collect(),
             joining: self.joining,
+            hesitation: self.hesitation,
             compaction: self.compaction,
         })
     }
@@ -637,6 +648,34 @@ async fn a_newcomer_that_has_its_vote_may_have_to_try_again() {
     assert_eq!(cluster.members(), NodeId::first(4));
     assert_eq!(book.lock().unwrap().len(), 4);
     assert_eq!(cluster.shutdown().await, []);
+}
+
+#[tokio::test]
+async fn nobody_starts_who_is_being_removed() {
+    for (mood, starts) in [(Mood::Refuses, 2), (Mood::Agrees, 0)] {
+        let run = tempfile::tempdir().unwrap();
+        let parrots = Parrots { hesitation: 300 * MS, ..Parrots::default() };
+        let (cluster, _, moods) = start_open_parrots(parrots, run.path()).await;
+        cluster.kill(N1).await.unwrap();
+        moods.lock().unwrap().push(mood);
+        let mut crew = cluster.crew.subscribe();
+        let (dismissed, ()) = tokio::join!(cluster.dismiss(N1, DEADLINE), async {
+            crew.wait_for(|crew| crew.doubtful.contains(&N1)).await.unwrap();
+            // A kill and damage of it end while the order is under way.
+            cluster.restart(&[N1]).await.unwrap();
+            assert_eq!(cluster.bring_back(N1).await.unwrap(), Return::StaysOut);
+            assert_eq!(cluster.supervisor.state(N1), Some(ProcessState::Killed));
+        });
+        let is_in = matches!(dismissed, Err(ChangeError::TakenBack(_)));
+        assert_eq!(is_in, starts > 0, "{dismissed:?}");
+        // Who stays is started after all.
+        let file = run.path().join("nodes/n1/starts");
+        let found = std::fs::read_to_string(file).map_or(0, |text| text.lines().count());
+        assert_eq!(found, starts);
+        assert!(cluster.doubtful().is_empty());
+        assert_eq!(cluster.bring_back(N1).await.ok() == Some(Return::StaysOut), !is_in);
+        assert_eq!(cluster.shutdown().await, []);
+    }
 }
 
 /// Gives n1 a disk that it does not use.

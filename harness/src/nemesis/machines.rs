@@ -91,7 +91,7 @@ impl Nemesis {
                         false => cluster.restore(node).map(|()| None),
                     };
                     match back {
-                        Ok(None) => {}
+                        Ok(None | Some(Return::StaysOut)) => {}
                         Ok(Some(Return::WithDamage)) => {
                             ending.wounds.notes.push(format!("{node} started with it"));
                         }

@@ -66,7 +66,8 @@ pub enum Clock {
 /// Whatever the system:
 ///
 /// - An order that returns `Ok` is decided by the cluster and holds, until another order, one whose end
-///   was unclear included, or, of a leader, an election; one that is [refused](OrderError::Refused) did nothing and never will. After
+///   was unclear included, or, of a leader, an election; one that is [refused](OrderError::Refused) did
+///   nothing and never will. After
 ///   [unclear](OrderError::Unclear) only [`Operator::members`] or a status can tell.
 /// - An order that names what is so already is `Ok`, and nothing is done: a node is added once.
 /// - Each tries, with pauses, until the deadline, whoever leads meanwhile, and returns not much later.
