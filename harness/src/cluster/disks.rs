@@ -15,9 +15,6 @@ use crate::fault::Family;
 /// hundreds of them in a second.
 const SYNC_PATIENCE: Duration = Duration::from_millis(300);
 
-/// How long a node that a disk has refused something may take to end because of it.
-const END_PATIENCE: Duration = Duration::from_secs(1);
-
 /// The nodes' disks, and what was done to files.
 #[derive(Debug, Default)]
 pub(super) struct Disks {
@@ -161,16 +158,20 @@ impl Cluster {
     }
 
     /// Waits for a node to end whose disk has refused it something and is well again, but not for long:
-    /// some take it, and what they do from then on is not the disk's fault. Returns whether it is to be
-    /// started again.
-    pub async fn has_given_up(&self, node: NodeId) -> bool {
+    /// some take it, and what they do from then on is not the disk's fault. Who is stopped cannot end yet,
+    /// and is asked again when it goes on. Returns whether it is to be started again.
+    pub async fn has_given_up(&self, node: NodeId, patience: Duration) -> bool {
         let has_ended = |processes: &Processes| {
             matches!(processes.states.get(&node), Some(ProcessState::Exited(_)))
                 && processes.excused.contains(&node)
         };
         let mut processes = self.supervisor.processes();
+        let is_stopped = self.supervisor.state(node) == Some(ProcessState::Paused);
+        if !self.is_excused(node) || is_stopped {
+            return false;
+        }
         if self.disk(node).is_ok_and(|disk| disk.refusals() > 0) {
-            let _ = timeout(END_PATIENCE, processes.wait_for(has_ended)).await;
+            let _ = timeout(patience, processes.wait_for(has_ended)).await;
             // It fails only if the supervisor is gone, and with it every process.
             let _ = self.supervisor.excuse_unless_ended(node).await;
         }

@@ -702,11 +702,27 @@ async fn who_takes_what_its_disk_did_has_no_excuse_from_then_on() {
     disk.refuse();
     cluster.set_disk(N1, Ailment::default()).await.unwrap();
     assert!(cluster.is_excused(N1), "it may be about to end");
-    assert!(!cluster.has_given_up(N1).await);
+    // Who is stopped cannot end yet.
+    cluster.pause(N1).await.unwrap();
+    assert!(!cluster.has_given_up(N1, Duration::ZERO).await && cluster.is_excused(N1));
+    cluster.resume(N1).await.unwrap();
+    assert!(!cluster.has_given_up(N1, 100 * MS).await && !cluster.is_excused(N1));
     say_words(run.path(), N1, "exit 7");
     let gone = Some(ProcessState::Exited(Exit::Code(7)));
     wait_until(&cluster, |status| process(status, N1) == gone).await;
     assert_eq!(cluster.shutdown().await.len(), 1);
+}
+
+#[tokio::test]
+async fn who_ends_late_because_of_its_disk_is_waited_for() {
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, disk) = start_with_disk(run.path()).await;
+    cluster.set_disk(N1, FULL).await.unwrap();
+    disk.refuse();
+    cluster.set_disk(N1, Ailment::default()).await.unwrap();
+    say_words(run.path(), N1, "exit 7");
+    assert!(cluster.has_given_up(N1, DEADLINE).await);
+    assert_eq!(cluster.shutdown().await, []);
 }
 
 #[tokio::test]

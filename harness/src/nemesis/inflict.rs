@@ -261,13 +261,16 @@ impl Nemesis {
                 }
             }
             Some(Hold::Stopped) => {
-                for node in self.force.not_held(ending) {
+                let nodes = self.force.not_held(ending);
+                for &node in &nodes {
                     match cluster.resume(node).await.map_err(Obstacle::from) {
                         // It was killed in the meantime; nothing is left to undo.
                         Ok(()) | Err(Obstacle::Skipped(_)) => {}
                         Err(Obstacle::Indeterminate(why)) => troubles.push(why),
                     }
                 }
+                // Who could not end while it was stopped does so now.
+                troubles.extend(self.start_again(&nodes, cluster).await);
             }
             _ => {}
         }

@@ -1,5 +1,9 @@
 //! What faults do to machines, their disks and clocks, and how that is undone.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
 use crate::cluster::{Cluster, Return};
 use crate::describe_error;
 use crate::disk::Loss;
@@ -9,6 +13,10 @@ use crate::nemesis::force::{Hold, Installed, Trace, Wounds};
 use crate::nemesis::inflict::{Obstacle, act_on_all};
 use crate::seed::Seed;
 use crate::system::NodeId;
+
+/// How long a node that a disk has refused something may take to end because of it. Ours gives its storage
+/// and its connections two seconds each, and its runtime one: who is cut off says no goodbye.
+const END_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Says whether a fault is brought and undone here.
 pub(super) const fn is_of_machines(fault: Fault) -> bool {
@@ -126,17 +134,26 @@ impl Nemesis {
     /// them, unless somebody else wants it dead.
     async fn cure(&self, nodes: &[NodeId], cluster: &Cluster) -> Vec<String> {
         let mut troubles = Vec::new();
-        let dead = self.force.held(Hold::Dead);
         for &node in nodes {
-            let ailment = self.force.ailment(node);
-            if let Err(error) = cluster.set_disk(node, ailment).await {
+            if let Err(error) = cluster.set_disk(node, self.force.ailment(node)).await {
                 troubles.push(describe_error(&error));
             }
-            if !ailment.is_hopeless() && !dead.contains(&node) && cluster.has_given_up(node).await {
-                let restarted = cluster.restart(&[node]).await;
-                troubles.extend(restarted.err().map(|error| describe_error(&error)));
-            }
         }
+        troubles.extend(self.start_again(nodes, cluster).await);
         troubles
+    }
+
+    /// Starts those of the nodes again that have ended because of their disks, if these are well and nobody
+    /// wants the nodes dead; returns what went wrong.
+    pub(super) async fn start_again(&self, nodes: &[NodeId], cluster: &Cluster) -> Vec<String> {
+        let dead = self.force.held(Hold::Dead);
+        let may_start =
+            |node: NodeId| !self.force.ailment(node).is_hopeless() && !dead.contains(&node);
+        let asked = nodes.iter().filter(|&&node| may_start(node)).map(|&node| async move {
+            cluster.has_given_up(node, END_PATIENCE).await.then_some(node)
+        });
+        let ended: Vec<NodeId> = join_all(asked).await.into_iter().flatten().collect();
+        let restarted = cluster.restart(&ended).await;
+        restarted.err().map(|error| describe_error(&error)).into_iter().collect()
     }
 }

@@ -245,14 +245,15 @@ impl Supervision {
             let unexpected = UnexpectedExit { node, exit };
             tracing::warn!(%node, %exit, "node ended by itself");
             self.publish.send_modify(|processes| {
-                // Whoever crashes does not do what it had a reason to.
-                let has_reason = is_overfull || processes.excused.contains(&node);
-                if !has_reason || !(child.gives_up)(exit) {
+                // Whoever crashes does not do what it had a reason to; but what a disk of ours that is too
+                // small does to it shows nothing, however it takes that.
+                let has_reason = processes.excused.contains(&node) && (child.gives_up)(exit);
+                if !has_reason && !is_overfull {
                     processes.excused.remove(&node);
                     processes.exits.push(unexpected);
                 }
+                processes.states.insert(node, ProcessState::Exited(exit));
             });
-            self.set_state(node, ProcessState::Exited(exit));
         }
         for (awaited, reply) in child.waiting {
             let _ = reply.send(match awaited {
