@@ -101,22 +101,25 @@ fn serializable_reads_are_caught() {
     assert_eq!(found["verdict"], "violation", "{verdict}");
 }
 
-#[test]
-fn links_are_cut_one_way_and_orders_are_taken() {
+/// Starts three members, does something to them and ends them. The plan goes on with `rest`.
+fn with_members(rest: &str, test: impl AsyncFnOnce(&Cluster)) {
     if !is_installed() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let plan = r#"
-            system = "etcd"
-            nodes = 3
-            recovery_deadline = "1m"
-            [workload]
-            name = "register"
-        "#;
-        let cluster = Cluster::start(&Plan::parse(plan).unwrap(), folder.path()).await.unwrap();
+    let plan = "system = \"etcd\"\nnodes = 3\nrecovery_deadline = \"1m\"\n";
+    let plan = format!("{plan}[workload]\nname = \"register\"\n{rest}");
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let cluster = Cluster::start(&Plan::parse(&plan).unwrap(), folder.path()).await.unwrap();
+        test(&cluster).await;
+        assert_eq!(cluster.shutdown().await, [], "nobody ended by itself who had no reason to");
+    });
+    nothing_is_left(folder.path());
+}
+
+#[test]
+fn links_are_cut_one_way_and_orders_are_taken() {
+    with_members("", async |cluster| {
         let old = cluster.wait_for_leader(PATIENCE).await.unwrap();
         let others: Vec<NodeId> =
             cluster.nodes().iter().copied().filter(|&node| node != old.node).collect();
@@ -124,7 +127,7 @@ fn links_are_cut_one_way_and_orders_are_taken() {
         // Nothing that the leader says arrives: the others elect another, and it learns of that.
         let outbound = others.iter().map(|&to| Link { from: old.node, to }).collect();
         cluster.network().cut_exactly(outbound).await.unwrap();
-        wait_until(&cluster, "another leader, whom the old one hears", |status| {
+        wait_until(cluster, "another leader, whom the old one hears", |status| {
             status.agreed().is_some_and(|new| {
                 new.node != old.node && follows(status, old.node) == Some(new.node)
             })
@@ -137,45 +140,27 @@ fn links_are_cut_one_way_and_orders_are_taken() {
         let others = cluster.nodes().iter().copied().filter(|&node| node != old.node);
         let inbound = others.map(|from| Link { from, to: old.node }).collect();
         cluster.network().cut_exactly(inbound).await.unwrap();
-        wait_until(&cluster, "another leader", |status| {
+        wait_until(cluster, "another leader", |status| {
             status.leader().is_some_and(|new| new.node != old.node)
                 && follows(status, old.node) != Some(old.node)
         })
         .await;
         cluster.network().cut_exactly(BTreeSet::new()).await.unwrap();
-        wait_until(&cluster, "one leader for all", |status| {
+        wait_until(cluster, "one leader for all", |status| {
             let leader = status.agreed().map(|leader| leader.node);
             leader.is_some() && cluster.nodes().iter().all(|&node| follows(status, node) == leader)
         })
         .await;
 
-        take_orders(&cluster).await;
-        cluster.shutdown().await;
+        take_orders(cluster).await;
     });
-    nothing_is_left(folder.path());
 }
 
 /// Who comes asks the first member that it finds who is in the cluster, and that one may not know.
 #[test]
 fn members_come_and_go_while_others_are_cut_off() {
-    if !is_installed() {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let plan = r#"
-            system = "etcd"
-            nodes = 3
-            recovery_deadline = "1m"
-            [workload]
-            name = "register"
-            [[schedule]]
-            at = "1s"
-            duration = "1s"
-            fault = "grow"
-        "#;
-        let cluster = Cluster::start(&Plan::parse(plan).unwrap(), folder.path()).await.unwrap();
+    let grows = "[[schedule]]\nat = \"1s\"\nduration = \"1s\"\nfault = \"grow\"";
+    with_members(grows, async |cluster| {
         let [n1, n2, n3, n4, n5] = [1, 2, 3, 4, 5].map(NodeId::new);
         cluster.wait_for_leader(PATIENCE).await.unwrap();
         let deadline = Instant::now() + PATIENCE;
@@ -184,7 +169,7 @@ fn members_come_and_go_while_others_are_cut_off() {
         cluster.operator().remove(n5, deadline).await.unwrap();
         cluster.operator().transfer(n2, deadline).await.unwrap();
 
-        isolate(&cluster, n1).await;
+        isolate(cluster, n1).await;
         let mut processes = cluster.processes();
         let (grown, ()) = tokio::join!(cluster.admit(PATIENCE), async {
             let has_ended =
@@ -194,21 +179,19 @@ fn members_come_and_go_while_others_are_cut_off() {
         });
         assert_eq!(grown.unwrap(), n4, "the one whom it asked knew by then");
 
-        isolate(&cluster, n3).await;
+        isolate(cluster, n3).await;
         cluster.dismiss(n3, PATIENCE).await.unwrap();
         assert_eq!(cluster.members(), [n1, n2, n4]);
         cluster.network().cut_exactly(BTreeSet::new()).await.unwrap();
         assert_eq!(cluster.admit(PATIENCE).await.unwrap(), n5);
-        isolate(&cluster, n1).await;
+        isolate(cluster, n1).await;
         cluster.dismiss(n1, PATIENCE).await.unwrap();
         cluster.heal_all().await.unwrap();
         assert_eq!(cluster.members(), [n2, n4, n5]);
         let members = cluster.operator().members(Instant::now() + PATIENCE).await.unwrap();
         assert_eq!(members, [n2, n4, n5].into());
         cluster.wait_for_leader(PATIENCE).await.unwrap();
-        assert_eq!(cluster.shutdown().await, [], "nobody ended by itself who had no reason to");
     });
-    nothing_is_left(folder.path());
 }
 
 /// Cuts a member off from all who are in the cluster, and from nobody who comes later.
