@@ -193,11 +193,11 @@ impl Cluster {
                     crew.doubtful.remove(&node);
                     is_awaited = crew.awaited.remove(&node);
                 });
-                if !is_awaited && !(stops_first && was_alive) {
-                    return Err(error.into());
+                if is_awaited || (stops_first && was_alive) {
+                    self.restart(&[node]).await?;
+                    return Err(ChangeError::TakenBack(error));
                 }
-                self.restart(&[node]).await?;
-                Err(ChangeError::TakenBack(error))
+                Err(error.into())
             }
             Err(error) => Err(error.into()),
         }
