@@ -50,9 +50,6 @@ const SIGNAL_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a restarted node may take to answer. It reads its log first.
 const RESTART_DEADLINE: Duration = Duration::from_secs(15);
 
-/// How long it may take to make clear who is in the cluster, when nothing is in force any more.
-const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
-
 /// How long to wait between two questions to a node that is starting, or to a cluster that elects.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -403,9 +400,10 @@ impl Cluster {
         self.crew.borrow().upgraded.clone()
     }
 
-    /// Undoes every fault: opens all links, lets stopped nodes go on, sets clocks right, restarts members
-    /// that were killed, and makes clear who is a member. A node that ended by itself stays down. Does
-    /// what it can even if some of it fails, and then returns the first error.
+    /// Undoes every fault: opens all links, lets stopped nodes go on, sets clocks right and restarts
+    /// members that were killed. A node that ended by itself stays down, and who may be out until
+    /// [`settle_members`](Self::settle_members) makes it clear. Does what it can even if some of it fails,
+    /// and then returns the first error.
     pub async fn heal_all(&self) -> Result<(), ClusterError> {
         self.network.rule_exactly(&BTreeMap::new());
         let healed = self.network.cut_exactly(BTreeSet::new()).await;
@@ -426,9 +424,6 @@ impl Cluster {
             }
         }
         results.push(self.restart(&killed).await);
-        if let Err(error) = self.settle_members(SETTLE_PATIENCE).await {
-            results.push(Err(ClusterError::Unsettled(Box::new(error))));
-        }
         collect(results)
     }
 

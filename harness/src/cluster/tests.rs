@@ -80,6 +80,8 @@ pub(crate) enum Mood {
     KeepsSilent,
     /// It is carried out.
     Agrees,
+    /// It is refused when the time for it is up.
+    Stalls,
 }
 
 struct ParrotOperator {
@@ -101,7 +103,7 @@ impl ParrotOperator {
         let mood = self.moods.lock().unwrap().pop();
         let mut book = self.book.lock().unwrap();
         let written = match mood {
-            Some(Mood::Refuses) => Err(OrderError::Refused { what, why }),
+            Some(Mood::Refuses | Mood::Stalls) => Err(OrderError::Refused { what, why }),
             Some(Mood::KeepsSilent) => {
                 edit(&mut book);
                 Err(OrderError::Unclear { what, why })
@@ -133,14 +135,18 @@ impl Operator for ParrotOperator {
     fn remove(
         &mut self,
         node: NodeId,
-        _: std::time::Instant,
+        deadline: std::time::Instant,
     ) -> BoxFuture<'_, Result<(), OrderError>> {
+        let is_stalled = matches!(self.moods.lock().unwrap().last(), Some(Mood::Stalls));
         let written = self.write(move |book| {
             book.remove(&node);
         });
         let hesitation = self.hesitation;
         Box::pin(async move {
             sleep(hesitation).await;
+            if is_stalled {
+                tokio::time::sleep_until(deadline.into()).await;
+            }
             written.await
         })
     }
@@ -574,7 +580,7 @@ async fn what_is_unclear_is_kept_until_it_is_clear() {
     mood(Mood::Refuses);
     assert!(cluster.admit(DEADLINE).await.is_err());
     assert!(!is_empty(run.path(), N1));
-    cluster.heal_all().await.unwrap();
+    cluster.settle_members(DEADLINE).await.unwrap();
     assert!(is_empty(run.path(), N1) && !cluster.members().contains(&N1));
 
     // The newcomer came to nothing, whether or not it was in for a moment.
@@ -598,10 +604,10 @@ async fn who_may_be_out_is_not_started_again() {
     cluster.dismiss(N1, DEADLINE).await.unwrap_err();
     cluster.restart(&[N1]).await.unwrap();
     moods.lock().unwrap().push(Mood::Refuses);
-    let error = cluster.heal_all().await.unwrap_err();
-    assert!(matches!(error, ClusterError::Unsettled(_)), "{error}");
-    assert_eq!(count_starts(run.path(), N1), 1);
     cluster.heal_all().await.unwrap();
+    cluster.settle_members(DEADLINE).await.unwrap_err();
+    assert_eq!(count_starts(run.path(), N1), 1);
+    cluster.settle_members(DEADLINE).await.unwrap();
     assert_eq!(cluster.members(), [2, 3].map(NodeId::new));
     assert_eq!(cluster.shutdown().await, []);
 }
@@ -644,7 +650,7 @@ async fn a_newcomer_that_has_its_vote_may_have_to_try_again() {
     let error = cluster.admit(Duration::ZERO).await.unwrap_err();
     assert!(error.to_string().contains("ended instead of starting"), "{error}");
     assert_eq!(book.lock().unwrap().len(), 5);
-    cluster.heal_all().await.unwrap();
+    cluster.settle_members(DEADLINE).await.unwrap();
     assert_eq!(cluster.members(), NodeId::first(4));
     assert_eq!(book.lock().unwrap().len(), 4);
     assert_eq!(cluster.shutdown().await, []);

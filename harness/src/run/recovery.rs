@@ -11,20 +11,26 @@ use crate::process::ProcessState;
 /// How long to wait between two looks at a cluster that recovers.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
+/// How long it may take to make clear who is in the cluster, when nothing is in force any more.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Undoes every fault, and waits until every node is back; returns when nothing hindered the cluster any
 /// more, from which on it has so long for all of it.
 pub(super) async fn come_back(cluster: &Cluster, patience: Duration) -> Result<Instant, Stop> {
-    let healed = cluster.heal_all().await;
+    cluster.heal_all().await?;
     let start = Instant::now();
-    let is_settled = match healed {
-        Ok(()) => true,
-        // Who has no leader yet can make nothing clear.
-        Err(ClusterError::Unsettled(_)) => false,
-        Err(error) => return Err(error.into()),
-    };
-    cluster.wait_for_leader(patience).await?;
+    let left = || patience.saturating_sub(start.elapsed());
+    // Who has no leader yet can make nothing clear.
+    let is_settled = cluster.settle_members(left().min(SETTLE_PATIENCE)).await.is_ok();
+    let leader = cluster.wait_for_leader(left()).await;
+    leader.map_err(|error| match error {
+        ClusterError::Leaderless { last, .. } => {
+            ClusterError::Leaderless { deadline: patience, last }
+        }
+        other => other,
+    })?;
     if !is_settled {
-        let settled = cluster.settle_members(patience.saturating_sub(start.elapsed())).await;
+        let settled = cluster.settle_members(left()).await;
         settled.map_err(|error| ClusterError::Unsettled(Box::new(error)))?;
     }
     wait_for_all(cluster, start, patience).await?;
@@ -118,6 +124,26 @@ mod tests {
             let back = come_back_doubtful(Some(N2), refusals, patience).await;
             assert_eq!(back.unwrap(), [N2, NodeId::new(3)], "{refusals} refusals");
         }
+    }
+
+    #[tokio::test]
+    async fn who_settles_late_has_less_time_for_the_rest() {
+        let patience = Duration::from_millis(600);
+        let folder = tempfile::tempdir().unwrap();
+        let parrots = Parrots::default();
+        let moods: Arc<Mutex<Vec<Mood>>> = Arc::clone(&parrots.moods);
+        let plan = Plan { nodes: 3, schedule: Some(vec![]), ..Plan::default() };
+        let cluster = start_parrots(parrots, plan, folder.path()).await.unwrap();
+        moods.lock().unwrap().push(Mood::KeepsSilent);
+        cluster.dismiss(N1, patience).await.unwrap_err();
+        say(folder.path(), cluster.nodes(), 6, None);
+        moods.lock().unwrap().push(Mood::Stalls);
+        let begun = Instant::now();
+        let back = come_back(&cluster, patience).await;
+        let took = begun.elapsed();
+        assert!(matches!(&back, Err(Stop::Away(why)) if why.contains("no leader after 600ms")));
+        assert!((patience..patience * 2).contains(&took), "{took:?}");
+        cluster.shutdown().await;
     }
 
     #[tokio::test]
