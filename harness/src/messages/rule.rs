@@ -80,6 +80,18 @@ impl MessageKind {
         Self::TimeoutNow,
     ];
 
+    /// Says whether messages of this kind come by all the time, and not only when somebody is elected, lags far
+    /// behind or hands over.
+    pub(crate) const fn is_common(self) -> bool {
+        matches!(
+            self,
+            Self::AppendEntries
+                | Self::AppendEntriesResponse
+                | Self::ReadIndex
+                | Self::ReadIndexResponse
+        )
+    }
+
     /// Returns its name in plans.
     pub const fn name(self) -> &'static str {
         match self {

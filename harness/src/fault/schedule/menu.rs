@@ -1,5 +1,6 @@
 //! What a generated schedule chooses from.
 
+use std::iter::repeat_n;
 use std::time::Duration;
 
 use rand::Rng;
@@ -159,8 +160,10 @@ pub(super) fn draw_numbers(fault: Fault, storm: &Storm, generator: &mut impl Rng
         Fault::Messages { links, rule } => {
             // Half of them hit whatever comes; to lose all of one kind is another matter.
             let is_of_kind = generator.random();
-            let kind =
-                MessageKind::TOLD_APART[generator.random_range(0..MessageKind::TOLD_APART.len())];
+            // A rare kind that does not come by in a fault's time shows nothing.
+            let repeat = |kind: MessageKind| repeat_n(kind, if kind.is_common() { 4 } else { 1 });
+            let kinds: Vec<_> = MessageKind::TOLD_APART.into_iter().flat_map(repeat).collect();
+            let kind = kinds[generator.random_range(0..kinds.len())];
             let percent = generator.random_range(5..=100);
             let late = draw_magnitude(generator, LATENCY_MIN, storm.latency_max);
             let action = match rule.action {

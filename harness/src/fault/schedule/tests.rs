@@ -222,6 +222,25 @@ fn pauses_are_of_every_length() {
 }
 
 #[test]
+fn messages_of_rare_kinds_are_seldom_chosen() {
+    let limit = Duration::from_secs(3_000);
+    let storm = Storm::default();
+    let schedule = generate(&storm, &[Family::Messages].into(), limit, Seed::new(1));
+    let kinds: Vec<_> = schedule
+        .iter()
+        .filter_map(|it| match it.fault {
+            Fault::Messages { rule, .. } => rule.kind,
+            _ => None,
+        })
+        .collect();
+    let common = kinds.iter().filter(|kind| kind.is_common()).count();
+    assert!((60..80).contains(&(100 * common / kinds.len())), "{common} of {}", kinds.len());
+    for kind in crate::messages::MessageKind::TOLD_APART {
+        assert!(kinds.contains(&kind), "{kind:?} of {}", kinds.len());
+    }
+}
+
+#[test]
 fn more_lanes_than_groups_bring_more_at_once() {
     let most = |overlap_max| {
         let storm = Storm { overlap: overlap_max, ..Storm::default() };
