@@ -81,7 +81,7 @@ impl fmt::Display for RunVerdict {
     }
 }
 
-/// What a run says of itself that somebody interrupted. The harness came to no end of its own, but nothing broke.
+/// What a run says of itself that somebody interrupted. It came to no end of its own, but nothing broke.
 pub(crate) const INTERRUPTED: &str = "the run was interrupted";
 
 /// From when on who led.
@@ -150,7 +150,8 @@ impl Observed {
         self.snapshots.map_or("unknown".into(), |count| count.to_string())
     }
 
-    /// Says whether something failed that is not the system's: the harness, or the machine that killed a node.
+    /// Says whether something failed that is not the system's: the harness, or the machine that killed a
+    /// node.
     fn is_machine_at_fault(&self) -> bool {
         let is_killed = |it: &UnexpectedExit| is_killed_by_others(it.exit);
         let has_failed = self.harness_failures.iter().any(|why| why != INTERRUPTED);

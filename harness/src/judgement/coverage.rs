@@ -57,8 +57,8 @@ pub(super) fn check_coverage(plan: &Plan, workload: &dyn Workload, observed: &Ob
     Check { name: "coverage", verdict, summary, details: Value::Null }
 }
 
-/// Says whether a storm has to cost a leader its office. Somebody who wrote a fault for any one node meant any
-/// one; what the seed draws is meant to meet whoever is there.
+/// Says whether a storm has to cost a leader its office. Somebody who wrote a fault for any one node
+/// meant any one; what the seed draws is meant to meet whoever is there.
 fn has_to_depose(plan: &Plan) -> bool {
     plan.faults().any(Fault::is_to_depose)
         || !plan.by_hand
