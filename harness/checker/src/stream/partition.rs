@@ -117,9 +117,10 @@ impl<M: Model> Partition<M> {
         self.is_over
     }
 
-    /// Whether something has ended that is not passed.
+    /// Whether something has ended that is not passed: what ended at the very instant up to which all
+    /// was passed is among what is carried over.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.ended.is_empty()
+        !self.ended.is_empty() || self.front.carried.iter().any(|entry| entry.completed.is_some())
     }
 
     /// Whether so much has ended since the last try that another one pays: it costs what there is

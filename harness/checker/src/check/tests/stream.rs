@@ -250,6 +250,33 @@ fn what_never_ends_is_taken_for_unknown_and_holds_up_nothing_for_ever() {
     }
 }
 
+/// What ends at the latest instant can be judged only once time goes on, wherever it does.
+#[test]
+fn what_ended_last_of_a_key_is_judged_when_another_goes_on() {
+    let event = |time: u64, key: &str, kind: &str, f: &str, value: &str| {
+        let on = format!(r#""time":{time},"process":{},"key":"{key}""#, u8::from(key == "b"));
+        format!("{{{on},\"type\":\"{kind}\",\"f\":\"{f}\",\"value\":{value}}}\n")
+    };
+    for (seen, expected) in [("2", None), ("1", Some(5))] {
+        let text = [
+            event(1, "a", "invoke", "write", "1"),
+            event(2, "a", "ok", "write", "1"),
+            event(3, "a", "invoke", "write", "2"),
+            event(4, "a", "ok", "write", "2"),
+            event(5, "a", "invoke", "read", "null"),
+            event(6, "a", "ok", "read", seen),
+            event(7, "b", "invoke", "write", "1"),
+            event(8, "b", "ok", "write", "1"),
+        ];
+        let recording = crate::history::read_bytes("it", text.concat().as_bytes(), None).unwrap();
+        let limits = Limits::default();
+        let mut stream = Stream::new(ModelName::Register, Options::default(), limits).unwrap();
+        let mut look = |recorded| stream.push(recorded).or_else(|| stream.settle());
+        let alarm = recording.events.iter().find_map(&mut look);
+        assert_eq!(alarm.map(|alarm| alarm.completion), expected);
+    }
+}
+
 #[test]
 fn a_partition_that_is_given_up_is_told_of_at_once() {
     // Increments of unknown outcome lead to ever more states, however they are counted.
