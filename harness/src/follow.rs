@@ -2,10 +2,10 @@
 //!
 //! The file may not be there yet, and its last line may be torn: both are waited for. What is read is
 //! fed to a [`Stream`] and forgotten; whoever wants a witness judges the file up to
-//! [`Follower::bytes`], by the model that [`Follower::model`] names.
+//! [`Follower::bytes`], where an alarm ends it, by the model that [`Follower::model`] names.
 //!
 //! Where nobody says which model it is, what was read so far tells it, and more may tell another: so
-//! nothing is alarming by a model that is no longer the one told. Then the file is read again from its
+//! nothing is judged on by a model that is no longer the one told. Then the file is read again from its
 //! beginning, which is all that a change of mind costs; only the signs of models are kept.
 
 use std::fs::File;
@@ -13,7 +13,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use checker::check::Options;
-use checker::history::{Format, read_bytes};
+use checker::history::{Format, Recorded, read_bytes};
 use checker::model::{ModelName, Signs};
 use checker::stream::{Alarm, GivenUp, Limits, Stream, Undecided};
 
@@ -147,6 +147,11 @@ impl Follower {
             recorded.line += self.lines;
             self.signs.note(&recorded.event);
         }
+        // Another model may know what this one does not, or judge it otherwise.
+        let is_guessed = self.options.model.is_none();
+        if is_guessed && self.stream.is_some() && self.told() != self.model {
+            return self.stop(None);
+        }
         let is_first = self.bytes == 0;
         self.bytes += content.len() as u64;
         self.lines += content.iter().filter(|byte| **byte == b'\n').count();
@@ -164,20 +169,26 @@ impl Follower {
         let events = &recording.events;
         let alarm = events.iter().find_map(|event| stream.push(event)).or_else(|| stream.settle());
         let broken = stream.broken().cloned();
-        let is_guessed = self.options.model.is_none();
         match (alarm, broken) {
-            (None, None) => Ok(Step::More),
-            // Another model may know what this one does not, or judge it otherwise.
-            (Some(_), _) | (_, Some(Undecided::Unreadable { .. }))
-                if is_guessed && self.told() != self.model =>
-            {
-                self.stop(None)
+            (Some(alarm), _) => {
+                self.give_back(content, events, alarm.events);
+                Ok(Step::Alarm(alarm))
             }
-            (Some(alarm), _) => Ok(Step::Alarm(alarm)),
-            // What is yet to come may tell one.
+            (None, None) => Ok(Step::More),
+            // What is yet to come may tell another.
             (None, Some(Undecided::Unreadable { .. })) if is_guessed => self.stop(self.model),
             (None, Some(why)) => Ok(self.go_blind(&describe(&why))),
         }
+    }
+
+    /// Takes for unread what comes after so many events, of which the latest lines hold those given.
+    fn give_back(&mut self, lines: &[u8], latest: &[Recorded], events: usize) {
+        let Some(next) = latest.get(latest.len() - (self.events - events)) else { return };
+        let given_back = self.lines - (next.line - 1);
+        let lines = lines.split_inclusive(|byte| *byte == b'\n').rev().take(given_back);
+        self.bytes -= lines.map(<[u8]>::len).sum::<usize>() as u64;
+        self.lines -= given_back;
+        self.events = events;
     }
 
     /// Returns the model that is told by all that was read; none if it may yet be any of several.

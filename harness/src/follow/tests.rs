@@ -153,6 +153,39 @@ fn an_alarm_under_a_model_that_is_no_longer_told_is_none() {
 }
 
 #[test]
+fn nothing_is_passed_by_a_model_that_is_no_longer_told() {
+    let lock = |second: &'static str| {
+        [
+            (0, "invoke", "acquire", "null"),
+            (0, "ok", "acquire", r#"{"token":7}"#),
+            (0, "invoke", "release", "null"),
+            (0, "ok", "release", "null"),
+            (1, "invoke", "acquire", "null"),
+            (1, "ok", "acquire", second),
+        ]
+    };
+    check_passes(&lock(r#"{"token":8}"#));
+    // Of a mutex, which the first line tells, any answer says that it was taken.
+    check_alarms(ModelName::Lock, 5, &lock(r#"{"token":5}"#));
+}
+
+/// What the model cannot read, and what ends nothing, does not undo what is certain before it.
+#[test]
+fn what_comes_after_an_alarm_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history.jsonl");
+    // As many operations as are judged at once, the last of them a stale read.
+    let begin = write_and_read(1, 1).repeat(127) + "\n" + &write_and_read(2, 1);
+    let rest = event(0, "invoke", "sing", "null") + &event(7, "ok", "read", "null");
+    append(&path, &(begin.clone() + &rest));
+    let options = Options { model: Some(ModelName::Register), ..Options::default() };
+    let mut follower = Follower::new(path, options);
+    let step = steps(&mut follower);
+    assert!(matches!(&step, Step::Alarm(alarm) if alarm.events == 512), "{step:?}");
+    assert_eq!((follower.events(), follower.bytes()), (512, begin.len() as u64));
+}
+
+#[test]
 fn an_initial_value_waits_for_the_model_that_it_is_for() {
     let options = Options { initial: Some(json!([1, 2]).into()), ..Options::default() };
     let events = |seen: &'static str| {
