@@ -50,7 +50,15 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
                 "violation: no order explains event {completion} (of {events} so far)"
             ));
             // What was written since may be more than anybody can judge in time.
-            content.truncate(usize::try_from(follower.bytes()).unwrap_or(usize::MAX));
+            let end = usize::try_from(follower.bytes()).unwrap_or(usize::MAX);
+            if args.certificate.is_some() && content.len() > end {
+                // It names what it is of by its digest.
+                let name = path.display();
+                remark(format_args!(
+                    "certified are the first {end} bytes of {name}: verify them (head -c {end})"
+                ));
+            }
+            content.truncate(end);
         }
         // The model may have been told by what was written after the violation.
         let is_guessed = options.model.is_none();
