@@ -7,6 +7,7 @@
 
 mod level;
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 
 use crate::history::Value;
@@ -178,23 +179,23 @@ impl Model for PriorityQueue {
         }
     }
 
+    /// Any of the first level may come; of those that may be gone already each may be left as well.
     fn would_answer(&self, op: &PriorityOp) -> String {
-        match self.clone().invoke(op) {
-            PriorityAnswer::Inserted => "ok".to_owned(),
-            PriorityAnswer::Popped { priority: Some(priority), value } if priority != value => {
-                format!("{value} of priority {priority}")
-            }
-            PriorityAnswer::Popped { value, .. } => value.to_string(),
-            PriorityAnswer::Empty => "nil".to_owned(),
+        let PriorityOp::Pop(extreme) = op else { return "ok".to_owned() };
+        let Some((priority, level)) = self.extreme(*extreme) else { return "nil".to_owned() };
+        let values: BTreeSet<&Scalar> = level.iter().collect();
+        let shown: Vec<String> =
+            values.iter().take(ELEMENTS_SHOWN).map(|value| element_of(value, priority)).collect();
+        let more = if values.len() > ELEMENTS_SHOWN { ", …" } else { "" };
+        match &shown[..] {
+            [only] => only.clone(),
+            several => format!("one of {}{more}", several.join(", ")),
         }
     }
 
     fn describe(&self) -> String {
         let elements = self.levels.iter().flat_map(|(priority, level)| {
-            level.iter().map(move |value| match value == priority {
-                true => value.to_string(),
-                false => format!("{value} of priority {priority}"),
-            })
+            level.iter().map(move |value| element_of(value, priority))
         });
         let shown: Vec<String> = elements.take(ELEMENTS_SHOWN + 1).collect();
         let missing: usize = self.levels.values().map(Level::missing).sum();
@@ -213,6 +214,14 @@ impl Model for PriorityQueue {
 
     fn weight(&self) -> usize {
         if self.levels.is_empty() { 0 } else { PATH_BYTES }
+    }
+}
+
+/// Names an element; one that is its own priority by its value alone.
+fn element_of(value: &Scalar, priority: &Scalar) -> String {
+    match value == priority {
+        true => value.to_string(),
+        false => format!("{value} of priority {priority}"),
     }
 }
 

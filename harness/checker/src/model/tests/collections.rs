@@ -402,6 +402,30 @@ impl Worlds {
     }
 }
 
+#[test]
+fn a_priority_queue_would_answer_any_of_the_first_level() {
+    let of_one = |value: &str| PriorityOp::Insert {
+        priority: Scalar::Int(1),
+        value: Scalar::Text(value.into()),
+    };
+    let (min, max) = (PriorityOp::Pop(Extreme::Min), PriorityOp::Pop(Extreme::Max));
+    let mut queue = PriorityQueue::default();
+    assert_eq!(queue.would_answer(&min), "nil");
+    queue.insert(&Scalar::Int(2), &Scalar::Int(2));
+    for (value, expected) in [
+        ("a", r#""a" of priority 1"#),
+        ("b", r#"one of "a" of priority 1, "b" of priority 1"#),
+        ("a", r#"one of "a" of priority 1, "b" of priority 1"#),
+    ] {
+        queue = queue.step(&of_one(value), None).unwrap();
+        assert_eq!(queue.would_answer(&min), expected);
+        assert_eq!(queue.would_answer(&max), "2");
+    }
+    // Either may be gone, and either may be left.
+    queue = queue.step(&min, None).unwrap();
+    assert_eq!(queue.would_answer(&min), r#"one of "a" of priority 1, "b" of priority 1"#);
+}
+
 /// Debts allow exactly what some choice of the elements popped unseen allows.
 #[test]
 fn a_priority_queue_keeps_every_choice_open_and_no_other() {
