@@ -19,7 +19,7 @@ use crate::model::Model;
 use super::{Budget, DeadConfiguration, Entry, Found, Place, Searched, shares};
 
 /// Once something is found to have no order, all that is left may together take this part of the
-/// time that is left: it can only show that another explanation ends even earlier.
+/// time that is left, each group its share: it can only show that another explanation ends even earlier.
 const REST_SHARE: u32 = 8;
 
 /// Returns the groups of entries that have nothing to do with one another, each in the order of
@@ -70,14 +70,13 @@ pub(super) fn search_each<M: Model>(
     let (mut configurations, mut completions) = (0, 0);
     let mut stopped = None;
     let mut first_bad: Option<(usize, Vec<DeadConfiguration>)> = None;
-    // Set with the first contradiction.
-    let mut rest: Option<Budget> = None;
+    let mut turns = shares(budget.deadline, groups.len());
     let mut place = Place::Here;
-    for (group, share) in groups.iter().zip(shares(budget.deadline, groups.len())) {
+    for (index, group) in groups.iter().enumerate() {
         let mine: Vec<&Entry<M>> = group.iter().map(|index| &entries[*index as usize]).collect();
         let certain = mine.iter().filter(|entry| entry.step.is_certain).count();
-        let share = Budget { deadline: share(Instant::now()), ..budget };
-        let searched = search(&mine, rest.unwrap_or(share));
+        let turn = turns.next().expect("there is a turn for each group");
+        let searched = search(&mine, Budget { deadline: turn(Instant::now()), ..budget });
         configurations += searched.configurations;
         match searched.found {
             Found::Order(order) => {
@@ -86,7 +85,10 @@ pub(super) fn search_each<M: Model>(
             }
             Found::NoOrder { entry, mut dead } => {
                 place = place.min(searched.place);
-                rest.get_or_insert_with(|| budget.part_of(REST_SHARE));
+                if first_bad.is_none() {
+                    let rest = budget.part_of(REST_SHARE).deadline;
+                    turns = shares(rest, groups.len() - index - 1);
+                }
                 let entry = group[entry] as usize;
                 let ends = |entry: usize| (entries[entry].completed, entries[entry].tie);
                 if first_bad.as_ref().is_none_or(|(first, _)| ends(entry) < ends(*first)) {
