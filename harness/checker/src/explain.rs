@@ -84,7 +84,7 @@ pub struct Impasse {
     pub after: Vec<String>,
     /// The state there, as the model describes it.
     pub state: String,
-    /// Every operation that could come next.
+    /// Every operation that could come next and must be in the order.
     pub next: Vec<Next>,
 }
 
@@ -176,11 +176,11 @@ impl Visitor for Explaining<'_> {
         let initial = (subject.initial)(key);
         let shrunk = shrink(&initial, &members, end.map(Cut::from), deadline)
             .ok_or(NoExplanation::NoCore)?;
-        let weakened = Weakened::of(&members, &shrunk.roles);
+        let mut weakened = Weakened::of(&members, &shrunk.roles);
+        weakened.pieces.sort_by_key(|piece| (piece.from.instant, piece.from.event));
+        let pieces = &weakened.pieces;
         let places = Places::of(recording);
         let operation = |piece: &Piece<M>| &list[members[piece.members[0]].source];
-        let mut pieces: Vec<&Piece<M>> = weakened.pieces.iter().collect();
-        pieces.sort_by_key(|piece| (piece.from.instant, piece.from.event));
         let named = pieces.iter().filter_map(|piece| {
             Some(Named {
                 at: places.of_operation(operation(piece)),
@@ -208,19 +208,19 @@ impl Visitor for Explaining<'_> {
             .map(|piece| words::Told { piece, text: words::tell(piece, operation(piece), cut) })
             .collect();
         let limit = Limit { deadline, configurations: IMPASSE_CONFIGURATIONS };
-        let ordered: Vec<Piece<M>> = pieces.iter().map(|piece| (*piece).clone()).collect();
         let next = |state: &M, piece: usize| {
-            let would_answer = state.would_answer(&ordered[piece].op);
+            let would_answer = state.would_answer(&pieces[piece].op);
             let text = &told[piece].text;
-            let operation = operation(&ordered[piece]);
+            let answer = words::shortened(would_answer.clone());
+            let operation = operation(&pieces[piece]);
             Next {
                 at: places.of_operation(operation),
                 sighting: sighting(recording, operation, cut),
-                sentence: format!("{text}; here it would have returned {would_answer}"),
+                sentence: format!("{text}; here it would have returned {answer}"),
                 would_answer,
             }
         };
-        let ends = impasses(&initial, &ordered, IMPASSES_SHOWN, limit);
+        let ends = impasses(&initial, pieces, IMPASSES_SHOWN, limit);
         let impasses = ends.iter().map(|end| Impasse {
             after: end.order.iter().map(|piece| told[*piece].text.clone()).collect(),
             state: end.state.describe(),

@@ -180,6 +180,25 @@ fn what_could_come_next_is_told_in_the_words_of_its_model() {
     }
 }
 
+/// What would have been answered is as short as what was.
+#[test]
+fn a_long_answer_is_not_told_whole() {
+    let long = "x".repeat(5_000);
+    let text = explained(
+        ModelName::Register,
+        &[
+            (0, "invoke", "write", json!(1)),
+            (0, "ok", "write", json!(1)),
+            (0, "invoke", "write", json!(long)),
+            (0, "ok", "write", json!(long)),
+            (1, "invoke", "read", json!(null)),
+            (1, "ok", "read", json!(1)),
+        ],
+    );
+    let expected = format!("here it would have returned \"{}…\n", &long[..59]);
+    assert!(text.contains(&expected), "{text}");
+}
+
 /// Nothing that ended before something in the order began comes after it, and of one process nothing
 /// out of its order.
 #[test]

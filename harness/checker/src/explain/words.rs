@@ -47,10 +47,14 @@ pub(super) fn answer(operation: &Operation) -> String {
 }
 
 fn brief(value: &Value) -> String {
-    let text = match value {
+    shortened(match value {
         Value::Null => "nil".to_owned(),
         value => value.to_string(),
-    };
+    })
+}
+
+/// Cuts what is too long to be told whole.
+pub(super) fn shortened(text: String) -> String {
     match text.char_indices().nth(BRIEF_CHARS) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
