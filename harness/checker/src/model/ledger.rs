@@ -10,8 +10,10 @@ mod read;
 mod trades;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use stateright::semantics::SequentialSpec;
 
 pub(crate) use read::read;
@@ -76,7 +78,7 @@ pub(crate) enum LedgerOp {
 }
 
 /// Why a book refuses an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Rejection {
     UnknownAccount,
@@ -89,19 +91,10 @@ pub(crate) enum Rejection {
     InvalidName,
 }
 
-impl Rejection {
-    /// Returns its name in a history.
-    fn name(self) -> &'static str {
-        match self {
-            Self::UnknownAccount => "unknown-account",
-            Self::AccountExists => "account-exists",
-            Self::InsufficientCash => "insufficient-cash",
-            Self::InsufficientShares => "insufficient-shares",
-            Self::Overflow => "overflow",
-            Self::SelfTrade => "self-trade",
-            Self::ZeroQuantity => "zero-quantity",
-            Self::InvalidName => "invalid-name",
-        }
+impl fmt::Display for Rejection {
+    /// Writes its name in a history.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(out)
     }
 }
 
@@ -402,7 +395,7 @@ impl Model for Book {
 
     fn would_answer(&self, op: &LedgerOp) -> String {
         match self.clone().invoke(op) {
-            LedgerAnswer::Rejected(why) => format!("a rejection, {}", why.name()),
+            LedgerAnswer::Rejected(why) => format!("a rejection, {why}"),
             LedgerAnswer::Account(account) => describe_account(&account),
             LedgerAnswer::Traded(number) => format!("the number {number}"),
             LedgerAnswer::Transferred(cash) => format!("cash {cash}"),

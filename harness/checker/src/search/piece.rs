@@ -186,7 +186,7 @@ impl<M: Model> Piece<'_, M> {
                         returns_at: timeline.returns_at[entry as usize],
                         waits_for: waits_for(entry),
                         has_successor: timeline.has_successor[entry as usize]
-                            || self.may_matter_later(entries[entry as usize]),
+                            || self.returns_later(entries[entry as usize]),
                     };
                     levels.call(slot(entry as usize), open);
                 }
@@ -214,19 +214,14 @@ impl<M: Model> Piece<'_, M> {
         Advanced::Front(self.front_of(&levels, &is_open))
     }
 
-    /// Whether something called after the piece may depend on where a certain entry stands, so that
-    /// it is neither put off nor taken for another of its kind.
+    /// Whether a certain entry returns after the piece. Something called later may depend on where it
+    /// stands, so that it is neither put off nor taken for another of its kind.
     ///
-    /// That is to be expected of whatever returns after the piece, for two reasons. What its process
-    /// does at the instant of the return, if anything, is not known yet. And which operations
-    /// overwrite everything is known from the kinds of this piece alone ([`States`]): a later piece
-    /// may tell states apart that are one to all of these. Putting off is right only up to the end
-    /// of the piece, so what is put off and what it is put off for both have to return before it.
-    fn may_matter_later(&self, entry: &Entry<M>) -> bool {
-        self.returns_later(entry)
-    }
-
-    /// Whether an entry returns after the piece.
+    /// That is so for two reasons. What its process does at the instant of the return, if anything, is
+    /// not known yet. And which operations overwrite everything is known from the kinds of this piece
+    /// alone ([`States`]): a later piece may tell states apart that are one to all of these. Putting
+    /// off is right only up to the end of the piece, so what is put off and what it is put off for
+    /// both have to return before it.
     fn returns_later(&self, entry: &Entry<M>) -> bool {
         self.before.is_some_and(|end| entry.completed >= Some(end))
     }
