@@ -270,20 +270,7 @@ impl Nemesis {
             return;
         }
         tracing::info!(fault = %scheduled.fault, nodes = describe_nodes(&wounds.nodes), ?result, "fault begins");
-        let record = FaultRecord {
-            scheduled: scheduled.clone(),
-            result,
-            nodes: wounds.nodes.clone(),
-            cut: wounds.cut(),
-            shaped: wounds.shaped(),
-            clients: wounds.clients(),
-            messages_hit: None,
-            notes: wounds.notes.clone(),
-            leader,
-            began: field.now(),
-            ended: None,
-            trouble: None,
-        };
+        let record = FaultRecord::begun(scheduled.clone(), result, &wounds, leader, field.now());
         record_begin(field, &record, began.elapsed()).await;
         // Records stand in the order of beginnings, so the place among them is not the fault's own.
         let mut installed = Installed::new(scheduled.fault, wounds, self.records.len());
@@ -408,22 +395,11 @@ impl Nemesis {
         let is_skipped = matches!(outcome.result, FaultResult::Skipped(_));
         tracing::info!(fault = %scheduled.fault, nodes = describe_nodes(&nodes), result = ?outcome.result, "fault begins");
         let undo = departure.order.undo(&outcome);
-        let record = FaultRecord {
-            scheduled: scheduled.clone(),
-            result: outcome.result,
-            nodes: nodes.clone(),
-            cut: BTreeSet::new(),
-            shaped: BTreeSet::new(),
-            clients: BTreeSet::new(),
-            messages_hit: None,
-            notes: Vec::new(),
-            leader: departure.leader,
-            began: field.now(),
-            ended: None,
-            trouble: None,
-        };
-        record_begin(field, &record, start.elapsed()).await;
         let wounds = Wounds { nodes, ..Wounds::default() };
+        let result = outcome.result;
+        let record =
+            FaultRecord::begun(scheduled.clone(), result, &wounds, departure.leader, field.now());
+        record_begin(field, &record, start.elapsed()).await;
         let mut installed = Installed::new(scheduled.fault, wounds, self.records.len());
         self.records.push(record);
         if undo.is_some() {
@@ -517,20 +493,8 @@ impl Nemesis {
     /// Records a fault that is not even tried.
     async fn skip(&mut self, scheduled: ScheduledFault, why: &str, field: Field<'_>) {
         tracing::info!(fault = %scheduled.fault, why, "fault is skipped");
-        let record = FaultRecord {
-            scheduled,
-            result: FaultResult::Skipped(why.into()),
-            nodes: Vec::new(),
-            cut: BTreeSet::new(),
-            shaped: BTreeSet::new(),
-            clients: BTreeSet::new(),
-            messages_hit: None,
-            notes: Vec::new(),
-            leader: None,
-            began: field.now(),
-            ended: None,
-            trouble: None,
-        };
+        let result = FaultResult::Skipped(why.into());
+        let record = FaultRecord::begun(scheduled, result, &Wounds::default(), None, field.now());
         record_begin(field, &record, Duration::ZERO).await;
         self.records.push(record);
     }

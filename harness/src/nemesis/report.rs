@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Camp, Family, FaultResult, Link, ScheduledFault};
+use crate::nemesis::force::Wounds;
 use crate::plan::span;
 use crate::system::NodeId;
 
@@ -39,6 +40,32 @@ pub struct FaultRecord {
     pub ended: Option<Duration>,
     /// Why it is not certain that it was undone, if it is not.
     pub trouble: Option<String>,
+}
+
+impl FaultRecord {
+    /// Returns the record of a fault that has begun, or was to begin, and has not ended.
+    pub(super) fn begun(
+        scheduled: ScheduledFault,
+        result: FaultResult,
+        wounds: &Wounds,
+        leader: Option<NodeId>,
+        began: Duration,
+    ) -> Self {
+        Self {
+            scheduled,
+            result,
+            nodes: wounds.nodes.clone(),
+            cut: wounds.cut(),
+            shaped: wounds.shaped(),
+            clients: wounds.clients(),
+            messages_hit: None,
+            notes: wounds.notes.clone(),
+            leader,
+            began,
+            ended: None,
+            trouble: None,
+        }
+    }
 }
 
 /// How often a kind of fault came to what.

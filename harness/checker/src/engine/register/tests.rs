@@ -1,11 +1,11 @@
 use super::super::tests::{Brute, Placed, Random, Tally, cases};
 use super::*;
 
-fn event(access: Access, call: u64, ret: u64) -> Event {
+pub(super) fn event(access: Access, call: u64, ret: u64) -> Event {
     Event { access, span: Span { call, ret }, is_certain: true }
 }
 
-fn lost(access: Access, call: u64) -> Event {
+pub(super) fn lost(access: Access, call: u64) -> Event {
     Event { access, span: Span { call, ret: Span::NEVER }, is_certain: false }
 }
 

@@ -1,16 +1,9 @@
 use super::super::super::tests::{Brute, Placed, Random, Tally, cases};
-use super::super::Access::{self, Read, Swap, Write};
+use super::super::Access::{Read, Swap, Write};
+use super::super::tests::{event, lost};
 use super::*;
 
 const EXPLAINED: Ruling = Ruling::Unfit("every answer has a write that it may have seen");
-
-fn event(access: Access, call: u64, ret: u64) -> Event {
-    Event { access, span: Span { call, ret }, is_certain: true }
-}
-
-fn lost(access: Access, call: u64) -> Event {
-    Event { access, span: Span { call, ret: Span::NEVER }, is_certain: false }
-}
 
 /// Reads see 0 to begin with; values are below 8.
 fn check(events: &[Event], expected: Ruling) {
