@@ -19,6 +19,25 @@ const CRASHES: u64 = 20;
 /// How many of them at once: most of the time one waits for its nodes.
 const AT_ONCE: u64 = 4;
 
+/// What the killed harnesses do to their nodes, without a calm before it: something is nearly always
+/// stopped, cut off, without power or out of disk.
+const PLAN: &str = r#"
+nodes = 3
+time_limit = "10m"
+rate = 0
+faults = ["kill", "pause", "restart", "power", "disk", "partition", "blackhole"]
+
+[workload]
+name = "register"
+
+[storm]
+calm = "0s"
+gap_min = "0ms"
+gap_max = "200ms"
+duration_min = "500ms"
+duration_max = "3s"
+"#;
+
 /// The seed of the moments.
 const SEED: u64 = 20;
 
@@ -29,9 +48,11 @@ enum Moment {
     Nodes(usize),
     /// So many bytes of history: anywhere between two lines or within one.
     Bytes(u64),
+    /// So many faults that began.
+    Faults(usize),
 }
 
-/// Draws a moment: every fourth while the cluster is being started.
+/// Draws a moment: every fourth while the cluster is being started, every second among the faults.
 fn draw(number: u64) -> Moment {
     // SplitMix64: all that is needed is that the moments differ and are the same every time.
     let mut state = (SEED << 32 | number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -40,7 +61,8 @@ fn draw(number: u64) -> Moment {
     let drawn = state ^ (state >> 31);
     match number % 4 {
         0 => Moment::Nodes((drawn % 4) as usize),
-        _ => Moment::Bytes(drawn % 150_000),
+        1 => Moment::Bytes(drawn % 150_000),
+        _ => Moment::Faults((drawn % 12) as usize + 1),
     }
 }
 
@@ -50,14 +72,30 @@ fn has_come(moment: Moment, folder: &Path) -> bool {
         Moment::Bytes(bytes) => {
             fs::metadata(folder.join("history.jsonl")).is_ok_and(|file| file.len() >= bytes)
         }
+        Moment::Faults(count) => faults_begun(&folder.join("history.jsonl")) >= count,
     }
 }
 
-/// Kills a harness at a moment and looks at what it left; returns how many operations were in it.
-fn crash(moment: Moment) -> usize {
+/// How many faults were installed, by what is recorded of them.
+fn faults_begun(history: &Path) -> usize {
+    let content = fs::read(history).unwrap_or_default();
+    let text = String::from_utf8_lossy(&content);
+    let begun = |line: &&str| line.contains(r#""edge":"begin""#) && line.contains(r#""installed""#);
+    text.lines().filter(begun).count()
+}
+
+/// What was left of a killed harness' run.
+struct Remains {
+    answered: usize,
+    faults: usize,
+}
+
+/// Kills a harness at a moment and looks at what it left.
+fn crash(seed: u64, moment: Moment) -> Remains {
     let store = tempfile::tempdir().unwrap();
-    let arguments =
-        ["--nodes", "3", "--time-limit", "10m", "--rate", "0", "--workload", "register"];
+    let plan = store.path().join("plan.toml");
+    fs::write(&plan, PLAN).unwrap();
+    let arguments = ["--plan", plan.to_str().unwrap(), "--seed", &seed.to_string()];
     let harness = start_run(store.path(), &arguments);
     let folder = wait_for("the run folder", || run_folder(store.path()));
     wait_for("the moment", || has_come(moment, &folder).then_some(()));
@@ -93,27 +131,29 @@ fn crash(moment: Moment) -> usize {
     assert_eq!(linearizability["verdict"], expected, "{moment:?}: {linearizability}");
     let counted = judgement["operations"].as_object().unwrap().values();
     assert_eq!(counted.map(|tally| tally["ok"].as_u64().unwrap()).sum::<u64>(), answered as u64);
-    answered
+    Remains { answered, faults: faults_begun(&history) }
 }
 
 #[test]
 fn a_killed_harness_leaves_no_process_and_a_record_that_can_be_judged() {
     let next = AtomicU64::new(0);
     let crashes = || {
-        let mut answered = Vec::new();
+        let mut remains = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= CRASHES {
-                return answered;
+                return remains;
             }
-            answered.push(crash(draw(number)));
+            remains.push(crash(number, draw(number)));
         }
     };
-    let answered: Vec<usize> = thread::scope(|scope| {
+    let remains: Vec<Remains> = thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(crashes)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
-    assert_eq!(answered.len() as u64, CRASHES);
-    assert!(answered.contains(&0), "none was killed before its clients had begun: {answered:?}");
-    assert!(answered.iter().any(|&count| count > 100), "none had worked: {answered:?}");
+    assert_eq!(remains.len() as u64, CRASHES);
+    let count = |is_so: fn(&Remains) -> bool| remains.iter().filter(|run| is_so(run)).count();
+    assert!(count(|run| run.answered == 0) > 0, "none was killed before its clients had begun");
+    assert!(count(|run| run.answered > 100) > 0, "none had worked");
+    assert!(count(|run| run.faults > 0) >= 10, "too few were killed among their faults");
 }
