@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so")]
 
 mod checking;
+mod clients;
 mod corpus;
 mod crashes;
 mod etcd;
@@ -18,5 +19,6 @@ mod sessions;
 mod sim;
 mod stormproof;
 mod storms;
+mod swarm;
 mod usage;
 mod workloads;

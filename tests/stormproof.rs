@@ -98,15 +98,16 @@ pub(crate) fn processes_of(folder: &Path) -> Vec<i32> {
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
             let arguments = fs::read(entry.path().join("cmdline")).ok()?;
             let is_ours = String::from_utf8_lossy(&arguments).contains(needle);
-            (is_ours && !is_zombie(pid)).then_some(pid)
+            (is_ours && state_of(pid) != Some('Z')).then_some(pid)
         })
         .collect()
 }
 
-fn is_zombie(pid: i32) -> bool {
+/// Returns what the kernel says of a process: that it sleeps (S), is stopped (T), is dead (Z) and so on.
+pub(crate) fn state_of(pid: i32) -> Option<char> {
     // The state follows the command's name, which stands in parentheses and may hold anything.
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'))
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 /// Returns every loopback address that the nodes' configurations below `folder` name: where nodes and
