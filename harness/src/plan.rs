@@ -340,9 +340,16 @@ impl Default for Timings {
 impl Plan {
     /// Reads a plan from a file and checks it.
     pub fn read(path: &Path) -> Result<Self, PlanError> {
+        let plan = Self::read_draft(path)?;
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Reads a plan from a file that may still lack something; see [`Plan::parse_draft`].
+    pub fn read_draft(path: &Path) -> Result<Self, PlanError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| PlanError::Read { path: path.into(), source })?;
-        Self::parse(&text).map_err(|error| match error {
+        Self::parse_draft(&text).map_err(|error| match error {
             PlanError::Parse { line, column, message, .. } => {
                 PlanError::Parse { file: Some(path.into()), line, column, message }
             }
@@ -352,6 +359,14 @@ impl Plan {
 
     /// Reads a plan from text and checks it.
     pub fn parse(text: &str) -> Result<Self, PlanError> {
+        let plan = Self::parse_draft(text)?;
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Reads a plan from text that may still lack something, such as a program to upgrade to, and is to be
+    /// [checked](Plan::check) when that has been added.
+    pub fn parse_draft(text: &str) -> Result<Self, PlanError> {
         let mut plan: Self = toml::from_str(text).map_err(|error| {
             let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
             PlanError::Parse {
@@ -365,7 +380,6 @@ impl Plan {
             plan.faults = plan.faults().map(Fault::family).collect();
             plan.by_hand = true;
         }
-        plan.check()?;
         Ok(plan)
     }
 

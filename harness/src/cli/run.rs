@@ -73,7 +73,8 @@ pub struct RunArgs {
     /// The node's program [default: this one, as `stormproof node`; of another system, the one on PATH]
     #[arg(long, visible_alias = "etcd-bin", value_name = "PATH")]
     node_bin: Option<PathBuf>,
-    /// The program that nodes are upgraded to, one by one and for good: another version of the same
+    /// The program that nodes are upgraded to, one by one and for good: another version of the same. The
+    /// plan `upgrade` needs it
     #[arg(long, value_name = "PATH")]
     upgrade_to: Option<PathBuf>,
     /// A flaw for the nodes to have, to see that it is found: local-reads
@@ -95,6 +96,7 @@ Examples:
   stormproof run --plan quick                         a plan that ships with the binary
   stormproof run --plan stormproof-runs/…/plan.toml   a recorded run again
   stormproof run --node-bin ./target/release/stormproof-node
+  stormproof run --plan upgrade --upgrade-to NEW      a rolling upgrade to another version
 
 Exit codes:
   0  the system kept its promise
@@ -159,7 +161,7 @@ impl RunArgs {
         let mut plan = match &self.plan {
             Some(name) => match name.to_str().and_then(scenarios::by_name) {
                 Some(scenario) => scenario.plan()?,
-                None => Plan::read(name)?,
+                None => Plan::read_draft(name)?,
             },
             None => Plan { seed: Seed::fresh(), ..Plan::default() },
         };
@@ -270,4 +272,40 @@ fn print(ended: &Ended, folder: &RunFolder, json: bool) -> u8 {
         say(&format!("\n{}", judgement.describe()));
     }
     keep(ended, folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn plan(line: &str) -> Result<Plan, String> {
+        let line = Line::try_parse_from(line.split_whitespace()).unwrap();
+        line.run.plan().map_err(|error| describe_error(&error).to_string())
+    }
+
+    #[test]
+    fn what_a_plan_lacks_the_command_line_may_add() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.toml");
+        std::fs::write(&file, "faults = [\"upgrade\"]\n").unwrap();
+        for plan_name in ["upgrade", file.to_str().unwrap()] {
+            let error = plan(&format!("run --plan {plan_name}")).unwrap_err();
+            assert!(error.contains("name one with --upgrade-to"), "{error}");
+            let upgrade = plan(&format!("run --plan {plan_name} --upgrade-to new")).unwrap();
+            assert_eq!(upgrade.node.upgrade, Some("new".into()));
+            assert!(upgrade.brings(|fault| fault.family() == Family::Upgrade));
+        }
+        let error = plan("run --plan upgrade --upgrade-to new --system etcd").unwrap_err();
+        assert!(error.contains("no way to upgrade its members"), "{error}");
+        let error = plan("run --plan upgrade --upgrade-to new --nodes 0").unwrap_err();
+        assert!(error.contains("`nodes`"), "{error}");
+    }
 }

@@ -121,7 +121,7 @@ impl System for Etcd {
 
     fn lacks(&self, family: Family) -> Option<&'static str> {
         match family {
-            Family::Upgrade => Some("no program to upgrade to"),
+            Family::Upgrade => Some("no way to upgrade its members"),
             Family::Clock => Some("no clock that can be set"),
             Family::Damage => Some("no promise to notice damage"),
             _ => None,

@@ -201,7 +201,9 @@ impl System for Stormproof {
 
     fn lacks(&self, family: Family) -> Option<&'static str> {
         match family {
-            Family::Upgrade if self.upgrade.is_none() => Some("no program to upgrade to"),
+            Family::Upgrade if self.upgrade.is_none() => {
+                Some("no program to upgrade to (name one with --upgrade-to)")
+            }
             _ => None,
         }
     }
