@@ -19,12 +19,19 @@ fn usage_errors_say_what_to_do() {
     check(&["run", "--faults", "kill,earthquake"], 2, &["earthquake", "partition"]);
     check(&["run", "--nodes", "0"], 2, &["nodes"]);
     check(&["run", "--time-limit", "soon"], 2, &["soon"]);
-    check(&["run", "--node-bin", "/nowhere/node"], 2, &["/nowhere/node"]);
     check(&["run", "--store", "/proc/nowhere"], 2, &["/proc/nowhere"]);
     check(&["node", "--config", "/nowhere.yaml"], 2, &["/nowhere.yaml"]);
     check(&["check", "/nowhere.jsonl"], 2, &["/nowhere.jsonl"]);
     check(&["client", "--endpoints", "nonsense", "get", "k"], 2, &["nonsense"]);
     check(&["client", "--endpoints", "127.0.0.1:1", "get", "k"], 4, &["127.0.0.1:1"]);
+}
+
+#[test]
+fn a_run_that_cannot_begin_leaves_no_folder() {
+    let store = tempfile::tempdir().unwrap();
+    let folder = store.path().to_str().unwrap();
+    check(&["run", "--store", folder, "--node-bin", "/nowhere/node"], 2, &["/nowhere/node"]);
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
 }
 
 #[test]

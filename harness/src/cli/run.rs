@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::say::{remark, say};
-use super::storm::{EXIT_FAILED, Storms, exit_code, keep, remark_error};
+use super::storm::{EXIT_FAILED, EXIT_USAGE, Storms, exit_code, keep, remark_error};
 use crate::describe_error;
 use crate::fault::{Family, Group};
 use crate::plan::{Plan, PlanError, WorkloadPlan};
@@ -240,22 +240,30 @@ pub fn run(args: &RunArgs) -> ExitCode {
     let code = match result {
         Ok(ended) => print(&ended, &folder, args.json),
         Err((code, error)) => {
+            let began = code != EXIT_USAGE;
             if args.json {
-                let folder = folder.path().display().to_string();
+                let folder = began.then(|| folder.path().display().to_string());
                 let seed = plan.seed.number();
                 say(&format!("{}\n", json!({"error": error, "seed": seed, "folder": folder})));
             }
             remark_error(error);
+            if !began {
+                folder.discard();
+                return ExitCode::from(code);
+            }
             code
         }
     };
     if !args.json {
-        let (path, plan_path, seed) = (folder.path(), folder.plan(), plan.seed);
+        let (path, page, seed) = (folder.path(), folder.page(), plan.seed);
+        let report = match page.exists() {
+            true => format!("\n  report       {}", page.display()),
+            false => String::new(),
+        };
         say(&format!(
-            "\n  run folder   {}\n  report       {}\n  again        stormproof run --plan {}\n\nseed {seed}\n",
+            "\n  run folder   {}{report}\n  again        stormproof run --plan {}\n\nseed {seed}\n",
             path.display(),
-            path.join("report.html").display(),
-            plan_path.display(),
+            folder.plan().display(),
         ));
     }
     ExitCode::from(code)

@@ -146,6 +146,19 @@ impl RunFolder {
         folder.join("facts.json")
     }
 
+    /// Returns the file of the page of the run.
+    #[must_use]
+    pub fn page(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// Removes the folder, of a run that never began. What cannot be removed stays.
+    pub fn discard(&self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            tracing::warn!(folder = %self.path.display(), %error, "failed to remove the folder");
+        }
+    }
+
     /// Begins to log what the harness does into the folder, and no more into that of a run before;
     /// `RUST_LOG` says how much.
     ///
@@ -167,7 +180,7 @@ impl RunFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn write_page(&self, page: &str) -> Result<(), FolderError> {
-        let path = self.path.join("report.html");
+        let path = self.page();
         fs::write(&path, page).map_err(|source| FolderError::Write { path, source })
     }
 
