@@ -16,9 +16,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -47,7 +48,8 @@ use status::{Poll, Watcher};
 /// takes this long is in no state to test anything.
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a restarted node may take to answer. It reads its log first.
+/// How long a restarted node may take to answer before whoever started it goes on without it. It reads its
+/// log first.
 const RESTART_DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long to wait between two questions to a node that is starting, or to a cluster that elects.
@@ -178,6 +180,9 @@ pub struct Cluster {
     disks: Disks,
     /// Whose clocks were set wrong since they were started.
     mistimed: Mutex<BTreeSet<NodeId>>,
+    /// When something last ceased to hinder it.
+    eased: Mutex<Instant>,
+    restart_deadline: Duration,
     supervisor: Supervisor,
     /// How many clients were made.
     clients: AtomicUsize,
@@ -249,6 +254,8 @@ impl Cluster {
             network,
             disks,
             mistimed: Mutex::default(),
+            eased: Mutex::new(Instant::now()),
+            restart_deadline: RESTART_DEADLINE,
             supervisor,
             clients: AtomicUsize::default(),
         };
@@ -358,7 +365,12 @@ impl Cluster {
 
     /// Lets a stopped node go on; returns when it does.
     pub async fn resume(&self, node: NodeId) -> Result<(), ClusterError> {
-        observe(node, "SIGCONT", self.supervisor.resume(node)).await
+        let was_stopped = self.supervisor.state(node) == Some(ProcessState::Paused);
+        let resumed = observe(node, "SIGCONT", self.supervisor.resume(node)).await;
+        if was_stopped {
+            self.ease();
+        }
+        resumed
     }
 
     /// Starts nodes that are down, side by side, each with the data that it left; returns when all
@@ -374,18 +386,19 @@ impl Cluster {
                 Err(error) => results.push(Err(error)),
             }
         }
-        for node in launched {
-            let ready = self.wait_ready(node, RESTART_DEADLINE).await;
+        let awaited = launched.into_iter().map(|node| async move {
+            let ready = self.wait_ready(node, self.restart_deadline).await;
             if was_killed(&ready) {
                 // Whoever has killed it meanwhile looks after it.
-                continue;
+                return [Ok(()), Ok(())];
             }
-            results.push(self.open_links(node, &ready).await);
+            let opened = self.open_links(node, &ready).await;
             // One whose disk ails is started again when that is well.
             let has_given_up =
                 self.is_excused(node) && matches!(ready, Err(ClusterError::Ended { .. }));
-            results.push(if has_given_up { Ok(()) } else { ready });
-        }
+            [opened, if has_given_up { Ok(()) } else { ready }]
+        });
+        results.extend(join_all(awaited).await.into_iter().flatten());
         collect(results)
     }
 
@@ -405,8 +418,12 @@ impl Cluster {
     /// [`settle_members`](Self::settle_members) makes it clear. Does what it can even if some of it fails,
     /// and then returns the first error.
     pub async fn heal_all(&self) -> Result<(), ClusterError> {
+        let is_cut = !self.network.modes().await.is_empty();
         self.network.rule_exactly(&BTreeMap::new());
         let healed = self.network.cut_exactly(BTreeSet::new()).await;
+        if is_cut {
+            self.ease();
+        }
         let mut results = vec![healed.map_err(ClusterError::from)];
         results.extend(self.heal_disks().await);
         let mut killed = Vec::new();
@@ -425,6 +442,18 @@ impl Cluster {
         }
         results.push(self.restart(&killed).await);
         collect(results)
+    }
+
+    /// Notes that something has just ceased to hinder the cluster. Processes that start or go on, disks
+    /// that are well and clocks that go right are noted anyway.
+    pub(crate) fn ease(&self) {
+        *self.eased.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Returns when something last ceased to hinder the cluster. If nothing does now, all the time since
+    /// was its own.
+    pub(crate) fn eased_at(&self) -> Instant {
+        *self.eased.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends everything: returns when every process is reaped and nothing listens any more. Says
@@ -492,7 +521,7 @@ impl Cluster {
     /// Starts a node that is down and may end by itself, and returns when it answers.
     async fn restart_excused(&self, node: NodeId) -> Result<(), ClusterError> {
         self.begin(node).await?;
-        let ready = self.wait_ready(node, RESTART_DEADLINE).await;
+        let ready = self.wait_ready(node, self.restart_deadline).await;
         self.open_links(node, &ready).await?;
         ready
     }
@@ -519,7 +548,9 @@ impl Cluster {
     async fn begin(&self, node: NodeId) -> Result<(), ClusterError> {
         let (launch, _) = self.launch(node)?;
         self.mistimed().remove(&node);
-        Ok(self.supervisor.launch(node, launch).await?)
+        self.supervisor.launch(node, launch).await?;
+        self.ease();
+        Ok(())
     }
 
     /// Returns how a node is started, and how it came into the cluster when it first was.
@@ -561,11 +592,13 @@ const fn was_killed(ready: &Result<(), ClusterError>) -> bool {
     matches!(ready, Err(ClusterError::Process(ProcessError::NotRunning { .. })))
 }
 
-/// Returns the first error, and logs them all.
-fn collect(results: Vec<Result<(), ClusterError>>) -> Result<(), ClusterError> {
+/// Returns the first error, and logs them all. Of a node that is only slow others come first: it may yet
+/// answer.
+fn collect(mut results: Vec<Result<(), ClusterError>>) -> Result<(), ClusterError> {
     for error in results.iter().filter_map(|result| result.as_ref().err()) {
         tracing::error!(%error, "failed to act on the cluster");
     }
+    results.sort_by_key(|result| matches!(result, Err(ClusterError::Mute { .. })));
     results.into_iter().collect()
 }
 

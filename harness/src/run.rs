@@ -289,20 +289,21 @@ impl Storm<'_> {
         let stormed = self.storm(&mut load, observed).await;
         observed.note_operations(load.tallies().snapshot());
         observed.note_storm(&before);
-        stormed?;
+        let storm_end = stormed?;
         if self.alarm.is_cancelled() {
             return Ok(());
         }
 
         self.progress.phase("healing");
-        let recovered = self.recover(&mut load).await;
+        let recovered = self.recover(&mut load, storm_end).await;
         observed.note_operations(load.tallies().snapshot());
         observed.recovered_after = Some(recovered?);
         Ok(())
     }
 
-    /// Loads and hurts the cluster at once, for as long as the plan says.
-    async fn storm(&self, load: &mut Load, observed: &mut Observed) -> Result<(), Stop> {
+    /// Loads and hurts the cluster at once, for as long as the plan says. Returns when the load had ended:
+    /// before what was in force then has.
+    async fn storm(&self, load: &mut Load, observed: &mut Observed) -> Result<Instant, Stop> {
         let nemesis = Nemesis::new(self.plan);
         let view = StormView {
             time_limit: self.plan.time_limit,
@@ -314,7 +315,7 @@ impl Storm<'_> {
         let driving = async {
             let driven = load.drive(&end).await;
             end.cancel();
-            driven
+            driven.map(|()| Instant::now())
         };
         let clock = async {
             tokio::select! {
@@ -357,9 +358,9 @@ impl Storm<'_> {
 
     /// Undoes every fault, waits until every node is back, and reads everything back: all within one
     /// deadline, which begins when nothing hinders the cluster any more. Returns how long it took.
-    async fn recover(&self, load: &mut Load) -> Result<Duration, Stop> {
+    async fn recover(&self, load: &mut Load, storm_end: Instant) -> Result<Duration, Stop> {
         let patience = self.plan.recovery_deadline;
-        let back = recovery::come_back(self.cluster, patience);
+        let back = recovery::come_back(self.cluster, storm_end, patience);
         let healed = self.unless_cancelled(back).await??;
         self.progress.phase("reading back");
         load.read_finally((healed + patience).into(), self.cancel).await?;

@@ -25,6 +25,7 @@ impl Cluster {
         };
         if is_right {
             self.mistimed().remove(&node);
+            self.ease();
         }
         set
     }

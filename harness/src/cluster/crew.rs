@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::{Cluster, ClusterError, RESTART_DEADLINE};
+use crate::cluster::{Cluster, ClusterError};
 use crate::process::ProcessState;
 use crate::system::{Entry, Joining, Leaving, NodeId, OrderError};
 
@@ -261,7 +261,7 @@ impl Cluster {
     async fn start_newcomer(&self, node: NodeId) -> Result<(), ClusterError> {
         self.relaunch(node).await?;
         self.network.set_down(node, false).await?;
-        self.wait_ready(node, RESTART_DEADLINE).await
+        self.wait_ready(node, self.restart_deadline).await
     }
 
     /// Starts a node that has its vote already. It asks somebody who is in the cluster, and ends if that

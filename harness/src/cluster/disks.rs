@@ -145,7 +145,11 @@ impl Cluster {
         if ailment.is_hopeless() {
             self.supervisor.excuse(node, true).await?;
         }
+        let has_changed = disk.ailment() != ailment;
         disk.set(ailment);
+        if has_changed {
+            self.ease();
+        }
         if !ailment.is_hopeless() && disk.refusals() == 0 {
             self.supervisor.excuse(node, false).await?;
         }

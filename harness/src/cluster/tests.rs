@@ -24,7 +24,8 @@ const N1: NodeId = NodeId::new(1);
 const N2: NodeId = NodeId::new(2);
 
 /// A system whose nodes do nothing but say what is in the file `says` of their folder: a term and the
-/// number of its leader, `exit` and a code, or `leave` and a code if it is to do so once.
+/// number of its leader, `exit` and a code, or `leave` and a code if it is to do so once. Before it says
+/// anything it sleeps for the milliseconds in the file `nap`, if there is one.
 #[derive(Debug)]
 pub(crate) struct Parrots {
     /// Who is in the cluster by the parrots' own book; once there are any, they take orders.
@@ -285,6 +286,9 @@ fn be_a_node_when_asked() {
     let folder = Path::new(folder);
     let id = folder.file_name().unwrap().to_str().unwrap();
     let id: NodeId = id.parse().unwrap();
+    if let Ok(nap) = std::fs::read_to_string(folder.join("nap")) {
+        std::thread::sleep(Duration::from_millis(nap.parse().unwrap()));
+    }
     let listener = std::net::TcpListener::bind(address).unwrap();
     let starts = folder.join("starts");
     let log = std::fs::File::options().create(true).append(true).open(starts);
@@ -332,6 +336,19 @@ pub(crate) fn led_by(term: u64, leader: NodeId) -> ClusterStatus {
     let nodes = NodeId::first(3).into_iter().map(health).collect();
     let members = NodeId::first(3).into_iter().collect();
     ClusterStatus { nodes, members, ..ClusterStatus::default() }
+}
+
+/// Has these nodes take so long to answer from their next start on.
+pub(crate) fn let_nap(run: &Path, nodes: &[NodeId], nap: Duration) {
+    for node in nodes {
+        let file = run.join("nodes").join(node.to_string()).join("nap");
+        std::fs::write(file, nap.as_millis().to_string()).unwrap();
+    }
+}
+
+/// Has nobody wait longer than this for a node that was started.
+pub(crate) fn hurry(cluster: &mut Cluster, restart_deadline: Duration) {
+    cluster.restart_deadline = restart_deadline;
 }
 
 fn say_words(run: &Path, node: NodeId, words: &str) {

@@ -245,10 +245,12 @@ impl Nemesis {
         if !ending.wounds.wires.is_empty() {
             let modes = self.force.modes_with(&Wounds::default());
             let shaped = cluster.network().shape_exactly(modes).await;
+            cluster.ease();
             troubles.extend(shaped.err().map(|error| describe_error(&error)));
         }
         if !ending.wounds.rules.is_empty() {
             cluster.network().rule_exactly(&self.force.rules_with(&Wounds::default()));
+            cluster.ease();
         }
         match hold(ending.fault) {
             Some(Hold::Dead) => {

@@ -153,6 +153,8 @@ impl Nemesis {
             cluster.has_given_up(node, END_PATIENCE).await.then_some(node)
         });
         let ended: Vec<NodeId> = join_all(asked).await.into_iter().flatten().collect();
+        // Until now somebody might have been about to give up.
+        cluster.ease();
         let restarted = cluster.restart(&ended).await;
         restarted.err().map(|error| describe_error(&error)).into_iter().collect()
     }

@@ -14,11 +14,20 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// How long it may take to make clear who is in the cluster, when nothing is in force any more.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Undoes every fault, and waits until every node is back; returns when nothing hindered the cluster any
-/// more, from which on it has so long for all of it.
-pub(super) async fn come_back(cluster: &Cluster, patience: Duration) -> Result<Instant, Stop> {
-    cluster.heal_all().await?;
-    let start = Instant::now();
+/// Undoes every fault, and waits until every node is back; returns from when on nothing hindered the cluster
+/// any more, from which on it has so long for all of it. Whoever ended the last fault may have waited for a
+/// node since: that was the cluster's own time.
+pub(super) async fn come_back(
+    cluster: &Cluster,
+    storm_end: Instant,
+    patience: Duration,
+) -> Result<Instant, Stop> {
+    match cluster.heal_all().await {
+        // It is asked again, for as long as there is time.
+        Ok(()) | Err(ClusterError::Mute { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let start = cluster.eased_at().max(storm_end);
     let left = || patience.saturating_sub(start.elapsed());
     // Who has no leader yet can make nothing clear.
     let is_settled = cluster.settle_members(left().min(SETTLE_PATIENCE)).await.is_ok();
@@ -46,7 +55,12 @@ async fn wait_for_all(cluster: &Cluster, start: Instant, patience: Duration) -> 
         goal = goal.or_else(|| commit_index(&status));
         let absent = goal.and_then(|goal| describe_absent(&status, goal));
         match absent {
-            None if goal.is_some() => return Ok(()),
+            None if goal.is_some() && start.elapsed() < patience => return Ok(()),
+            None if goal.is_some() => {
+                let [took, patience] = [start.elapsed(), patience].map(|span| span.as_secs_f64());
+                let why = format!("every node was back after {took:.1} s only, over {patience} s");
+                return Err(Stop::Away(why));
+            }
             absent if start.elapsed() >= patience => {
                 let absent = absent.unwrap_or_else(|| "nobody leads any more".into());
                 let patience = humantime::format_duration(patience);
@@ -89,8 +103,13 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::cluster::tests::{Mood, Parrots, say, start_parrots};
+    use tokio_util::sync::CancellationToken;
+
+    use crate::cluster::tests::{Mood, Parrots, hurry, let_nap, say, start_parrots};
+    use crate::fault::{Fault, ScheduledFault, Target};
+    use crate::nemesis::{Nemesis, NemesisReport};
     use crate::plan::Plan;
+    use crate::recorder::Recorder;
     use crate::system::NodeId;
 
     const N1: NodeId = NodeId::new(1);
@@ -112,7 +131,7 @@ mod tests {
         cluster.dismiss(N1, patience).await.unwrap_err();
         say(folder.path(), cluster.nodes(), 6, leader);
         moods.lock().unwrap().extend(vec![Mood::Refuses; refusals]);
-        let back = come_back(&cluster, patience).await.map(|_| cluster.members());
+        let back = come_back(&cluster, Instant::now(), patience).await.map(|_| cluster.members());
         cluster.shutdown().await;
         back
     }
@@ -139,7 +158,7 @@ mod tests {
         say(folder.path(), cluster.nodes(), 6, None);
         moods.lock().unwrap().push(Mood::Stalls);
         let begun = Instant::now();
-        let back = come_back(&cluster, patience).await;
+        let back = come_back(&cluster, begun, patience).await;
         let took = begun.elapsed();
         assert!(matches!(&back, Err(Stop::Away(why)) if why.contains("no leader after 600ms")));
         assert!((patience..patience * 2).contains(&took), "{took:?}");
@@ -174,5 +193,90 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// What became of a storm that was ended while all nodes were dead, each of which naps when it starts.
+    struct AfterNap {
+        report: NemesisReport,
+        /// How long it took until all faults had ended.
+        ending: Duration,
+        back: Result<Duration, Stop>,
+    }
+
+    async fn come_back_sleepy(nap: Duration, hasty: bool, patience: Duration) -> AfterNap {
+        let folder = tempfile::tempdir().unwrap();
+        let (at, duration) = (Duration::ZERO, 3_600 * SECOND);
+        let kill = ScheduledFault { at, duration, fault: Fault::Kill(Target::All), draw: None };
+        let plan = Plan { nodes: 3, schedule: Some(vec![kill]), ..Plan::default() };
+        let parrots = Parrots::default();
+        let mut cluster = start_parrots(parrots, plan.clone(), folder.path()).await.unwrap();
+        say(folder.path(), cluster.nodes(), 5, Some(N2));
+        let_nap(folder.path(), cluster.nodes(), nap);
+        if hasty {
+            hurry(&mut cluster, SECOND);
+        }
+        let file = folder.path().join("history.jsonl");
+        let (recorder, recording) = Recorder::create(&file).unwrap();
+        let nemesis = Nemesis::new(&plan);
+        let mut in_force = nemesis.in_force();
+        let cancel = CancellationToken::new();
+        let cancelling = async {
+            in_force.wait_for(|faults| !faults.is_empty()).await.unwrap();
+            cancel.cancel();
+            Instant::now()
+        };
+        let storm = nemesis.run(&cluster, &recorder, cancel.clone());
+        let (report, storm_end) = tokio::join!(storm, cancelling);
+        let ending = storm_end.elapsed();
+        let back = come_back(&cluster, storm_end, patience).await.map(|start| start.elapsed());
+        drop(recorder);
+        recording.finish().await.unwrap();
+        cluster.shutdown().await;
+        AfterNap { report, ending, back }
+    }
+
+    #[tokio::test]
+    async fn who_takes_long_to_start_when_the_storm_is_over_uses_up_the_time() {
+        let soon = come_back_sleepy(SECOND, false, 30 * SECOND).await;
+        assert!(soon.report.faults[0].trouble.is_none(), "{:?}", soon.report);
+        let took = soon.back.unwrap();
+        assert!(took >= SECOND && soon.ending >= SECOND, "{took:?}");
+        match come_back_sleepy(SECOND, false, SECOND / 2).await.back {
+            Err(Stop::Away(why)) => assert!(why.contains("s only, over 0.5 s"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_ever_for_who_does_not_answer() {
+        let hour = 3_600 * SECOND;
+        let never = come_back_sleepy(hour, true, SECOND / 2).await;
+        // They are waited for side by side, and not after each other.
+        assert!(never.ending < 5 * SECOND / 2, "{:?}", never.ending);
+        let trouble = never.report.faults[0].trouble.clone().unwrap();
+        assert_eq!(trouble, "n1 does not answer 1s after its start");
+        match never.back {
+            Err(Stop::Away(why)) => assert!(why.contains("no leader after 500ms"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        // Who is given up on for the moment may yet come, as long as there is time.
+        let late = come_back_sleepy(2 * SECOND, true, 30 * SECOND).await;
+        assert!(late.back.unwrap() >= 2 * SECOND);
+    }
+
+    #[tokio::test]
+    async fn who_is_slow_when_all_is_healed_is_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan { nodes: 3, schedule: Some(vec![]), ..Plan::default() };
+        let mut cluster = start_parrots(Parrots::default(), plan, folder.path()).await.unwrap();
+        hurry(&mut cluster, SECOND / 5);
+        say(folder.path(), cluster.nodes(), 5, Some(N2));
+        let_nap(folder.path(), &[N1], SECOND);
+        cluster.kill(N1).await.unwrap();
+        let back = come_back(&cluster, Instant::now(), 30 * SECOND).await.unwrap();
+        assert!(back.elapsed() >= SECOND, "n1 was not waited for");
+        cluster.shutdown().await;
     }
 }
