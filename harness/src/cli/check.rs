@@ -3,25 +3,20 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
-use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use checker::certificate::certify;
-use checker::check::{
-    CheckError, FailedCas, NilRead, Options, Report, alarmed, check, initial_from,
-};
-use checker::engine::EngineName;
+use checker::check::{CheckError, Options, Report, alarmed, check};
 use checker::explain::{Explanation, explain};
 use checker::history::{Format, ReadError, read_bytes};
 use checker::model::ModelName;
 use checker::stream::Alarm;
 use checker::verdict::Verdict;
-use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -30,19 +25,24 @@ use super::beside;
 use super::say::{remark, say};
 use crate::describe_error;
 use crate::facts::Facts;
-use crate::judgement::{Evidence, Judgement, RunVerdict, Searched, conclude};
+use crate::judgement::{Evidence, Judgement, Searched, conclude};
 use crate::page::{page, run_page};
 use crate::plan::Plan;
 use crate::run::RunFolder;
 use crate::workload;
 
+mod args;
 mod files;
 mod follow;
 mod junit;
+mod outcome;
 mod session;
 
+pub use args::CheckArgs;
+pub(super) use args::FormatArg;
 use files::HistoryFile;
 pub(super) use files::history_of;
+use outcome::Outcome;
 use session::Session;
 
 /// The exit code for arguments that make no sense.
@@ -50,176 +50,6 @@ const EXIT_USAGE: u8 = 2;
 
 /// How long a file may take before a line says that it is being judged.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
-
-/// Judge recorded histories: linearizable, or not and here is why.
-///
-/// A history is JSON Lines (our own), EDN (Jepsen, Knossos) or a Jepsen log; `-` is standard input.
-/// The folder of a run stands for the run, which is judged as a whole again, without the cluster; any
-/// other folder is searched for histories and folders of runs. Format and model are told from the content; what was assumed is printed with the
-/// verdict.
-#[derive(Debug, Args)]
-#[command(after_long_help = long_help())]
-pub struct CheckArgs {
-    /// Histories, folders of runs, or folders to search; - for standard input
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
-    /// What the system ought to do; told from the functions in the history if left out
-    #[arg(long, value_parser = parse_model, value_name = "MODEL", help = format!("What the system ought to do: {} [default: told from the functions in the history]", ModelName::choices()))]
-    model: Option<ModelName>,
-    /// The value before the first operation: nil, JSON such as 0 or '""', or a word [default: nil; kv-append: ""]
-    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
-    initial: Option<String>,
-    /// What a read that returned nil saw
-    #[arg(long, value_enum, default_value_t)]
-    nil_read: NilReadArg,
-    /// What a compare-and-set that completed with fail says
-    #[arg(long, value_enum, default_value_t)]
-    failed_cas: FailedCasArg,
-    /// By what to judge; the fastest that knows the history if left out
-    #[arg(long, value_parser = parse_engine, value_name = "ENGINE", help = format!("By what to judge: {} [default: the fastest that knows the history]", EngineName::choices()))]
-    engine: Option<EngineName>,
-    /// The format of the files; told from the content if left out
-    #[arg(long, value_enum)]
-    format: Option<FormatArg>,
-    /// When to give up on a file, such as 500ms, 60s, 10m or 2h
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s", value_name = "TIME")]
-    time_limit: Duration,
-    /// How much memory the search may take, such as 512MiB or 2GiB
-    #[arg(long, value_parser = parse_bytes, default_value = "2GiB", value_name = "SIZE")]
-    memory_limit: u64,
-    /// How many partitions to judge at once [default: as many as there are processors]
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
-    /// Say of a violation which few operations contradict one another, in words and as a timeline
-    #[arg(long)]
-    explain: bool,
-    /// Write a page to look at in a browser: what every process did when; of several files into a folder of this name
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-    /// Write a proof of the verdict that `stormproof verify` checks; of several files into a folder of this name
-    #[arg(long, value_name = "FILE")]
-    certificate: Option<PathBuf>,
-    /// Write the verdicts as JUnit XML, one test case a history; only linearizable ones are green
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Judge a history while it is being written (JSON Lines), and end at the first violation
-    #[arg(long)]
-    follow: bool,
-    /// With --follow: end once nothing was written for so long, such as 30s [default: at Ctrl-C]
-    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME", requires = "follow")]
-    idle: Option<Duration>,
-    /// Print one JSON object a line and file instead of text
-    #[arg(long)]
-    json: bool,
-}
-
-/// Examples, exit codes, and what histories of each model look like.
-fn long_help() -> String {
-    let mut text = format!("{EXAMPLES}\n\n{MODELS}");
-    for model in ModelName::ALL {
-        text += &format!("\n  {:<15} {}", model.name(), model.usage());
-    }
-    text
-}
-
-const MODELS: &str = "\
-Models: the functions that each knows with the shapes of their values, and after the arrow
-what an ok may say. Answers of nil, true or what was asked say only that it was done.";
-
-const EXAMPLES: &str = "\
-Examples:
-  stormproof check runs/2026-11-20T03-00-00        a run, as it judged itself: more than its history
-  stormproof check history.jsonl other.edn         several files; the worst verdict is the exit code
-  stormproof check --junit verdicts.xml runs       all histories in a folder, for a build server
-  stormproof check --model cas-register --initial 0 --nil-read unknown mongodb.edn
-  stormproof check --engine search history.jsonl   by the search, whatever the history is like
-  stormproof check --explain history.jsonl         which operations contradict one another
-  stormproof check --report page.html history.jsonl
-  stormproof check --follow --idle 1m history.jsonl
-  stormproof check --certificate proof.json history.jsonl && stormproof verify proof.json history.jsonl
-  stormproof check --json night/*.jsonl | jq -r 'select(.verdict == \"violation\") | .name'
-
-Exit codes, of several files the first that applies:
-  1  a history is not linearizable, or a run's system broke its promise in another way
-  4  the checker itself failed on a file: a defect, and no verdict; or the harness of a run failed,
-     or was interrupted or killed
-  2  a file could not be read or makes no sense, or what was asked for beside the verdict (proof,
-     page, JUnit) could not be written, or the arguments are wrong
-  3  a search ended at its time or memory limit, or the engine that --engine names does
-     not know such histories, or there was nothing to judge: no events, or no answer; or the storm
-     of a run did not bite
-  130, 143  it was interrupted or told to end; what was judged by then was printed
-  0  every history is linearizable, every run passed";
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum NilReadArg {
-    /// That there was no value
-    #[default]
-    Absent,
-    /// Nothing: the recorder kept no value
-    Unknown,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum FailedCasArg {
-    /// Only that it was not applied
-    #[default]
-    Dropped,
-    /// That the value was not the expected one
-    Observed,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum FormatArg {
-    /// One JSON object a line
-    Jsonl,
-    /// Maps of EDN, in a vector or list or one after the other
-    Edn,
-    /// The lines that jepsen.util logs, and Jepsen's history.txt
-    #[value(alias = "text")]
-    JepsenLog,
-}
-
-impl From<FormatArg> for Format {
-    fn from(format: FormatArg) -> Self {
-        match format {
-            FormatArg::Jsonl => Self::Jsonl,
-            FormatArg::Edn => Self::Edn,
-            FormatArg::JepsenLog => Self::JepsenLog,
-        }
-    }
-}
-
-impl CheckArgs {
-    fn options(&self) -> Options {
-        Options {
-            model: self.model,
-            initial: self.initial.as_deref().map(initial_from),
-            nil_read: match self.nil_read {
-                NilReadArg::Absent => NilRead::Absent,
-                NilReadArg::Unknown => NilRead::Unknown,
-            },
-            failed_cas: match self.failed_cas {
-                FailedCasArg::Dropped => FailedCas::Dropped,
-                FailedCasArg::Observed => FailedCas::Observed,
-            },
-            engine: self.engine,
-            time_limit: self.time_limit,
-            memory_limit: self.memory_limit,
-            jobs: self.jobs,
-        }
-    }
-
-    /// What is to be written beside the verdicts.
-    fn targets(&self) -> impl Iterator<Item = &Path> {
-        let targets = [&self.certificate, &self.report, &self.junit];
-        targets.into_iter().filter_map(Option::as_deref)
-    }
-
-    fn format(&self) -> Option<Format> {
-        self.format.map(Into::into)
-    }
-}
 
 /// Judges every file and prints what came of it; the exit code is that of the worst.
 #[must_use]
@@ -276,74 +106,6 @@ enum CheckFailure {
 fn contain_crash<T>(judge: impl FnOnce() -> Result<T, CheckFailure>) -> Result<T, CheckFailure> {
     // Nothing of what the judging may have left half done is used again.
     catch_unwind(AssertUnwindSafe(judge)).unwrap_or(Err(CheckFailure::Crashed))
-}
-
-/// What came of a file, the worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
-    Linearizable,
-    Unknown,
-    Unreadable,
-    HarnessFailure,
-    Crashed,
-    Violation,
-}
-
-impl Outcome {
-    /// All of them, the worst last.
-    const ALL: [Self; 6] = [
-        Self::Linearizable,
-        Self::Unknown,
-        Self::Unreadable,
-        Self::HarnessFailure,
-        Self::Crashed,
-        Self::Violation,
-    ];
-
-    /// What it is called.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Linearizable => "linearizable",
-            Self::Unknown => "unknown",
-            Self::Unreadable => "unreadable",
-            Self::HarnessFailure => "harness failure",
-            Self::Crashed => "crashed",
-            Self::Violation => "violation",
-        }
-    }
-
-    fn of(judged: &Result<Judged, CheckFailure>) -> Self {
-        match judged {
-            Ok(Judged { run: Some(judgement), .. }) => Self::of_run(judgement),
-            Ok(Judged { report, .. }) => match report.verdict.exit_code() {
-                0 => Self::Linearizable,
-                1 => Self::Violation,
-                _ => Self::Unknown,
-            },
-            Err(CheckFailure::Check(_)) => Self::Unreadable,
-            Err(CheckFailure::Crashed) => Self::Crashed,
-            Err(CheckFailure::Run(judgement)) => Self::of_run(judgement),
-        }
-    }
-
-    fn of_run(judgement: &Judgement) -> Self {
-        match judgement.verdict {
-            RunVerdict::Pass => Self::Linearizable,
-            RunVerdict::Unknown => Self::Unknown,
-            RunVerdict::HarnessFailure => Self::HarnessFailure,
-            RunVerdict::Violation => Self::Violation,
-        }
-    }
-
-    fn exit_code(self) -> u8 {
-        match self {
-            Self::Linearizable => 0,
-            Self::Violation => 1,
-            Self::Unreadable => 2,
-            Self::Unknown => 3,
-            Self::HarnessFailure | Self::Crashed => 4,
-        }
-    }
 }
 
 /// Returns the model that a run's history is meant for, by the plan in its folder.
@@ -560,57 +322,9 @@ fn with_progress<T>(path: &Path, (place, total): (usize, usize), work: impl FnOn
     })
 }
 
-fn parse_model(text: &str) -> Result<ModelName, String> {
-    text.parse()
-}
-
-fn parse_engine(text: &str) -> Result<EngineName, String> {
-    text.parse()
-}
-
-fn parse_bytes(text: &str) -> Result<u64, String> {
-    let wrong =
-        || format!("`{text}` is no size; write a number and KiB, MiB or GiB, such as 512MiB");
-    let (number, unit) = split_unit(text).ok_or_else(wrong)?;
-    let bytes = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1u64,
-        "k" | "kb" | "kib" => 1 << 10,
-        "m" | "mb" | "mib" => 1 << 20,
-        "g" | "gb" | "gib" => 1 << 30,
-        "t" | "tb" | "tib" => 1 << 40,
-        _ => return Err(wrong()),
-    };
-    Ok((number * bytes as f64) as u64)
-}
-
-/// Splits `1.5GiB` into 1.5 and `GiB`.
-fn split_unit(text: &str) -> Option<(f64, &str)> {
-    let text = text.trim();
-    let end = text.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(text.len());
-    Some((text[..end].parse().ok()?, text[end..].trim()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_read_with_their_units() {
-        for (text, expected) in
-            [("17", 17), ("2KiB", 2048), ("512 MiB", 512 << 20), ("1.5g", 3 << 29)]
-        {
-            assert_eq!(parse_bytes(text), Ok(expected), "{text}");
-        }
-        for text in ["", "GiB", "1PiB", "-1"] {
-            assert!(parse_bytes(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_worst_file_decides() {
-        assert!(Outcome::ALL.is_sorted());
-        assert_eq!(Outcome::ALL.map(Outcome::exit_code), [0, 3, 2, 4, 4, 1]);
-    }
 
     #[test]
     fn a_crash_is_no_verdict() {
