@@ -10,7 +10,7 @@
   const families = [...new Set(storm.faults.map((fault) => fault.family))];
   const colorOf = (family) => COLORS[families.indexOf(family) % COLORS.length];
   const faults = storm.faults.map((fault) => ({ ...fault, until: fault.until ?? storm.duration }));
-  const AXIS = 64;
+  const AXIS = 84;
 
   const clip = (u, draw) => {
     const { left, top, width, height } = u.bbox;
@@ -83,7 +83,7 @@
   function chart(id, height, data, series, y, hooks) {
     const options = {
       width: get(id).clientWidth, height,
-      padding: [6, 12, 0, 0],
+      padding: [6, 20, 0, 0],
       cursor: { sync: { key: "storm" }, y: false },
       scales: { x: { time: false, range: (u, from, until) => from === null ? [0, storm.duration] : [from, until] }, y: y.scale },
       axes: [
