@@ -174,3 +174,26 @@ fn precedes(earlier: &Operation, later: &Operation) -> bool {
 fn milliseconds(nanoseconds: u64) -> String {
     format!("{:.1} ms", std::time::Duration::from_nanos(nanoseconds).as_secs_f64() * 1e3)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::script::Script;
+    use super::*;
+
+    #[test]
+    fn a_breach_is_found_behind_a_doubt() {
+        let mut script = Script::default();
+        script.ok(1, "add", json!(1), json!(1));
+        let one = script.operations();
+        let mut other = script.operations();
+        other.list[0].key = Some("z".into());
+        let both = Operations { list: [one.list, other.list].concat(), ..script.operations() };
+        let finding = each_object(&both, |key, operations| match key {
+            "k" => Ok(Some("nobody knows".into())),
+            _ => Err(Breach::new("lost", key, "it is away".into(), operations).into()),
+        });
+        assert!(matches!(finding, Finding::Violation { breach } if breach.key == "z"));
+    }
+}

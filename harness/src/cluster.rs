@@ -10,13 +10,14 @@ mod clocks;
 mod crew;
 mod disks;
 mod status;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
@@ -54,9 +55,6 @@ const RESTART_DEADLINE: Duration = Duration::from_secs(15);
 
 /// How long to wait between two questions to a node that is starting, or to a cluster that elects.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
-
-/// How much of a node's last words an error quotes.
-const LAST_WORDS_MAX: usize = 500;
 
 /// The cluster could not be started, or an action on it had no visible effect.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +170,8 @@ pub struct Cluster {
     slots: BTreeMap<NodeId, Slot>,
     /// How each of those is started that ever were.
     launches: Mutex<BTreeMap<NodeId, (Launch, Entry)>>,
+    /// How much each had printed when it was last started.
+    printed: Mutex<BTreeMap<NodeId, u64>>,
     crew: watch::Sender<Crew>,
     /// Held while the crew is changed.
     changing: tokio::sync::Mutex<()>,
@@ -249,6 +249,7 @@ impl Cluster {
             nodes,
             slots,
             launches: Mutex::default(),
+            printed: Mutex::default(),
             crew,
             changing: tokio::sync::Mutex::default(),
             network,
@@ -447,13 +448,13 @@ impl Cluster {
     /// Notes that something has just ceased to hinder the cluster. Processes that start or go on, disks
     /// that are well and clocks that go right are noted anyway.
     pub(crate) fn ease(&self) {
-        *self.eased.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *lock(&self.eased) = Instant::now();
     }
 
     /// Returns when something last ceased to hinder the cluster. If nothing does now, all the time since
     /// was its own.
     pub(crate) fn eased_at(&self) -> Instant {
-        *self.eased.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.eased)
     }
 
     /// Ends everything: returns when every process is reaped and nothing listens any more. Says
@@ -548,6 +549,7 @@ impl Cluster {
     async fn begin(&self, node: NodeId) -> Result<(), ClusterError> {
         let (launch, _) = self.launch(node)?;
         self.mistimed().remove(&node);
+        lock(&self.printed).insert(node, words::length(&launch.stderr));
         self.supervisor.launch(node, launch).await?;
         self.ease();
         Ok(())
@@ -569,7 +571,8 @@ impl Cluster {
         loop {
             match self.supervisor.state(node) {
                 Some(ProcessState::Exited(exit)) => {
-                    let last_words = read_last_words(&stderr);
+                    let printed = lock(&self.printed).get(&node).copied().unwrap_or_default();
+                    let last_words = words::read(&stderr, printed);
                     return Err(ClusterError::Ended { node, exit, last_words });
                 }
                 Some(ProcessState::Killed) => return Err(ProcessError::NotRunning { node }.into()),
@@ -640,15 +643,9 @@ fn discard(folder: &Path) {
     }
 }
 
-/// Reads the end of what a node printed, on one line.
-fn read_last_words(log: &Path) -> Box<str> {
-    let text = std::fs::read(log).unwrap_or_default();
-    let tail = &text[text.len().saturating_sub(LAST_WORDS_MAX)..];
-    let tail = String::from_utf8_lossy(tail);
-    let mut lines: Vec<_> = tail.lines().map(str::trim).collect();
-    lines.retain(|line| !line.is_empty());
-    let last = lines.last().copied().unwrap_or("it printed nothing");
-    last.into()
+/// Locks what is consistent between any two statements that could panic.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

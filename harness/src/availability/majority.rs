@@ -314,6 +314,18 @@ mod tests {
     }
 
     #[test]
+    fn who_votes_is_read_from_the_edges_that_tell() {
+        let text = r#"
+{"time":90,"process":"nemesis","type":"info","f":"membership","value":{"edge":"begin","fault":"grow","nodes":["n4"],"result":"installed","took_ns":80,"members":["n1","n2","n3","n4"],"doubtful":["n3","n5"]}}
+{"time":99,"process":"nemesis","type":"info","f":"kill","value":{"edge":"begin","fault":"kill one","nodes":["n1"],"cut":[],"result":"installed","took_ns":1}}
+"#;
+        let recording = read_bytes("m", text.as_bytes(), Some(Format::Jsonl)).unwrap();
+        let three = Electorate { since: 0, at: 0, certain: 0b111, possible: 0b111 };
+        let four = Electorate { since: 10, at: 90, certain: 0b1011, possible: 0b1_1111 };
+        assert_eq!(electorates(&recording, 3), [three, four]);
+    }
+
+    #[test]
     fn who_is_down_for_what_is_skipped_hinders_until_then() {
         let text = r#"
 {"time":90,"process":"nemesis","type":"info","f":"membership","value":{"edge":"begin","fault":"shrink by one","nodes":["n1"],"cut":[],"result":{"skipped":"refused"},"took_ns":80}}

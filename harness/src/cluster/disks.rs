@@ -192,12 +192,17 @@ impl Cluster {
     ) -> Result<DamagedFile, ClusterError> {
         let data = self.data(node)?;
         let is_vital = self.system.notices(damage).ok_or(ClusterError::Heedless)?;
-        self.kill(node).await?;
         let trouble = |source| ClusterError::Damage { node, source };
+        let is_possible = self.with_files(node, &data, |files| files.can_be_damaged(is_vital));
+        if !is_possible.map_err(trouble)? {
+            // Nobody is to die for nothing.
+            return Err(ClusterError::Unscathed { node });
+        }
+        self.kill(node).await?;
         let damaged = self
             .with_files(node, &data, |files| files.damage(damage, is_vital, &mut seed.generator()));
         let Some(file) = damaged.map_err(trouble)? else {
-            // It did not deserve to die for nothing, but it did.
+            // There was one just before, which it must have removed itself.
             self.restart(&[node]).await?;
             return Err(ClusterError::Unscathed { node });
         };

@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::disk::damage::Damage;
 use crate::disk::{Ailment, Disk, SyncFailure};
 use crate::fault::{Family, Fault, ScheduledFault};
 use crate::system::{
@@ -15,6 +16,10 @@ use crate::system::{
 
 /// Tells a copy of this test program to be a node; its value is the node's folder and address.
 const BE_A_NODE: &str = "STORMPROOF_TEST_NODE";
+
+/// What a parrot that has a book must find in it.
+const BOOK: &str = "parrot.book";
+const PAGES: [u8; 1024] = [7; 1024];
 
 /// Generous: only a failing test waits this long.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -214,6 +219,10 @@ impl System for Parrots {
         None
     }
 
+    fn notices(&self, _: Damage) -> Option<fn(&Path) -> bool> {
+        Some(|file| file == Path::new(BOOK))
+    }
+
     fn upgraded(&self) -> Option<Arc<dyn System>> {
         let parrots = Self { version: Version::New, ..Self::default() };
         (self.version == Version::Old).then(|| Arc::new(parrots) as _)
@@ -289,6 +298,11 @@ fn be_a_node_when_asked() {
     if let Ok(nap) = std::fs::read_to_string(folder.join("nap")) {
         std::thread::sleep(Duration::from_millis(nap.parse().unwrap()));
     }
+    let is_sound = |book: Vec<u8>| book == PAGES;
+    if !std::fs::read(folder.join(DATA).join(BOOK)).map_or(true, is_sound) {
+        writeln!(io::stderr(), "a parrot cannot read its book").unwrap();
+        std::process::exit(1);
+    }
     let listener = std::net::TcpListener::bind(address).unwrap();
     let starts = folder.join("starts");
     let log = std::fs::File::options().create(true).append(true).open(starts);
@@ -343,6 +357,15 @@ pub(crate) fn let_nap(run: &Path, nodes: &[NodeId], nap: Duration) {
     for node in nodes {
         let file = run.join("nodes").join(node.to_string()).join("nap");
         std::fs::write(file, nap.as_millis().to_string()).unwrap();
+    }
+}
+
+/// Gives these nodes books, of which they notice when they are damaged.
+pub(crate) fn give_books(run: &Path, nodes: &[NodeId]) {
+    for node in nodes {
+        let folder = run.join("nodes").join(node.to_string()).join(DATA);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(BOOK), PAGES).unwrap();
     }
 }
 
@@ -776,4 +799,65 @@ async fn an_upgraded_node_starts_as_the_new_one_from_then_on() {
     };
     assert_eq!((starts(N1), starts(N2)), ("Old New New ".into(), "Old Old ".into()));
     cluster.shutdown().await;
+}
+
+/// Kills n1 of three and damages its book.
+async fn damage_one(run: &Path) -> (Cluster, Arc<Mutex<Vec<Mood>>>) {
+    let (cluster, _, moods) = start_open(run).await;
+    give_books(run, &[N1]);
+    cluster.damage(N1, Damage::BitFlip, Seed::new(1)).await.unwrap();
+    assert_eq!(cluster.supervisor.state(N1), Some(ProcessState::Killed));
+    assert!(!has_sound_book(run));
+    (cluster, moods)
+}
+
+fn has_sound_book(run: &Path) -> bool {
+    std::fs::read(run.join("nodes/n1").join(DATA).join(BOOK)).unwrap() == PAGES
+}
+
+/// Has n1 end by itself, and sees who is to answer for that.
+async fn is_held_against_it(run: &Path, cluster: Cluster) -> bool {
+    say_words(run, N1, "exit 3");
+    wait_until(&cluster, |status| {
+        matches!(process(status, N1), Some(ProcessState::Exited(Exit::Code(3))))
+    })
+    .await;
+    cluster.shutdown().await.iter().any(|it| it.node == N1)
+}
+
+#[tokio::test]
+async fn who_refuses_damage_is_excused_for_that_and_for_nothing_else() {
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, _) = damage_one(run.path()).await;
+    let back = cluster.bring_back(N1).await.unwrap();
+    assert_eq!(back, Return::Restored("a parrot cannot read its book".into()));
+    assert!(has_sound_book(run.path()));
+    assert_eq!(cluster.unexpected_exits(), []);
+    assert!(is_held_against_it(run.path(), cluster).await);
+
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, _) = damage_one(run.path()).await;
+    // It repairs what was done to it.
+    give_books(run.path(), &[N1]);
+    assert_eq!(cluster.bring_back(N1).await.unwrap(), Return::WithDamage);
+    assert!(is_held_against_it(run.path(), cluster).await);
+}
+
+#[tokio::test]
+async fn what_was_damaged_is_sound_when_all_is_healed_or_its_node_has_left() {
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, _) = damage_one(run.path()).await;
+    cluster.heal_all().await.unwrap();
+    assert!(has_sound_book(run.path()));
+    assert_eq!(process(&cluster.poll().await, N1), Some(ProcessState::Running));
+    assert_eq!(cluster.shutdown().await, []);
+
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, moods) = damage_one(run.path()).await;
+    moods.lock().unwrap().push(Mood::KeepsSilent);
+    cluster.dismiss(N1, DEADLINE).await.unwrap_err();
+    assert_eq!(cluster.bring_back(N1).await.unwrap(), Return::StaysOut);
+    assert!(has_sound_book(run.path()));
+    assert_eq!(count_starts(run.path(), N1), 1);
+    assert_eq!(cluster.shutdown().await, []);
 }

@@ -82,6 +82,11 @@ impl Files<'_> {
         }
     }
 
+    /// Tells whether there is a vital file that holds enough to be damaged.
+    pub fn can_be_damaged(self, is_vital: impl Fn(&Path) -> bool) -> io::Result<bool> {
+        Ok(self.read()?.iter().any(|(path, bytes)| is_vital(path) && used(bytes) >= USED_MIN))
+    }
+
     /// Damages one of the files that are vital. Returns none if there is none that holds enough.
     pub fn damage(
         self,
@@ -123,21 +128,30 @@ fn used(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
+/// Reads all files of a folder, but for what its node removes meanwhile.
 fn read_folder(folder: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut files = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(within) = folders.pop() {
-        for entry in std::fs::read_dir(folder.join(&within))? {
+        let Some(entries) = unless_gone(std::fs::read_dir(folder.join(&within)))? else { continue };
+        for entry in entries {
             let entry = entry?;
             let path = within.join(entry.file_name());
             if entry.file_type()?.is_dir() {
                 folders.push(path);
-            } else {
-                files.push((path, std::fs::read(entry.path())?));
+            } else if let Some(bytes) = unless_gone(std::fs::read(entry.path()))? {
+                files.push((path, bytes));
             }
         }
     }
     Ok(files)
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +195,7 @@ mod tests {
             files.restore(&file).unwrap();
             assert_eq!(files.read().unwrap(), before);
         }
+        assert!(files.can_be_damaged(is_log).unwrap() && !files.can_be_damaged(|_| false).unwrap());
         let none = files.damage(Damage::BitFlip, |_| false, &mut ChaCha8Rng::seed_from_u64(0));
         assert_eq!(none.unwrap(), None);
     }

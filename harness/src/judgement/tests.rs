@@ -67,7 +67,7 @@ fn a_run_in_which_all_went_well_passes() {
 #[test]
 fn each_check_finds_what_it_is_for() {
     type Change = fn(&mut Plan, &mut Observed);
-    let cases: [(&str, Change, RunVerdict); 11] = [
+    let cases: [(&str, Change, RunVerdict); 12] = [
         (
             "recovery",
             |_, it| it.not_recovered = Some("n2 stays away".into()),
@@ -113,6 +113,7 @@ fn each_check_finds_what_it_is_for() {
             RunVerdict::Unknown,
         ),
         ("coverage", |_, it| it.fault_troubles = vec!["n1 stays down".into()], RunVerdict::Unknown),
+        ("coverage", |_, it| it.ended_early = Some("a violation".into()), RunVerdict::Unknown),
         // It was answered, but only ever with a refusal.
         (
             "coverage",
@@ -259,12 +260,14 @@ fn people_are_told_how_many_snapshots_travelled() {
 fn a_violation_outweighs_a_failure_of_the_harness() {
     let stale =
         GOOD.replace(r#""f":"read","key":"k1","value":1}"#, r#""f":"read","key":"k1","value":7}"#);
-    let judgement = verdict(&stale, |_, it| {
-        it.harness_failures = vec!["the run was interrupted".into()];
-        it.recovered_after = None;
-    });
-    assert_eq!(judgement.verdict, RunVerdict::Violation, "{}", judgement.describe());
-    assert_eq!(judgement.verdict.exit_code(), 1);
+    for failure in [INTERRUPTED, "disk full"] {
+        let judgement = verdict(&stale, |_, it| {
+            it.harness_failures = vec![failure.into()];
+            it.recovered_after = None;
+        });
+        assert_eq!(judgement.verdict, RunVerdict::Violation, "{}", judgement.describe());
+        assert_eq!(judgement.verdict.exit_code(), 1);
+    }
 }
 
 #[test]
@@ -297,11 +300,13 @@ fn a_history_that_lost_events_is_not_judged_for_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.jsonl");
     let lost_two: String = GOOD.lines().take(2).map(|line| format!("{line}\n")).collect();
-    fs::write(&path, lost_two).unwrap();
     let facts = Facts { is_whole: true, events: Some(4), observed };
     let evidence = Evidence { plan, workload: register(), facts };
-    let (judgement, _) = judge(&evidence, path, Options::default());
-    assert_eq!(judgement.verdict, RunVerdict::HarnessFailure);
+    for rest in [lost_two, format!("{GOOD}{{\"index\":4,\"ti")] {
+        fs::write(&path, rest).unwrap();
+        let (judgement, _) = judge(&evidence, path.clone(), Options::default());
+        assert_eq!(judgement.verdict, RunVerdict::HarnessFailure);
+    }
 }
 
 /// What the harness of a run in fair weather left when it was killed in the middle of a line.

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 use checker::history::{Event, Process};
 
 use super::*;
-use crate::cluster::tests::{Mood, Parrots, Version, give_disk, say, start_parrots};
+use crate::cluster::tests::{Mood, Parrots, Version, give_books, give_disk, say, start_parrots};
 use crate::disk::Disk;
+use crate::disk::damage::Damage;
 use crate::fault::{
     Condition, Family, Fault, Link, Links, Restart, Sequence, Step, Target, Topology, Wire,
 };
@@ -145,6 +146,23 @@ async fn a_fault_waits_for_whom_it_is_to_hit() {
 }
 
 #[tokio::test]
+async fn whom_a_fault_hits_follows_from_its_own_draw() {
+    let nodes = NodeId::first(3);
+    let draws: Vec<Seed> = (0..8).map(Seed::new).collect();
+    let schedule = draws.iter().zip(1..).map(|(&draw, place)| ScheduledFault {
+        draw: Some(draw),
+        ..fault(100 * place, 5, Fault::Pause(Target::One))
+    });
+    let census = Census { nodes: &nodes, leader: Some(N2) };
+    let expected = draws.iter().map(|draw| Target::One.resolve(&census, &mut draw.generator()));
+    let expected: Vec<_> = expected.map(Result::unwrap).collect();
+    assert!(nodes.iter().all(|node| expected.contains(&vec![*node])), "{expected:?}");
+    let outcome = run(schedule.collect(), nothing).await;
+    let hit: Vec<_> = outcome.report.faults.into_iter().map(|it| it.nodes).collect();
+    assert_eq!(hit, expected);
+}
+
+#[tokio::test]
 async fn a_partition_cuts_what_it_says() {
     let isolate = Fault::Partition(Topology::Isolate(Target::Leader));
     let outcome = run(vec![fault(0, 50, isolate)], nothing).await;
@@ -276,6 +294,43 @@ async fn what_nobody_felt_was_not_brought() {
     let said = outcome.history.iter().filter(|event| event.value["in_vain"].to_string() != "null");
     assert_eq!(said.count(), 3);
     assert!(outcome.report.faults.iter().all(|it| it.ended.is_some() && it.trouble.is_none()));
+}
+
+#[tokio::test]
+async fn who_refuses_what_was_damaged_gets_it_back_and_nobody_dies_for_nothing() {
+    let damage = |node, damage| Fault::Damage { target: Target::Node(node), damage };
+    let n3 = NodeId::new(3);
+    let schedule = vec![
+        fault(300, 300, damage(N1, Damage::BitFlip)),
+        fault(310, 300, damage(n3, Damage::TruncatedTail)),
+        // It has no book.
+        fault(320, 300, damage(N2, Damage::BitFlip)),
+    ];
+    let outcome = run(schedule, async |mut look| {
+        give_books(&look.run, &[N1, n3]);
+        // Two begin and end, and one is given up on.
+        look.in_force.wait_for(|faults| faults.len() == 2).await.unwrap();
+        look.in_force.wait_for(Vec::is_empty).await.unwrap();
+        assert_eq!([1, 2, 3].map(|node| starts(&look.run, NodeId::new(node))), [2, 1, 2]);
+    })
+    .await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    assert_eq!(
+        lines,
+        [
+            "damage begin [n1] installed",
+            "damage begin [n3] installed",
+            "damage end [n1] undone",
+            "damage end [n3] undone",
+            "damage begin [] {skipped:n2 has no file that holds enough to be damaged}",
+        ]
+    );
+    let note = |edge: usize| outcome.history[edge].value["notes"].to_string();
+    assert!(note(0).contains("n1: bit flip at byte "), "{}", note(0));
+    assert!(note(1).contains("n3: truncated tail at byte "), "{}", note(1));
+    let refused = "refused to start and was restored: a parrot cannot read its book";
+    assert!(note(2).contains(&format!("n1 {refused}")), "{}", note(2));
+    assert!(note(3).contains(&format!("n3 {refused}")), "{}", note(3));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::fault::Restart;
+use crate::fault::{Links, Restart, Topology};
 
 fn storms() -> impl Strategy<Value = Storm> {
     let span = |max: u64| (0..max).prop_map(Duration::from_millis);
@@ -255,8 +255,115 @@ fn swarms_differ() {
     let swarm = |seed| Storm::default().draw_swarm(&PLAIN.into(), Seed::new(seed));
     let families: BTreeSet<_> = (0..40).map(|seed| swarm(seed).1).collect();
     assert!(families.len() > 25, "{}", families.len());
-    let longest: BTreeSet<_> = (0..40).map(|seed| swarm(seed).0.duration_max).collect();
-    assert!(longest.len() > 20 && longest.first() < longest.last(), "{longest:?}");
+    fn differ<T: Ord>(least: usize, of: impl Fn(Storm) -> T) {
+        let storm = |seed| Storm::default().draw_swarm(&PLAIN.into(), Seed::new(seed)).0;
+        let drawn: BTreeSet<T> = (0..40).map(|seed| of(storm(seed))).collect();
+        assert!(drawn.len() >= least, "{} of {least}", drawn.len());
+    }
+    differ(20, |storm| storm.duration_max);
+    differ(20, |storm| storm.gap_max);
+    differ(20, |storm| storm.latency_max);
+    differ(5, |storm| storm.bytes_per_second_min);
+    differ(2, |storm| storm.overlap);
+    differ(4, |storm| storm.weights.get(&Family::Kill).copied());
+}
+
+#[test]
+fn lanes_do_not_beat_in_time() {
+    let families = [Family::Kill, Family::Partition].into();
+    let limit = Duration::from_secs(60);
+    let is_in_time = |seed: &u64| {
+        let schedule = generate(&Storm::default(), &families, limit, Seed::new(*seed));
+        let first = |family| schedule.iter().find(|it| it.fault.family() == family).map(|it| it.at);
+        first(Family::Kill) == first(Family::Partition)
+    };
+    let count = (0..50).filter(is_in_time).count();
+    assert!(count <= 5, "in {count} of 50 storms both begin at once");
+}
+
+/// Returns the faults of a family in a storm of many hours.
+fn long_storm(family: Family) -> Vec<Fault> {
+    let limit = Duration::from_secs(6_000);
+    let schedule = generate(&Storm::default(), &[family].into(), limit, Seed::new(3));
+    schedule.into_iter().map(|it| it.fault).collect()
+}
+
+/// Numbers are drawn from all of their range, to both of its ends.
+#[track_caller]
+fn check_range(family: Family, low: f64, high: f64, number: impl Fn(&Fault) -> Option<f64>) {
+    let numbers: Vec<f64> = long_storm(family).iter().filter_map(number).collect();
+    let [least, most] = [f64::min, f64::max].map(|of| numbers.iter().copied().reduce(of).unwrap());
+    assert!(least >= low && most <= high, "{family}: from {least} to {most}");
+    assert!(least <= low * 1.5 && most >= high / 1.5, "{family}: only {least} to {most}");
+}
+
+#[test]
+fn how_hard_a_fault_comes_is_drawn_from_all_that_there_is() {
+    let storm = Storm::default();
+    let seconds = |span: &Duration| span.as_secs_f64();
+    let latency_max = seconds(&storm.latency_max);
+    check_range(Family::Delay, 0.002, latency_max, |fault| match fault {
+        Fault::Delay { latency, .. } => Some(seconds(latency)),
+        _ => None,
+    });
+    let jitters = long_storm(Family::Delay).into_iter().filter_map(|fault| match fault {
+        Fault::Delay { latency, jitter, .. } => Some(jitter > latency / 2),
+        _ => None,
+    });
+    let (wide, narrow): (Vec<bool>, Vec<bool>) = jitters.partition(|is_wide| *is_wide);
+    assert!(wide.len() > narrow.len() / 2 && narrow.len() > wide.len() / 2, "{}", wide.len());
+    let least = storm.bytes_per_second_min as f64;
+    check_range(Family::Throttle, least, 500.0 * least, |fault| match fault {
+        Fault::Throttle { bytes_per_second, .. } => Some(*bytes_per_second as f64),
+        _ => None,
+    });
+    let duration_min = seconds(&storm.duration_min);
+    check_range(Family::Partition, 0.04, duration_min, |fault| match fault {
+        Fault::Flap { period, .. } => Some(seconds(period)),
+        _ => None,
+    });
+    check_range(Family::Disk, 0.002, latency_max, |fault| match fault {
+        Fault::SlowSync { delay, .. } => Some(seconds(delay)),
+        _ => None,
+    });
+    check_range(Family::Messages, 5.0, 100.0, |fault| match fault {
+        Fault::Messages { rule, .. } => Some(rule.percent.into()),
+        _ => None,
+    });
+    check_range(Family::Clock, 0.05, 60.0, |fault| match fault {
+        Fault::ClockAhead { by, .. } => Some(seconds(by)),
+        _ => None,
+    });
+    check_range(Family::Clock, 0.05, 60.0, |fault| match fault {
+        Fault::ClockBack { by, .. } => Some(seconds(by)),
+        _ => None,
+    });
+    check_range(Family::Clock, 50.0, 200.0, |fault| match fault {
+        Fault::ClockDrift { percent, .. } => Some((*percent).into()),
+        _ => None,
+    });
+}
+
+#[test]
+fn every_way_to_hurt_is_on_the_menu() {
+    let has = |family, is_such: fn(&Fault) -> bool| long_storm(family).iter().any(is_such);
+    for torn in [true, false] {
+        let all = Fault::PowerLoss { target: Target::All, torn };
+        assert!(long_storm(Family::Power).contains(&all), "{all}");
+    }
+    for family in
+        [Family::Delay, Family::Throttle, Family::Refuse, Family::Reset, Family::Blackhole]
+    {
+        for target in Storm::default().targets {
+            let links = [Links::To, Links::From, Links::Both, Links::Clients].map(|of| of(target));
+            let seen: Vec<_> =
+                long_storm(family).iter().filter_map(|it| Some(it.shape()?.0)).collect();
+            assert!(links.iter().all(|links| seen.contains(links)), "{family} {target}");
+        }
+    }
+    assert!(has(Family::Partition, |fault| matches!(fault, Fault::Flap { .. })));
+    let alone = Fault::Partition(Topology::LeaderWithClients);
+    assert!(long_storm(Family::Partition).contains(&alone), "{alone}");
 }
 
 #[test]
