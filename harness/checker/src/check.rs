@@ -18,9 +18,7 @@ pub use keys::PartitionKeys;
 pub use options::{FailedCas, NilRead, Options, initial_from};
 pub use report::{Counts, PartitionReport, Report};
 
-use crate::history::{
-    Operations, ReadError, Recording, StructureError, Value, Warning, operations,
-};
+use crate::history::{Pairing, ReadError, Recording, StructureError, Value, Warning, operations};
 use crate::model::{Guess, Model, ModelName, guess};
 use crate::stream::Alarm;
 use crate::verdict::{Unknown, Verdict};
@@ -73,7 +71,7 @@ pub(crate) const TIME_LIMIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 
 /// closed) and holds no operation at all: that nobody asked anything is then what it says.
 pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckError> {
     let started = Instant::now();
-    let operations = operations(recording)?;
+    let operations = Pairing::of(recording)?;
     let model = choose_model(recording, &operations, options)?;
     let case = Case {
         recording,
@@ -97,7 +95,7 @@ pub fn check(recording: &Recording, options: &Options) -> Result<Report, CheckEr
         model_reason: model.reason,
         assumptions: options::describe_assumptions(model.model, &initial, options, &operations),
         order: operations.order,
-        counts: Counts::of(&operations.list),
+        counts: Counts::of(&operations),
         partitions,
         verdict,
         warnings,
@@ -149,13 +147,13 @@ fn compose(recording: &Recording, partitions: &[PartitionReport]) -> Verdict {
 
 fn choose_model(
     recording: &Recording,
-    operations: &Operations,
+    operations: &Pairing<'_>,
     options: &Options,
 ) -> Result<Guess, CheckError> {
     if let Some(model) = options.model {
         return Ok(Guess { model, reason: "the caller said so".to_owned() });
     }
-    guess(&operations.list).map_err(|no_guess| CheckError::NoModel {
+    guess(operations.iter()).map_err(|no_guess| CheckError::NoModel {
         name: recording.name.clone(),
         functions: no_guess.functions,
         choices: ModelName::choices(),

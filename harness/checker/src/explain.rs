@@ -186,7 +186,7 @@ impl Visitor for Explaining<'_> {
                 at: places.of_operation(operation(piece)),
                 index: members[piece.members[0]].source,
                 role: piece.role?,
-                sighting: sighting(recording, operation(piece), cut),
+                sighting: sighting(recording, &operation(piece).as_ref(), cut),
             })
         });
         let background = pieces.iter().filter(|piece| piece.role.is_none()).map(|piece| {
@@ -215,7 +215,7 @@ impl Visitor for Explaining<'_> {
             let operation = operation(&pieces[piece]);
             Next {
                 at: places.of_operation(operation),
-                sighting: sighting(recording, operation, cut),
+                sighting: sighting(recording, &operation.as_ref(), cut),
                 sentence: format!("{text}; here it would have returned {answer}"),
                 would_answer,
             }

@@ -166,7 +166,7 @@ pub(crate) use scalar::Scalar;
 
 use crate::check::{FailedCas, NilRead};
 use crate::engine::PolynomialEngine;
-use crate::history::{Operation, Outcome, Text, Value};
+use crate::history::{OperationRef, Outcome, Text, Value};
 use crate::search::{Budget, Entry, Found};
 
 /// What the search asks of a state beyond its sequential specification.
@@ -365,17 +365,17 @@ pub(crate) struct Unreadable {
 }
 
 impl Unreadable {
-    fn input(operation: &Operation, expected: &str) -> Self {
+    fn input(operation: &OperationRef<'_>, expected: &str) -> Self {
         let problem = format!("the value {} of {} is not {expected}", operation.input, operation.f);
         Self { is_completion: false, problem }
     }
 
-    fn output(operation: &Operation, value: &Value, expected: &str) -> Self {
+    fn output(operation: &OperationRef<'_>, value: &Value, expected: &str) -> Self {
         let problem = format!("the answer {value} of {} is not {expected}", operation.f);
         Self { is_completion: true, problem }
     }
 
-    fn function(operation: &Operation, expected: &str) -> Self {
+    fn function(operation: &OperationRef<'_>, expected: &str) -> Self {
         let problem =
             format!("the model does not know the function `{}` (it knows {expected})", operation.f);
         Self { is_completion: false, problem }
@@ -384,10 +384,10 @@ impl Unreadable {
 
 /// Reads the end of an operation whose `fail` says nothing but that it did not happen.
 fn end_of<Ret>(
-    operation: &Operation,
+    operation: &OperationRef<'_>,
     answer: impl FnOnce(&Value) -> Result<Option<Ret>, Unreadable>,
 ) -> Result<End<Ret>, Unreadable> {
-    Ok(match &operation.outcome {
+    Ok(match operation.outcome {
         Outcome::Ok(value) => End::Answered(answer(value)?),
         Outcome::Fail(_) => End::Refused,
         Outcome::Info => End::Open,
@@ -396,7 +396,7 @@ fn end_of<Ret>(
 
 /// Reads the end of a compare-and-set, whose `fail` may be an observation.
 fn end_of_cas<Ret>(
-    operation: &Operation,
+    operation: &OperationRef<'_>,
     reader: &Reader,
     mismatch: Ret,
     answer: impl FnOnce(&Value) -> Result<Option<Ret>, Unreadable>,
@@ -409,19 +409,23 @@ fn end_of_cas<Ret>(
 
 /// Reads an element that comes into a collection. Nil is none: where it could be an element, an
 /// answer of nil could also mean that there was none.
-fn element(operation: &Operation) -> Result<Scalar, Unreadable> {
-    Scalar::read(&operation.input)
+fn element(operation: &OperationRef<'_>) -> Result<Scalar, Unreadable> {
+    Scalar::read(operation.input)
         .filter(|element| *element != Scalar::Nil)
         .ok_or_else(|| Unreadable::input(operation, "a string, an integer, true or false"))
 }
 
 /// Whether an answer says that the operation was done, and nothing else.
-fn is_mere_done(operation: &Operation, answer: &Value) -> bool {
-    matches!(answer, Value::Null | Value::Bool(true)) || *answer == operation.input
+fn is_mere_done(operation: &OperationRef<'_>, answer: &Value) -> bool {
+    matches!(answer, Value::Null | Value::Bool(true)) || *answer == *operation.input
 }
 
 /// Reads the answer of an operation that has nothing to say.
-fn done<Ret>(operation: &Operation, answer: &Value, done: Ret) -> Result<Option<Ret>, Unreadable> {
+fn done<Ret>(
+    operation: &OperationRef<'_>,
+    answer: &Value,
+    done: Ret,
+) -> Result<Option<Ret>, Unreadable> {
     match is_mere_done(operation, answer) {
         true => Ok(Some(done)),
         false => Err(Unreadable::output(operation, answer, "what was asked, true or nil")),
@@ -430,7 +434,7 @@ fn done<Ret>(operation: &Operation, answer: &Value, done: Ret) -> Result<Option<
 
 /// Reads the answer of an operation that takes an element out of a collection.
 fn taken<Ret>(
-    operation: &Operation,
+    operation: &OperationRef<'_>,
     answer: &Value,
     reader: &Reader,
     empty: Ret,

@@ -379,7 +379,8 @@ impl<M: Model> Core<M> {
         let event = &recorded.event;
         let malformed = || Undecided::Malformed { line: recorded.line };
         let read = |operation: &Operation| {
-            (subject.read)(operation).map_err(|_| Undecided::Unreadable { line: recorded.line })
+            (subject.read)(&operation.as_ref())
+                .map_err(|_| Undecided::Unreadable { line: recorded.line })
         };
         if event.event_type == EventType::Invoke {
             let operation = Operation {

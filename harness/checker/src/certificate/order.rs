@@ -51,8 +51,8 @@ impl Visitor for Writing<'_> {
         let list = &self.operations.list;
         let mut by_key = HashMap::<Option<String>, Members>::new();
         for (index, operation) in list.iter().enumerate() {
-            let reading =
-                (subject.read)(operation).expect("the judging has read every operation before");
+            let reading = (subject.read)(&operation.as_ref())
+                .expect("the judging has read every operation before");
             let members = by_key.entry(reading.key.map(Into::into)).or_default();
             match reading.end {
                 End::Answered(_) => members.answered.push(index),

@@ -21,7 +21,9 @@ pub(super) fn validate<M: Model>(
     list: &[Operation],
     orders: &[Order<'_>],
 ) -> Result<usize, Refusal<usize>> {
-    let read = |operation| (subject.read)(operation).expect("every operation was read before");
+    let read = |operation: &Operation| {
+        (subject.read)(&operation.as_ref()).expect("every operation was read before")
+    };
     let readings: Vec<_> = list.iter().map(read).collect();
     let is_answered = |index: usize| matches!(readings[index].end, End::Answered(_));
     let returned = |index: usize| list[index].completed.expect("it was answered");

@@ -2,7 +2,7 @@
 
 use crate::history::{Text, Value};
 
-use crate::history::Operation;
+use crate::history::OperationRef;
 use crate::model::append_list::{self, AppendList};
 use crate::model::counter::{self, Counter};
 use crate::model::fifo_queue::{self, FifoQueue};
@@ -24,7 +24,7 @@ pub(crate) struct Subject<'a, M: Model> {
     /// The state with which a partition begins.
     pub(crate) initial: &'a dyn Fn(Option<&str>) -> M,
     /// Reads an operation of a recording.
-    pub(crate) read: &'a dyn Fn(&Operation) -> Result<Reading<M>, Unreadable>,
+    pub(crate) read: &'a dyn Fn(&OperationRef<'_>) -> Result<Reading<M>, Unreadable>,
 }
 
 /// Something that is done in the same way for every model.

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use crate::engine::{Decided, EngineName, decide};
-use crate::history::{Moment, Operation, Operations, Recording, StructureError, Text};
+use crate::history::{
+    Moment, Operation, OperationRef, Operations, Pairing, Recording, StructureError, Text,
+};
 use crate::model::{End, Model, Reading, Step};
 use crate::search::{Budget, DeadConfiguration, Entry, Found, Place, Searched, Stop, shares};
 use crate::verdict::{Reached, Unknown, Verdict};
@@ -19,7 +21,7 @@ use super::{Options, TIME_LIMIT_MAX, witness};
 /// What is to be judged.
 pub(super) struct Case<'a> {
     pub(super) recording: &'a Recording,
-    pub(super) operations: &'a Operations,
+    pub(super) operations: &'a Pairing<'a>,
     pub(super) options: &'a Options,
     pub(super) deadline: Instant,
 }
@@ -40,7 +42,8 @@ pub(super) struct Item<M: Model> {
 }
 
 impl<M: Model> Item<M> {
-    fn new(source: usize, operation: &Operation, reading: Reading<M>) -> Self {
+    #[inline]
+    fn new(source: usize, operation: &OperationRef<'_>, reading: Reading<M>) -> Self {
         let Reading { op, end, .. } = reading;
         Self {
             source,
@@ -65,6 +68,7 @@ impl<M: Model> Item<M> {
     /// Returns what the search has to place, as far as it was completed by then: nothing if it
     /// certainly did not happen, or changes nothing and no answer of it is known, so that it can
     /// stand anywhere.
+    #[inline]
     fn into_entry(self, completed: Option<Moment>) -> Option<Entry<M>> {
         let (seen, is_certain) = match (self.end, completed) {
             (End::Refused, Some(_)) => return None,
@@ -133,7 +137,7 @@ pub(super) fn judge<M: Model>(
         let judged = judge_partition(case, &initials[index], &partitions[index], budget);
         (judged, started.elapsed())
     };
-    let workers = workers(case.options.jobs, partitions.len(), case.operations.list.len());
+    let workers = workers(case.options.jobs, partitions.len(), case.operations.len());
     let budget = Budget { deadline: case.deadline, memory: case.options.memory_limit };
     let mut searched = side_by_side(partitions.len(), workers, budget, judge_one);
     // What the easy ones left over goes to those for which their share was not enough.
@@ -192,19 +196,21 @@ pub(super) fn split<M: Model>(
 ) -> Result<Vec<Partition<M>>, StructureError> {
     let mut partitions: Vec<Partition<M>> = Vec::new();
     let mut by_key: FxHashMap<Option<Text>, usize> = FxHashMap::default();
-    let operations = case.operations.list.iter().enumerate();
+    let mut latest = 0;
     // Read one by one, and each only once: a list of all readings would be as large as the
     // partitions.
-    let readings = readings(case.recording, case.operations, subject);
-    for ((source, operation), reading) in operations.zip(readings) {
-        let mut reading = reading?;
+    for (source, operation) in case.operations.iter().enumerate() {
+        let mut reading = read_one(case.recording, &operation, subject)?;
         let key = reading.key.take();
-        let index = match by_key.get(&key) {
-            Some(index) => *index,
+        // Operations on one key mostly follow one another.
+        let is_latest = partitions.get(latest).is_some_and(|partition| partition.key == key);
+        let known = if is_latest { Some(latest) } else { by_key.get(&key).copied() };
+        latest = match known {
+            Some(index) => index,
             None => {
                 // Most histories are of one key: the first has room for all, and what it does not
                 // need of it is never touched.
-                let room = if partitions.is_empty() { case.operations.list.len() } else { 0 };
+                let room = if partitions.is_empty() { case.operations.len() } else { 0 };
                 partitions.push(Partition {
                     key: key.clone(),
                     operations: Vec::with_capacity(room),
@@ -216,11 +222,11 @@ pub(super) fn split<M: Model>(
                 partitions.len() - 1
             }
         };
-        let partition = &mut partitions[index];
+        let partition = &mut partitions[latest];
         let place = u32::try_from(source)
             .expect("a history of four billion operations does not fit in memory");
         partition.operations.push(place);
-        let item = Item::new(source, operation, reading);
+        let item = Item::new(source, &operation, reading);
         partition.answered += usize::from(item.is_answered());
         let completed = item.completed;
         if let Some(entry) = item.into_entry(completed) {
@@ -238,9 +244,9 @@ fn read_again<M: Model>(
     operations: &[u32],
 ) -> Result<Vec<Item<M>>, StructureError> {
     let item = |place: &u32| {
-        let operation = &case.operations.list[*place as usize];
-        let reading = read_one(case.recording, operation, subject)?;
-        Ok(Item::new(*place as usize, operation, reading))
+        let operation = case.operations.get(*place as usize);
+        let reading = read_one(case.recording, &operation, subject)?;
+        Ok(Item::new(*place as usize, &operation, reading))
     };
     operations.iter().map(item).collect()
 }
@@ -251,21 +257,13 @@ pub(crate) fn read_all<M: Model>(
     operations: &Operations,
     subject: &Subject<'_, M>,
 ) -> Result<Vec<Reading<M>>, StructureError> {
-    readings(recording, operations, subject).collect()
-}
-
-/// Reads the operations of a recording for a model, one after the other.
-fn readings<M: Model>(
-    recording: &Recording,
-    operations: &Operations,
-    subject: &Subject<'_, M>,
-) -> impl Iterator<Item = Result<Reading<M>, StructureError>> {
-    operations.list.iter().map(|operation| read_one(recording, operation, subject))
+    let read = |operation: &Operation| read_one(recording, &operation.as_ref(), subject);
+    operations.list.iter().map(read).collect()
 }
 
 fn read_one<M: Model>(
     recording: &Recording,
-    operation: &Operation,
+    operation: &OperationRef<'_>,
     subject: &Subject<'_, M>,
 ) -> Result<Reading<M>, StructureError> {
     (subject.read)(operation).map_err(|unreadable| {
@@ -327,7 +325,7 @@ fn judge_partition<M: Model>(
     let Decided { searched: Searched { found, configurations, place }, engine, reason } =
         decide(initial, entries, budget, case.options.engine);
     let completed = |entry: usize| {
-        let completed = case.operations.list[sources[entry] as usize].completed;
+        let completed = case.operations.get(sources[entry] as usize).completed;
         completed.filter(|_| entries[entry].step.is_certain)
     };
     let mut order = None;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineName;
-use crate::history::{Operation, Operations, Order, Outcome, Value};
+use crate::history::{Order, Pairing, Tally, Value};
 use crate::model::ModelName;
 
 /// What a read that returned nil saw.
@@ -87,7 +87,7 @@ pub(super) fn describe_assumptions(
     model: ModelName,
     initial: &Value,
     options: &Options,
-    operations: &Operations,
+    operations: &Pairing<'_>,
 ) -> Vec<String> {
     let mut assumptions = Vec::new();
     let initial = if initial.is_null() { "nil".to_owned() } else { initial.to_string() };
@@ -125,14 +125,7 @@ pub(super) fn describe_assumptions(
         )),
         ModelName::Ledger => assumptions.push("a book begins empty".to_owned()),
     }
-    let (mut has_nil_read, mut has_failed_cas) = (false, false);
-    for operation in &operations.list {
-        match &operation.outcome {
-            Outcome::Ok(value) => has_nil_read |= has_nil(value) && is_read(operation),
-            Outcome::Fail(_) => has_failed_cas |= operation.f == "cas",
-            Outcome::Info => {}
-        }
-    }
+    let Tally { has_nil_read, has_failed_cas, .. } = operations.tally;
     if has_nil_read {
         assumptions.push(match options.nil_read {
             NilRead::Absent => {
@@ -159,29 +152,4 @@ pub(super) fn describe_assumptions(
         Order::Lines => "the order of the lines decides what precedes what".to_owned(),
     });
     assumptions
-}
-
-fn is_read(operation: &Operation) -> bool {
-    matches!(
-        operation.f.as_str(),
-        "read"
-            | "get"
-            | "txn"
-            | "dequeue"
-            | "pop"
-            | "pop-min"
-            | "pop-max"
-            | "delete-min"
-            | "delete-max"
-    )
-}
-
-/// Whether a read's value is nil, or holds nil as a part.
-fn has_nil(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(parts) => parts.iter().any(has_nil),
-        Value::Object(parts) => parts.values().any(has_nil),
-        _ => false,
-    }
 }

@@ -7,10 +7,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use crate::history::{self, Event, EventType, Format, Moment, Operations, Order};
-use crate::history::{Process, Recorded, Recording, Text, Value};
+use crate::history::{
+    Event, EventType, Format, OperationRef, Pair, Pairing, Process, Recorded, Recording, Text,
+    Value,
+};
 use crate::model::{End, Model, Reading};
 use crate::verdict::Verdict;
 
@@ -146,10 +149,10 @@ pub fn judge<M: Model>(
     let started = Instant::now();
     let sorted = sort(operations)?;
     let recording = record(operations);
-    let list = sorted.iter().map(|place| describe(*place, &operations[*place])).collect();
+    let pairs = sorted.iter().map(|place| pair(*place, &operations[*place])).collect();
     let case = Case {
         recording: &recording,
-        operations: &Operations { list, order: Order::Time, warnings: Vec::new() },
+        operations: &Pairing::of_pairs(&recording, pairs),
         options: &Options {
             time_limit: limits.time,
             memory_limit: limits.memory,
@@ -157,7 +160,7 @@ pub fn judge<M: Model>(
         },
         deadline: started + limits.time.min(TIME_LIMIT_MAX),
     };
-    let read = |described: &history::Operation| {
+    let read = |described: &OperationRef<'_>| {
         let operation = &operations[described.invoked.event / 2];
         Ok(Reading {
             key: M::partition(&operation.op).map(Into::into),
@@ -202,9 +205,11 @@ fn sort<M: Model>(operations: &[Operation<M>]) -> Result<Vec<usize>, Misfit> {
     Ok(sorted)
 }
 
-/// The events that witnesses refer to: two for each operation, at its place.
+/// The events that witnesses refer to: two for each operation, at its place, in the words of its own
+/// types.
 fn record<M: Model>(operations: &[Operation<M>]) -> Recording {
-    let event = |place: usize, event_type, time| Recorded {
+    let words = |value: &dyn Debug| Text::from(format!("{value:?}"));
+    let event = |place: usize, event_type, time, f, value| Recorded {
         line: place + 1,
         column: 1,
         event: Event {
@@ -212,19 +217,26 @@ fn record<M: Model>(operations: &[Operation<M>]) -> Recording {
             time: Some(time),
             process: Process::Client(operations[place].process),
             event_type,
-            f: Text::default(),
+            f,
             key: None,
-            value: Value::Null,
+            value,
             position: None,
             error: None,
         },
     };
     let both = |(place, operation): (usize, &Operation<M>)| {
-        let (end, time) = match operation.completed() {
-            Some(completed) => (EventType::Ok, completed),
-            None => (EventType::Info, operation.invoked),
+        let (end, answer) = match &operation.outcome {
+            Outcome::Answered { answer, .. } => (EventType::Ok, Value::String(words(answer))),
+            Outcome::Done { .. } => (EventType::Ok, Value::Null),
+            Outcome::Failed { .. } => (EventType::Fail, Value::Null),
+            Outcome::Unknown => (EventType::Info, Value::Null),
         };
-        [event(place, EventType::Invoke, operation.invoked), event(place, end, time)]
+        let (invoked, f) = (operation.invoked, words(&operation.op));
+        let ended = operation.completed().unwrap_or(invoked);
+        [
+            event(place, EventType::Invoke, invoked, f, Value::Null),
+            event(place, end, ended, Text::default(), answer),
+        ]
     };
     Recording {
         name: String::new(),
@@ -236,25 +248,10 @@ fn record<M: Model>(operations: &[Operation<M>]) -> Recording {
     }
 }
 
-/// Tells an operation in the words of its own types.
-fn describe<M: Model>(place: usize, operation: &Operation<M>) -> history::Operation {
-    let moment = |instant, after| Moment { instant, line: place + 1, event: place * 2 + after };
-    let words = |value: &dyn Debug| format!("{value:?}");
-    history::Operation {
-        process: operation.process,
-        f: words(&operation.op).into(),
-        key: None,
-        input: Value::Null,
-        outcome: match &operation.outcome {
-            Outcome::Answered { answer, .. } => {
-                history::Outcome::Ok(Value::String(words(answer).into()))
-            }
-            Outcome::Done { .. } => history::Outcome::Ok(Value::Null),
-            Outcome::Failed { .. } => history::Outcome::Fail(Value::Null),
-            Outcome::Unknown => history::Outcome::Info,
-        },
-        invoked: moment(operation.invoked, 0),
-        completed: operation.completed().map(|completed| moment(completed, 1)),
-        position: None,
-    }
+/// The events of an operation: an unknown outcome completes nothing.
+fn pair<M: Model>(place: usize, operation: &Operation<M>) -> Pair {
+    let invoked =
+        u32::try_from(place * 2).expect("a history of four billion events does not fit in memory");
+    let completed = operation.completed().and_then(|_| NonZeroU32::new(invoked + 1));
+    Pair { invoked, completed }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::engine::EngineName;
-use crate::history::{Format, Operation, Order, Outcome, Warning};
+use crate::history::{Format, Order, Pairing, Tally, Warning};
 use crate::model::ModelName;
 use crate::verdict::{Reached, Unknown, Verdict, Witness};
 
@@ -23,17 +23,9 @@ pub struct Counts {
 
 impl Counts {
     /// Counts operations.
-    #[must_use]
-    pub fn of(operations: &[Operation]) -> Self {
-        let mut counts = Self::default();
-        for operation in operations {
-            match operation.outcome {
-                Outcome::Ok(_) => counts.ok += 1,
-                Outcome::Fail(_) => counts.fail += 1,
-                Outcome::Info => counts.info += 1,
-            }
-        }
-        counts
+    pub(super) fn of(operations: &Pairing<'_>) -> Self {
+        let Tally { ok, fail, .. } = operations.tally;
+        Self { ok, fail, info: operations.len() - ok - fail }
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Instant;
 use crate::check::dispatch::Subject;
 use crate::check::judge::{Case, split};
 use crate::check::{NilRead, Options, check};
-use crate::history::{Process, Recorded, Recording, operations};
+use crate::history::{Operation, Pairing, Process, Recorded, Recording, operations};
 use crate::model::ledger::{self, Book};
 use crate::model::{Model, Reader, Reading};
 use crate::search::Budget;
@@ -113,7 +113,7 @@ fn no_facet_refutes_what_is_linearizable() {
     for seed in 0..CASES {
         let shape = Shape::of(seed);
         let recording = history(&family, seed, &shape);
-        let Ok(operations) = operations(&recording) else { continue };
+        let Ok(operations) = Pairing::of(&recording) else { continue };
         let options = Options::default();
         let deadline = Instant::now() + options.time_limit;
         let case =
@@ -201,9 +201,9 @@ fn keys_are_judged_apart() {
 fn oracle_of<M: Model>(family: &Family<M>, recording: &Recording, nil_read: NilRead) -> Oracle<M> {
     let operations = operations(recording).expect("the generator pairs its events");
     let reader = Reader { nil_read, failed_cas: family.failed_cas };
-    let read = |operation| {
+    let read = |operation: &Operation| {
         let reading: Reading<M> =
-            (family.read)(operation, &reader).expect("the checker could read it");
+            (family.read)(&operation.as_ref(), &reader).expect("the checker could read it");
         (operation.clone(), reading)
     };
     Oracle::new(family.initial.clone(), operations.list.iter().map(read).collect())

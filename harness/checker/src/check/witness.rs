@@ -1,6 +1,6 @@
 //! The witness of a violation, in the recording's own words.
 
-use crate::history::{Operation, Operations, Outcome, Recording, Text};
+use crate::history::{Operation, OperationRef, Operations, Outcome, Recording, Text};
 use crate::model::Model;
 use crate::stream::Alarm;
 use crate::verdict::{DeadEnd, Ended, Sighting, Witness};
@@ -24,13 +24,13 @@ pub(super) fn describe<M: Model>(
     let end = within().max_by_key(|(cut, _)| *cut).map_or(0, |(_, item)| item.source);
     // What was found by looking ahead is shown with what was seen there.
     let known_until = bad.cut.filter(|_| is_shortest);
-    let see = |source: usize| sighting(case.recording, &case.operations.list[source], known_until);
+    let see = |source: usize| sighting(case.recording, &case.operations.get(source), known_until);
     let sight = |source: &usize| see(*source);
     let dead = bad.dead.first();
     Witness {
         key: key.map(Into::into),
         end: see(end),
-        end_event: case.operations.list[end].completed.map(|moment| moment.event),
+        end_event: case.operations.get(end).completed.map(|moment| moment.event),
         shortest: is_shortest,
         completions: within().count(),
         unordered: dead
@@ -70,7 +70,7 @@ pub(super) fn of_alarm(
     });
     Witness {
         key: alarm.key.clone(),
-        end: sighting(recording, &list[end], None),
+        end: sighting(recording, &list[end].as_ref(), None),
         end_event: Some(alarm.completion),
         shortest: false,
         completions: completions.count(),
@@ -81,11 +81,15 @@ pub(super) fn of_alarm(
 }
 
 /// Shows an operation as it was known at a cut.
-pub(crate) fn sighting(recording: &Recording, operation: &Operation, cut: Option<Cut>) -> Sighting {
+pub(crate) fn sighting(
+    recording: &Recording,
+    operation: &OperationRef<'_>,
+    cut: Option<Cut>,
+) -> Sighting {
     let completed =
         operation.completed.filter(|moment| cut.is_none_or(|cut| Cut::from(*moment) <= cut));
     let (ended, output) = match (&operation.outcome, completed) {
-        (Outcome::Ok(value), Some(_)) => (Ended::Ok, Some(value.clone())),
+        (Outcome::Ok(value), Some(_)) => (Ended::Ok, Some((*value).clone())),
         (Outcome::Fail(_), Some(_)) => (Ended::Fail, None),
         _ => (Ended::Open, None),
     };

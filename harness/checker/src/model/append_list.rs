@@ -14,7 +14,7 @@ use super::digest::digest_after;
 use super::{Model, Reader, Reading, Scalar, Unreadable, element, end_of, is_mere_done};
 use crate::check::NilRead;
 use crate::engine::{PolynomialEngine, views};
-use crate::history::Operation;
+use crate::history::OperationRef;
 
 /// The list, the latest element first.
 #[derive(Clone, Debug, Default)]
@@ -216,7 +216,7 @@ const ANSWER: &str = "{\"length\": after}, {\"index\": place}, what was asked, t
 
 /// Reads an operation on a list.
 pub(crate) fn read(
-    operation: &Operation,
+    operation: &OperationRef<'_>,
     reader: &Reader,
 ) -> Result<Reading<AppendList>, Unreadable> {
     let (op, end) = match operation.f.as_str() {
@@ -249,5 +249,5 @@ pub(crate) fn read(
         }
         _ => return Err(Unreadable::function(operation, "append and read")),
     };
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading { key: operation.key.cloned(), op, end })
 }

@@ -10,7 +10,7 @@ use stateright::semantics::SequentialSpec;
 use super::{Model, Reader, Reading, Scalar, Unreadable, end_of, is_mere_done};
 use crate::check::NilRead;
 use crate::engine::{PolynomialEngine, views};
-use crate::history::Operation;
+use crate::history::OperationRef;
 
 /// The counter's number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -63,7 +63,10 @@ const INTEGER: &str = "an integer";
 const ANSWER: &str = "{\"value\": after}, {\"before\": before}, what was asked, true or nil";
 
 /// Reads an operation on a counter.
-pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Counter>, Unreadable> {
+pub(crate) fn read(
+    operation: &OperationRef<'_>,
+    reader: &Reader,
+) -> Result<Reading<Counter>, Unreadable> {
     let (op, end) = match operation.f.as_str() {
         "add" | "increment" | "decrement" => {
             let amount = amount(operation)?;
@@ -93,12 +96,12 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Cou
         }
         _ => return Err(Unreadable::function(operation, "add, increment, decrement and read")),
     };
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading { key: operation.key.cloned(), op, end })
 }
 
 /// Returns by how much the counter grows.
-fn amount(operation: &Operation) -> Result<i128, Unreadable> {
-    let amount = match (&operation.input, operation.f.as_str()) {
+fn amount(operation: &OperationRef<'_>) -> Result<i128, Unreadable> {
+    let amount = match (operation.input, operation.f.as_str()) {
         (Value::Null, "increment" | "decrement") => 1,
         (input, _) => integer(input).ok_or_else(|| Unreadable::input(operation, INTEGER))?,
     };

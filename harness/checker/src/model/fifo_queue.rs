@@ -13,7 +13,7 @@ use stateright::semantics::SequentialSpec;
 use super::digest::digest_of;
 use super::{Model, Reader, Reading, Scalar, Unreadable, done, element, end_of, taken};
 use crate::engine::{PolynomialEngine, views};
-use crate::history::Operation;
+use crate::history::OperationRef;
 
 /// The queue: everything that was ever enqueued, and how much of it is gone.
 #[derive(Clone, Debug, Default)]
@@ -136,7 +136,7 @@ impl Model for FifoQueue {
 
 /// Reads an operation on a queue.
 pub(crate) fn read(
-    operation: &Operation,
+    operation: &OperationRef<'_>,
     reader: &Reader,
 ) -> Result<Reading<FifoQueue>, Unreadable> {
     let (op, end) = match operation.f.as_str() {
@@ -152,5 +152,5 @@ pub(crate) fn read(
         ),
         _ => return Err(Unreadable::function(operation, "enqueue and dequeue")),
     };
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading { key: operation.key.cloned(), op, end })
 }

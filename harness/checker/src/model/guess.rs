@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ModelName;
 use super::lock::FIELDS;
-use crate::history::{Event, EventType, Operation, Outcome, Process, Text, Value};
+use crate::history::{Event, EventType, OperationRef, Outcome, Process, Text, Value};
 
 /// A model and why it was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,10 +153,10 @@ impl Signs {
 ///
 /// # Errors
 /// When no model, or more than one, would do.
-pub fn guess(operations: &[Operation]) -> Result<Guess, NoGuess> {
+pub fn guess<'a>(operations: impl IntoIterator<Item = OperationRef<'a>>) -> Result<Guess, NoGuess> {
     let mut signs = Signs::default();
-    for Operation { f, key, input, outcome, .. } in operations {
-        signs.note_question(f, key.as_ref(), input);
+    for OperationRef { f, key, input, outcome, .. } in operations {
+        signs.note_question(f, key, input);
         if let Outcome::Ok(answer) = outcome {
             signs.note_answer(f, answer);
         }

@@ -10,7 +10,7 @@ use stateright::semantics::SequentialSpec;
 use super::{Model, Reader, Reading, Scalar, Step, Unreadable, end_of, end_of_cas};
 use crate::check::NilRead;
 use crate::engine::{PolynomialEngine, views};
-use crate::history::{Operation, Value};
+use crate::history::{OperationRef, Value};
 
 /// A key's value: text, or nil for none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -171,8 +171,11 @@ const TEXT: &str = "a string";
 const TEXT_OR_NIL: &str = "a string or nil";
 
 /// Reads an operation on keys.
-pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Key>, Unreadable> {
-    let input = &operation.input;
+pub(crate) fn read(
+    operation: &OperationRef<'_>,
+    reader: &Reader,
+) -> Result<Reading<Key>, Unreadable> {
+    let input = operation.input;
     let (op, end) = match operation.f.as_str() {
         "put" => {
             let Value::String(text) = input else {
@@ -217,7 +220,7 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Key
             return Err(Unreadable::function(operation, "put, get, append, cas and delete"));
         }
     };
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading { key: operation.key.cloned(), op, end })
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -233,10 +236,10 @@ fn text_or_nil(value: &Value) -> Option<Scalar> {
 }
 
 /// Reads the answer of an append: only a length is an observation.
-fn length(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unreadable> {
+fn length(operation: &OperationRef<'_>, value: &Value) -> Result<Option<KvAnswer>, Unreadable> {
     match value {
         Value::Null => Ok(None),
-        Value::String(_) if *value == operation.input => Ok(None),
+        Value::String(_) if *value == *operation.input => Ok(None),
         value => match value.get("length").and_then(Value::as_u64) {
             Some(length) => Ok(Some(KvAnswer::Length(length))),
             None => Err(Unreadable::output(
@@ -248,7 +251,7 @@ fn length(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unre
     }
 }
 
-fn swap(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unreadable> {
+fn swap(operation: &OperationRef<'_>, value: &Value) -> Result<Option<KvAnswer>, Unreadable> {
     let wrong =
         || Unreadable::output(operation, value, "{\"swapped\": true} or {\"mismatch\": found}");
     match (value.get("swapped"), value.get("mismatch")) {
@@ -261,7 +264,7 @@ fn swap(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unread
     }
 }
 
-fn existed(operation: &Operation, value: &Value) -> Result<Option<KvAnswer>, Unreadable> {
+fn existed(operation: &OperationRef<'_>, value: &Value) -> Result<Option<KvAnswer>, Unreadable> {
     match (value, value.get("existed")) {
         (Value::Null, _) => Ok(None),
         (_, Some(Value::Bool(existed))) => Ok(Some(KvAnswer::Existed(*existed))),

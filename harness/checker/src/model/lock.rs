@@ -12,7 +12,7 @@ use stateright::semantics::SequentialSpec;
 use super::counter::integer;
 use super::{Model, Reading, Scalar, Unreadable, end_of, is_mere_done};
 use crate::engine::{PolynomialEngine, views};
-use crate::history::Operation;
+use crate::history::OperationRef;
 
 /// The lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -144,7 +144,7 @@ const ACQUIRED: &str = "{\"token\": number}, what was asked, true, false or nil"
 const RELEASED: &str = "what was asked, true, false or nil";
 
 /// Reads an operation on a lock.
-pub(crate) fn read(operation: &Operation) -> Result<Reading<Lock>, Unreadable> {
+pub(crate) fn read(operation: &OperationRef<'_>) -> Result<Reading<Lock>, Unreadable> {
     let (op, end) = match operation.f.as_str() {
         "acquire" | "lock" => {
             let answer = |value: &Value| match (token(value), value) {
@@ -167,7 +167,7 @@ pub(crate) fn read(operation: &Operation) -> Result<Reading<Lock>, Unreadable> {
         }
         _ => return Err(Unreadable::function(operation, "acquire and release")),
     };
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading { key: operation.key.cloned(), op, end })
 }
 
 /// The names under which a value holds a token, or the lock's owner.
@@ -177,8 +177,8 @@ fn token(value: &Value) -> Option<i128> {
     integer(value.get(FIELDS[0]).or_else(|| value.get(FIELDS[1]))?)
 }
 
-fn owner(operation: &Operation) -> Result<Owner, Unreadable> {
-    let input = &operation.input;
+fn owner(operation: &OperationRef<'_>) -> Result<Owner, Unreadable> {
+    let input = operation.input;
     match input.get(FIELDS[2]).or_else(|| input.get(FIELDS[3])) {
         None => Ok(Owner::Process(operation.process)),
         Some(name) => Scalar::read(name)

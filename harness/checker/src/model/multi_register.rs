@@ -10,7 +10,7 @@ use stateright::semantics::SequentialSpec;
 
 use super::{End, Model, Reader, Reading, Scalar, Step, Unreadable, end_of};
 use crate::check::NilRead;
-use crate::history::{Operation, Outcome, Text, Value};
+use crate::history::{OperationRef, Outcome, Text, Value};
 
 /// The registers that differ from what all begin with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -114,7 +114,7 @@ const SHAPE: &str = "a list of [f, key, value] with f r or w, or a map from key 
 
 /// Reads a transaction.
 pub(crate) fn read(
-    operation: &Operation,
+    operation: &OperationRef<'_>,
     reader: &Reader,
 ) -> Result<Reading<Registers>, Unreadable> {
     if !matches!(operation.f.as_str(), "txn" | "read" | "write") {
@@ -122,19 +122,19 @@ pub(crate) fn read(
     }
     let unreadable = || Unreadable::input(operation, SHAPE);
     // A read may be asked for with nil; only its answer then says of which registers.
-    let input = match (&operation.input, &operation.outcome) {
+    let input = match (operation.input, &operation.outcome) {
         (Value::Null, Outcome::Ok(value)) if operation.f == "read" => value,
         (Value::Null, _) if operation.f == "read" => {
             return Ok(Reading { key: None, op: Vec::new(), end: End::Refused });
         }
         (input, _) => input,
     };
-    let op = micros(&operation.f, input).ok_or_else(unreadable)?;
+    let op = micros(operation.f, input).ok_or_else(unreadable)?;
     let end = end_of(operation, |value| {
         if !op.iter().any(|micro| matches!(micro, Micro::Read(_))) {
             return Ok(Some(Vec::new()));
         }
-        let seen = answers(&operation.f, value, &op).ok_or_else(|| {
+        let seen = answers(operation.f, value, &op).ok_or_else(|| {
             Unreadable::output(operation, value, "the same list or map with the values read")
         })?;
         let says = |value: Scalar| match (value, reader.nil_read) {

@@ -7,7 +7,7 @@ use stateright::semantics::SequentialSpec;
 
 use super::{Model, Reading, Unreadable, end_of};
 use crate::engine::{PolynomialEngine, views};
-use crate::history::{Operation, Value};
+use crate::history::{OperationRef, Value};
 
 /// The lock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,12 +62,12 @@ impl Model for Mutex {
 }
 
 /// Reads an operation on a lock.
-pub(crate) fn read(operation: &Operation) -> Result<Reading<Mutex>, Unreadable> {
+pub(crate) fn read(operation: &OperationRef<'_>) -> Result<Reading<Mutex>, Unreadable> {
     let op = match operation.f.as_str() {
         "acquire" | "lock" => MutexOp::Acquire,
         "release" | "unlock" => MutexOp::Release,
         _ => return Err(Unreadable::function(operation, "acquire and release")),
     };
     let end = end_of(operation, |value| Ok(Some(*value != Value::Bool(false))))?;
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading { key: operation.key.cloned(), op, end })
 }

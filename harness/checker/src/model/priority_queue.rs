@@ -17,7 +17,7 @@ use stateright::semantics::SequentialSpec;
 use super::digest::digest_of;
 use super::{Model, Reader, Reading, Scalar, Unreadable, done, end_of};
 use crate::check::NilRead;
-use crate::history::Operation;
+use crate::history::OperationRef;
 
 use level::Level;
 
@@ -230,13 +230,13 @@ const ELEMENT: &str =
 
 /// Reads an operation on a priority queue.
 pub(crate) fn read(
-    operation: &Operation,
+    operation: &OperationRef<'_>,
     reader: &Reader,
 ) -> Result<Reading<PriorityQueue>, Unreadable> {
     let (op, end) = match operation.f.as_str() {
         "insert" | "push" => {
             let (priority, value) =
-                element(&operation.input).ok_or_else(|| Unreadable::input(operation, ELEMENT))?;
+                element(operation.input).ok_or_else(|| Unreadable::input(operation, ELEMENT))?;
             let op =
                 PriorityOp::Insert { priority: priority.unwrap_or_else(|| value.clone()), value };
             let end = end_of(operation, |value| done(operation, value, PriorityAnswer::Inserted))?;
@@ -256,7 +256,7 @@ pub(crate) fn read(
         }
         _ => return Err(Unreadable::function(operation, "insert, pop-min and pop-max")),
     };
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading { key: operation.key.cloned(), op, end })
 }
 
 /// Reads an element: its priority, if it has one of its own, and its value.

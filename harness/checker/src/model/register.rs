@@ -9,7 +9,7 @@ use stateright::semantics::SequentialSpec;
 use super::{Model, Reader, Reading, Scalar, Step, Unreadable, end_of, end_of_cas};
 use crate::check::NilRead;
 use crate::engine::{PolynomialEngine, views};
-use crate::history::{Operation, Outcome, Value};
+use crate::history::{OperationRef, Outcome, Text, Value};
 
 /// The register's value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -136,19 +136,21 @@ pub(crate) enum Keys {
 
 /// Reads an operation on registers; `has_cas` says whether the model knows compare-and-set.
 pub(crate) fn read(
-    operation: &Operation,
+    operation: &OperationRef<'_>,
     reader: &Reader,
     keys: Keys,
     has_cas: bool,
 ) -> Result<Reading<Register>, Unreadable> {
-    let mut operation = std::borrow::Cow::Borrowed(operation);
-    if keys == Keys::Demanded && operation.key.is_none() {
-        operation = std::borrow::Cow::Owned(untuple(&operation)?);
-    }
-    let key = operation.key.clone();
+    let (key, operation) = match operation.key {
+        None if keys == Keys::Demanded => {
+            let (key, operation) = untuple(operation)?;
+            (Some(key), &{ operation })
+        }
+        key => (key.cloned(), operation),
+    };
     let scalar = |value: &Value| {
         Scalar::read(value)
-            .ok_or_else(|| Unreadable::input(&operation, "a string, an integer or nil"))
+            .ok_or_else(|| Unreadable::input(operation, "a string, an integer or nil"))
     };
     let (op, end) = match operation.f.as_str() {
         "read" => {
@@ -156,35 +158,35 @@ pub(crate) fn read(
                 (Some(Scalar::Nil), NilRead::Unknown) => Ok(None),
                 (Some(value), _) => Ok(Some(RegisterAnswer::Value(value))),
                 (None, _) => {
-                    Err(Unreadable::output(&operation, value, "a string, an integer or nil"))
+                    Err(Unreadable::output(operation, value, "a string, an integer or nil"))
                 }
             };
-            (RegisterOp::Read, end_of(&operation, answer)?)
+            (RegisterOp::Read, end_of(operation, answer)?)
         }
         "write" => {
-            let op = RegisterOp::Write(scalar(&operation.input)?);
-            (op, end_of(&operation, |_| Ok(Some(RegisterAnswer::Written)))?)
+            let op = RegisterOp::Write(scalar(operation.input)?);
+            (op, end_of(operation, |_| Ok(Some(RegisterAnswer::Written)))?)
         }
         "cas" if has_cas => {
             let Some([expected, new]) = operation.input.as_array() else {
-                return Err(Unreadable::input(&operation, "a pair [old, new]"));
+                return Err(Unreadable::input(operation, "a pair [old, new]"));
             };
             let op = RegisterOp::Cas { expected: scalar(expected)?, new: scalar(new)? };
             (
                 op,
-                end_of_cas(&operation, reader, RegisterAnswer::Mismatch(None), |value| {
-                    swap(&operation, value)
+                end_of_cas(operation, reader, RegisterAnswer::Mismatch(None), |value| {
+                    swap(operation, value)
                 })?,
             )
         }
-        _ if has_cas => return Err(Unreadable::function(&operation, "read, write and cas")),
-        _ => return Err(Unreadable::function(&operation, "read and write")),
+        _ if has_cas => return Err(Unreadable::function(operation, "read, write and cas")),
+        _ => return Err(Unreadable::function(operation, "read and write")),
     };
     Ok(Reading { key, op, end })
 }
 
 /// Reads the answer of a compare-and-set that was completed with `ok`.
-fn swap(operation: &Operation, value: &Value) -> Result<Option<RegisterAnswer>, Unreadable> {
+fn swap(operation: &OperationRef<'_>, value: &Value) -> Result<Option<RegisterAnswer>, Unreadable> {
     let expected = "[old, new], nil or {\"mismatch\": found}";
     match value {
         Value::Object(map) if map.len() == 1 => match map.get("mismatch").and_then(Scalar::read) {
@@ -197,20 +199,20 @@ fn swap(operation: &Operation, value: &Value) -> Result<Option<RegisterAnswer>, 
 }
 
 /// Moves the key out of a value of the shape `[key, value]`.
-fn untuple(operation: &Operation) -> Result<Operation, Unreadable> {
+fn untuple<'a>(operation: &OperationRef<'a>) -> Result<(Text, OperationRef<'a>), Unreadable> {
     let Some([key, input]) = operation.input.as_array() else {
         return Err(Unreadable::input(
             operation,
             "a pair [key, value], nor does the event have a `key`",
         ));
     };
-    let name = |key: &Value| match key {
+    let name = match key {
         Value::String(key) => key.clone(),
         other => other.to_string().into(),
     };
-    let outcome = match &operation.outcome {
+    let outcome = match operation.outcome {
         Outcome::Ok(value) => match value.as_array() {
-            Some([answered, value]) if answered == key => Outcome::Ok(value.clone()),
+            Some([answered, value]) if answered == key => Outcome::Ok(value),
             _ => {
                 return Err(Unreadable::output(
                     operation,
@@ -219,7 +221,7 @@ fn untuple(operation: &Operation) -> Result<Operation, Unreadable> {
                 ));
             }
         },
-        other => other.clone(),
+        other => other,
     };
-    Ok(Operation { key: Some(name(key)), input: input.clone(), outcome, ..operation.clone() })
+    Ok((name, OperationRef { input, outcome, ..*operation }))
 }

@@ -15,7 +15,7 @@ use super::digest::digest_of;
 use super::{Model, Reader, Reading, Scalar, Unreadable, element, end_of, is_mere_done};
 use crate::check::NilRead;
 use crate::engine::{PolynomialEngine, views};
-use crate::history::Operation;
+use crate::history::OperationRef;
 
 /// The elements of a set.
 #[derive(Clone, Debug, Default)]
@@ -203,7 +203,10 @@ impl Model for Set {
 const LIST: &str = "a list of strings, integers, true, false or nil";
 
 /// Reads an operation on a set.
-pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Set>, Unreadable> {
+pub(crate) fn read(
+    operation: &OperationRef<'_>,
+    reader: &Reader,
+) -> Result<Reading<Set>, Unreadable> {
     let input = || element(operation);
     let (op, end) = match operation.f.as_str() {
         "add" => {
@@ -224,11 +227,15 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Set
         }
         _ => return Err(Unreadable::function(operation, "add, remove, contains and read")),
     };
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading { key: operation.key.cloned(), op, end })
 }
 
 /// Reads whether an element came or went.
-fn flag(operation: &Operation, value: &Value, name: &str) -> Result<Option<SetAnswer>, Unreadable> {
+fn flag(
+    operation: &OperationRef<'_>,
+    value: &Value,
+    name: &str,
+) -> Result<Option<SetAnswer>, Unreadable> {
     match value.get(name) {
         Some(Value::Bool(added)) if name == "added" => Ok(Some(SetAnswer::Added(*added))),
         Some(Value::Bool(removed)) => Ok(Some(SetAnswer::Removed(*removed))),
@@ -241,7 +248,7 @@ fn flag(operation: &Operation, value: &Value, name: &str) -> Result<Option<SetAn
 }
 
 fn elements(
-    operation: &Operation,
+    operation: &OperationRef<'_>,
     value: &Value,
     nil_read: NilRead,
 ) -> Result<Option<SetAnswer>, Unreadable> {

@@ -10,7 +10,7 @@ use stateright::semantics::SequentialSpec;
 
 use super::digest::digest_after;
 use super::{Model, Reader, Reading, Scalar, Unreadable, done, element, end_of, taken};
-use crate::history::Operation;
+use crate::history::OperationRef;
 
 /// The stack: its elements, the latest first, each with the digest of all below it.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +116,10 @@ impl Model for Stack {
 }
 
 /// Reads an operation on a stack.
-pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Stack>, Unreadable> {
+pub(crate) fn read(
+    operation: &OperationRef<'_>,
+    reader: &Reader,
+) -> Result<Reading<Stack>, Unreadable> {
     let (op, end) = match operation.f.as_str() {
         "push" => (
             StackOp::Push(element(operation)?),
@@ -130,5 +133,5 @@ pub(crate) fn read(operation: &Operation, reader: &Reader) -> Result<Reading<Sta
         ),
         _ => return Err(Unreadable::function(operation, "push and pop")),
     };
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading { key: operation.key.cloned(), op, end })
 }

@@ -36,8 +36,9 @@ fn operation(key: Option<&str>, f: &str, input: Value, outcome: Outcome) -> Oper
 fn check_ledger(book: &str, script: &[(&str, Value, Value)]) {
     let mut state = Book::new(book);
     for (f, input, expected) in script {
-        let reading =
-            ledger::read(&operation(Some(book), f, input.clone(), Outcome::Ok(expected.clone())));
+        let reading = ledger::read(
+            &operation(Some(book), f, input.clone(), Outcome::Ok(expected.clone())).as_ref(),
+        );
         let reading =
             reading.unwrap_or_else(|unreadable| panic!("{f} {input}: {}", unreadable.problem));
         let End::Answered(seen) = reading.end else { panic!("{f} was answered") };
@@ -131,14 +132,18 @@ fn a_wrong_history_of_trades_is_not_admitted() {
     let mut book = Book::new("b");
     for account in ["a", "b"] {
         let open = json!({ "account": account, "cash": 9, "holdings": { "X": 9 } });
-        book.invoke(&ledger::read(&operation(Some("b"), "open", open, Outcome::Info)).unwrap().op);
+        book.invoke(
+            &ledger::read(&operation(Some("b"), "open", open, Outcome::Info).as_ref()).unwrap().op,
+        );
     }
     let told = |number: u64, price: u64| json!({ "trade": number, "buyer": "a", "seller": "b", "symbol": "X", "quantity": 1, "price": price });
     for price in [0, 1, 2] {
         let trade =
             json!({ "buyer": "a", "seller": "b", "symbol": "X", "quantity": 1, "price": price });
         book.invoke(
-            &ledger::read(&operation(Some("b"), "trade", trade, Outcome::Info)).unwrap().op,
+            &ledger::read(&operation(Some("b"), "trade", trade, Outcome::Info).as_ref())
+                .unwrap()
+                .op,
         );
     }
     for (from, limit, trades, total, is_legal) in [
@@ -155,9 +160,10 @@ fn a_wrong_history_of_trades_is_not_admitted() {
     ] {
         let (input, answer) =
             (json!({ "from": from, "limit": limit }), json!({ "trades": trades, "total": total }));
-        let reading =
-            ledger::read(&operation(Some("b"), "history", input, Outcome::Ok(answer.clone())))
-                .unwrap();
+        let reading = ledger::read(
+            &operation(Some("b"), "history", input, Outcome::Ok(answer.clone())).as_ref(),
+        )
+        .unwrap();
         let End::Answered(seen) = reading.end else { panic!("it was answered") };
         assert_eq!(
             book.step(&reading.op, seen.as_ref()).is_some(),
@@ -183,7 +189,7 @@ fn a_key_does_what_the_store_promises() {
         ("cas", json!({ "expected": null, "value": "x" }), json!({ "swapped": true })),
     ] {
         let reading = kv::read(
-            &operation(Some("k"), f, input.clone(), Outcome::Ok(expected.clone())),
+            &operation(Some("k"), f, input.clone(), Outcome::Ok(expected.clone())).as_ref(),
             &READER,
         )
         .unwrap();
@@ -215,7 +221,7 @@ fn parameters_decide_what_nil_and_a_failed_cas_say() {
     let nil_read = operation(None, "read", Value::Null, Outcome::Ok(Value::Null));
     let failed = operation(None, "cas", json!([1, 2]), Outcome::Fail(json!([1, 2])));
     let end = |operation: &Operation, nil_read, failed_cas| {
-        register::read(operation, &Reader { nil_read, failed_cas }, Keys::InEvent, true)
+        register::read(&operation.as_ref(), &Reader { nil_read, failed_cas }, Keys::InEvent, true)
             .unwrap()
             .end
     };
@@ -236,7 +242,7 @@ fn a_register_is_named_by_key_or_value() {
         (None, json!(["k", [1, 2]]), json!(["k", { "mismatch": 7 }])),
     ] {
         let reading = register::read(
-            &operation(key, "cas", input, Outcome::Ok(answer)),
+            &operation(key, "cas", input, Outcome::Ok(answer)).as_ref(),
             &READER,
             Keys::Demanded,
             true,
@@ -249,14 +255,14 @@ fn a_register_is_named_by_key_or_value() {
         );
     }
     let nameless = operation(None, "write", json!(5), Outcome::Info);
-    assert!(register::read(&nameless, &READER, Keys::Demanded, true).is_err());
+    assert!(register::read(&nameless.as_ref(), &READER, Keys::Demanded, true).is_err());
 }
 
 #[test]
 fn what_the_models_cannot_read_is_refused() {
     let register = |f: &str, input: Value, answer: Value| {
         register::read(
-            &operation(None, f, input, Outcome::Ok(answer)),
+            &operation(None, f, input, Outcome::Ok(answer)).as_ref(),
             &READER,
             Keys::InEvent,
             true,
@@ -269,7 +275,7 @@ fn what_the_models_cannot_read_is_refused() {
     assert!(register("cas", json!([1, 2]), json!({ "mismatch": 1, "more": 2 })));
     assert!(register("read", Value::Null, json!([1])));
     let ledger = |f: &str, input: Value, answer: Value| {
-        ledger::read(&operation(Some("b"), f, input, Outcome::Ok(answer))).is_err()
+        ledger::read(&operation(Some("b"), f, input, Outcome::Ok(answer)).as_ref()).is_err()
     };
     assert!(ledger(
         "deposit",
@@ -287,9 +293,9 @@ fn what_the_models_cannot_read_is_refused() {
         json!({ "buyer": "a", "seller": "b", "symbol": "X", "quantity": 1, "price": 1 }),
         json!({ "trade": "one" })
     ));
-    assert!(ledger::read(&operation(None, "book", Value::Null, Outcome::Info)).is_err());
+    assert!(ledger::read(&operation(None, "book", Value::Null, Outcome::Info).as_ref()).is_err());
     let txn = operation(None, "txn", json!([["append", "x", 1]]), Outcome::Info);
-    assert!(multi_register::read(&txn, &READER).is_err());
+    assert!(multi_register::read(&txn.as_ref(), &READER).is_err());
 }
 
 #[test]
@@ -299,7 +305,7 @@ fn models_are_guessed_from_functions() {
             .iter()
             .map(|(f, input)| operation(None, f, input.clone(), answer.clone()))
             .collect();
-        guess(&list).ok().map(|guess| guess.model)
+        guess(list.iter().map(Operation::as_ref)).ok().map(|guess| guess.model)
     };
     for (functions, expected) in [
         (&[("read", Value::Null), ("write", json!(1))][..], Some(ModelName::Register)),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::check::FailedCas;
-use crate::history::{EventType, Operation};
+use crate::history::{EventType, OperationRef};
 use crate::model::append_list::{self, AppendList, ListAnswer};
 use crate::model::counter::{self, Counter, CounterOp};
 use crate::model::fifo_queue::{self, FifoQueue, QueueAnswer};
@@ -36,7 +36,7 @@ pub(super) struct Family<M: Model> {
     /// Whether the question alone decides the answer, so that stateright's tester can judge too.
     pub(super) is_deterministic: bool,
     pub(super) propose: fn(&mut Random) -> (&'static str, Value),
-    pub(super) read: fn(&Operation, &Reader) -> Result<Reading<M>, Unreadable>,
+    pub(super) read: fn(&OperationRef<'_>, &Reader) -> Result<Reading<M>, Unreadable>,
     pub(super) render: Render<M::Op, M::Ret>,
 }
 
@@ -255,7 +255,7 @@ fn collection<M: Model + Default>(
     name: &'static str,
     model: ModelName,
     propose: fn(&mut Random) -> (&'static str, Value),
-    read: fn(&Operation, &Reader) -> Result<Reading<M>, Unreadable>,
+    read: fn(&OperationRef<'_>, &Reader) -> Result<Reading<M>, Unreadable>,
     render: Render<M::Op, M::Ret>,
 ) -> Family<M> {
     Family {

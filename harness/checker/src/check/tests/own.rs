@@ -36,7 +36,8 @@ fn check_family<M: Model>(family: &Family<M>) {
         let recorded = operations(&recording).expect("the generator pairs its events").list;
         // Their order does not matter, so they are given backwards.
         for (source, operation) in recorded.iter().enumerate().rev() {
-            let reading = (family.read)(operation, &reader).expect("the checker could read it");
+            let reading =
+                (family.read)(&operation.as_ref(), &reader).expect("the checker could read it");
             let completed = operation.completed.map_or(0, |completed| completed.instant);
             let outcome = match reading.end {
                 End::Answered(Some(answer)) => Outcome::Answered { completed, answer },

@@ -106,7 +106,7 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
     let reader = Reader { nil_read: Default::default(), failed_cas: family.failed_cas };
     let (mut events, mut time, mut issued, mut applied) = (Vec::new(), 0, 0, 0);
     for (f, input) in &family.prelude {
-        let op = (family.read)(&operation(PRELUDE, f, input), &reader)
+        let op = (family.read)(&operation(PRELUDE, f, input).as_ref(), &reader)
             .expect("what is proposed can be read")
             .op;
         let (event_type, value) = (family.render)(&op, &state.invoke(&op), input);
@@ -136,7 +136,9 @@ pub(super) fn history<M: Model>(family: &Family<M>, seed: u64, shape: &Shape) ->
             issued += 1;
             let (f, input) = (family.propose)(&mut random);
             let operation = operation(client.process, f, &input);
-            let op = (family.read)(&operation, &reader).expect("what is proposed can be read").op;
+            let op = (family.read)(&operation.as_ref(), &reader)
+                .expect("what is proposed can be read")
+                .op;
             client.fate = match random.below(100) {
                 roll if roll < shape.info => Fate::Info { is_applied: random.is(50) },
                 roll if roll < shape.info + shape.fail => Fate::Fail,

@@ -38,7 +38,8 @@ fn check_family<M: Model>(family: &Family<M>) {
         let recording = history(family, seed, &Shape::of(seed));
         let Ok(operations) = operations(&recording) else { continue };
         let reader = Reader { nil_read: nil_read_of(seed), failed_cas: family.failed_cas };
-        let readings = operations.list.iter().map(|operation| (family.read)(operation, &reader));
+        let readings =
+            operations.list.iter().map(|operation| (family.read)(&operation.as_ref(), &reader));
         let Ok(readings) = readings.collect::<Result<Vec<_>, _>>() else { continue };
         let repeat = || format!("{}, seed {seed}:\n{}", family.name, describe(&recording));
         let key = family.key;

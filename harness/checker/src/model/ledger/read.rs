@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Account, Book, LedgerAnswer, LedgerOp, Name, Rejection, Trade};
-use crate::history::{Operation, Value};
+use crate::history::{OperationRef, Value};
 use crate::model::{Reading, Unreadable, end_of};
 
 #[derive(Deserialize)]
@@ -107,7 +107,7 @@ fn names(map: BTreeMap<String, u64>) -> impl Iterator<Item = (Name, u64)> {
 }
 
 /// Reads an operation on a book.
-pub(crate) fn read(operation: &Operation) -> Result<Reading<Book>, Unreadable> {
+pub(crate) fn read(operation: &OperationRef<'_>) -> Result<Reading<Book>, Unreadable> {
     if operation.key.is_none() {
         let problem = format!("the operation {} names no book", operation.f);
         return Err(Unreadable {
@@ -160,14 +160,18 @@ pub(crate) fn read(operation: &Operation) -> Result<Reading<Book>, Unreadable> {
         }
     };
     let end = end_of(operation, |value| answer(operation, &op, value).map(Some))?;
-    Ok(Reading { key: operation.key.clone(), op, end })
+    Ok(Reading { key: operation.key.cloned(), op, end })
 }
 
-fn input<T: DeserializeOwned>(operation: &Operation, shape: &str) -> Result<T, Unreadable> {
-    T::deserialize(&operation.input).map_err(|_| Unreadable::input(operation, shape))
+fn input<T: DeserializeOwned>(operation: &OperationRef<'_>, shape: &str) -> Result<T, Unreadable> {
+    T::deserialize(operation.input).map_err(|_| Unreadable::input(operation, shape))
 }
 
-fn answer(operation: &Operation, op: &LedgerOp, value: &Value) -> Result<LedgerAnswer, Unreadable> {
+fn answer(
+    operation: &OperationRef<'_>,
+    op: &LedgerOp,
+    value: &Value,
+) -> Result<LedgerAnswer, Unreadable> {
     if let Some(rejection) = value.get("rejected") {
         let known = Rejection::deserialize(rejection);
         return known

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::history::{Value, json};
 
 use crate::check::NilRead;
-use crate::history::{Operation, Outcome};
+use crate::history::{Operation, OperationRef, Outcome};
 use crate::model::append_list::{self, AppendList};
 use crate::model::counter::{self, Counter};
 use crate::model::fifo_queue::{self, FifoQueue};
@@ -17,7 +17,7 @@ use crate::model::{End, Model, Reader, Reading, Scalar, Unreadable};
 
 use super::{READER, operation};
 
-type Read<M> = fn(&Operation, &Reader) -> Result<Reading<M>, Unreadable>;
+type Read<M> = fn(&OperationRef<'_>, &Reader) -> Result<Reading<M>, Unreadable>;
 
 /// What becomes of an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,7 +39,7 @@ fn check<M: Model + Default>(read: Read<M>, script: &[(u64, &str, Value, Value, 
             process: *process,
             ..operation(None, f, input.clone(), Outcome::Ok(answer.clone()))
         };
-        let (fate, next) = match read(&operation, &READER) {
+        let (fate, next) = match read(&operation.as_ref(), &READER) {
             Err(_) => (Nonsense, None),
             Ok(Reading { op, end: End::Answered(seen), .. }) => {
                 let next = state.step(&op, seen.as_ref());
@@ -248,7 +248,7 @@ fn hope_for_a_list_ends_when_it_has_grown_past_what_was_seen() {
     ] {
         let operation = operation(None, f, input, Outcome::Ok(answer.clone()));
         let Ok(Reading { op, end: End::Answered(seen), .. }) =
-            append_list::read(&operation, &READER)
+            append_list::read(&operation.as_ref(), &READER)
         else {
             panic!("{f} -> {answer} can be read");
         };
@@ -306,7 +306,9 @@ fn a_nil_that_says_nothing_is_no_empty_collection() {
     fn check<M: Model>(read: Read<M>, f: &str) {
         let nil = operation(None, f, NIL, Outcome::Ok(NIL));
         let reader = Reader { nil_read: NilRead::Unknown, ..READER };
-        let Ok(Reading { end, .. }) = read(&nil, &reader) else { panic!("{f} can be read") };
+        let Ok(Reading { end, .. }) = read(&nil.as_ref(), &reader) else {
+            panic!("{f} can be read")
+        };
         assert_eq!(end, End::Answered(None), "{f}");
     }
     check(set::read, "read");
@@ -327,7 +329,8 @@ fn states_are_equal_when_their_contents_are() {
                 Some((f, input)) => (f, serde_json::from_str(input).unwrap()),
                 None => (word, NIL),
             };
-            let Ok(reading) = read(&operation(None, f, input, Outcome::Info), &READER) else {
+            let Ok(reading) = read(&operation(None, f, input, Outcome::Info).as_ref(), &READER)
+            else {
                 panic!("{word} can be read");
             };
             state = state.step(&reading.op, None).expect("nothing was seen");
