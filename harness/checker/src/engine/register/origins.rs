@@ -7,8 +7,12 @@
 //! necessary whatever else happened, repeated values and unknown outcomes included, and not
 //! sufficient: where every answer has such a write, nothing is said.
 //!
-//! It takes O(n log n). Of all answers from long ago, which no other engine knows and the search is
+//! It takes O(n log n), and no more than O(n log c) where events come in the order of their calls and
+//! c are open at once. Of all answers from long ago, which no other engine knows and the search is
 //! slow to refute where many operations are open, most are of this kind.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use super::super::{Ruling, Span};
 use super::{Accesses, Event, Value};
@@ -21,86 +25,122 @@ mod tests;
 struct Overwrite {
     value: Value,
     called: u64,
-    event: usize,
+    event: u32,
 }
 
-/// A write of one value, and the latest return of those called up to it.
+/// The latest return of the writes of one value, and whose it is; the initial value has none.
 #[derive(Clone, Copy, Debug)]
 struct Origin {
-    called: u64,
-    /// The latest return, and whose it is.
-    returned: (u64, Option<usize>),
+    returned: u64,
+    event: Option<u32>,
 }
 
 /// Finds the answer without a write that was there first; it is named last, after the write of its
 /// value that came nearest, and the write of another that came between.
 pub(in super::super) fn rule(accesses: &Accesses) -> Ruling {
     let events = &accesses.events;
-    let origins = origins(accesses);
-    let seers = events.iter().enumerate().filter(|(_, event)| event.is_certain);
-    let mut seers: Vec<(&Event, Value, usize)> =
-        seers.filter_map(|(index, event)| Some((event, event.seen()?, index))).collect();
-    seers.sort_by_key(|(event, ..)| event.span.call);
-    let overwrites = events.iter().enumerate().filter(|(_, event)| event.is_certain);
-    let mut overwrites: Vec<(Span, Overwrite)> = overwrites
-        .filter_map(|(index, event)| {
-            let Span { call, ret } = event.span;
-            let overwrite = Overwrite { value: event.written()?, called: call, event: index };
-            Some((Span { call, ret }, overwrite))
-        })
-        .collect();
-    overwrites.sort_by_key(|(span, _)| span.ret);
-    let mut overwrites = overwrites.into_iter().peekable();
-    // The two latest calls of different values, of the writes that returned so far.
-    let mut latest: [Option<Overwrite>; 2] = [None; 2];
-    let mut first: Option<(u64, Vec<usize>)> = None;
-    for (event, seen, index) in seers {
-        while let Some((_, overwrite)) = overwrites.next_if(|(span, _)| span.ret < event.span.call)
-        {
-            note(&mut latest, overwrite);
-        }
-        let between = latest.into_iter().flatten().find(|overwrite| overwrite.value != seen);
-        let of_value = &origins[seen as usize];
-        let count = of_value.partition_point(|origin| origin.called <= event.span.ret);
-        let nearest = of_value[..count].last();
-        let is_explained = nearest.is_some_and(|origin| {
-            between.is_none_or(|between| origin.returned.0 >= between.called)
-        });
-        if !is_explained && first.as_ref().is_none_or(|(ret, _)| event.span.ret < *ret) {
-            let nearest = nearest.and_then(|origin| origin.returned.1);
-            let between = between.filter(|_| count > 0).map(|between| between.event);
-            let named = [nearest, between, Some(index)].into_iter().flatten();
-            first = Some((event.span.ret, named.collect()));
+    let mut calls: Vec<u32> = (0..events.len() as u32).collect();
+    calls.sort_by_key(|event| events[*event as usize].span.call);
+    let mut walk = Walk::new(accesses);
+    for event in calls {
+        if let Err(named) = walk.call(event) {
+            return Ruling::NoOrder(named);
         }
     }
-    match first {
-        Some((_, named)) => Ruling::NoOrder(named),
-        None => Ruling::Unfit("every answer has a write that it may have seen"),
+    match walk.return_all(Span::NEVER) {
+        Err(named) => Ruling::NoOrder(named),
+        Ok(()) => Ruling::Unfit("every answer has a write that it may have seen"),
     }
 }
 
-/// The writes of every value in the order of their calls, the initial value before all.
-fn origins(accesses: &Accesses) -> Vec<Vec<Origin>> {
-    let mut origins = vec![Vec::new(); accesses.values];
-    origins[accesses.initial as usize].push(Origin { called: 0, returned: (0, None) });
-    for (index, event) in accesses.events.iter().enumerate() {
+/// No event.
+const NONE: u32 = u32::MAX;
+
+/// What is known at an instant, as calls and returns are gone through in their order.
+struct Walk<'a> {
+    events: &'a [Event],
+    /// The certain events that were called and did not return, the first to return first; of those
+    /// that return together the one called first.
+    open: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    /// How many events were called.
+    called: u32,
+    /// Of the writes of each value that were called.
+    origins: Vec<Option<Origin>>,
+    /// The two latest calls of different values, of the writes that returned.
+    latest: [Option<Overwrite>; 2],
+    /// For each event that sees a value, the latest write of another that returned before its call.
+    between: Vec<u32>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(accesses: &'a Accesses) -> Self {
+        let mut origins = vec![None; accesses.values];
+        origins[accesses.initial as usize] = Some(Origin { returned: 0, event: None });
+        Self {
+            events: &accesses.events,
+            open: BinaryHeap::new(),
+            called: 0,
+            origins,
+            latest: [None; 2],
+            between: vec![NONE; accesses.events.len()],
+        }
+    }
+
+    /// Goes on to the call of an event; an error is an answer that nothing explains.
+    fn call(&mut self, index: u32) -> Result<(), Vec<usize>> {
+        let event = &self.events[index as usize];
+        self.return_all(event.span.call)?;
         if let Some(written) = event.written() {
-            let Span { call: called, ret } = event.span;
-            origins[written as usize].push(Origin { called, returned: (ret, Some(index)) });
-        }
-    }
-    for of_value in &mut origins {
-        // The sort is stable: the initial value stays first.
-        of_value.sort_by_key(|origin| origin.called);
-        let mut latest = (0, None);
-        for origin in of_value {
-            if origin.returned.0 >= latest.0 {
-                latest = origin.returned;
+            let origin = &mut self.origins[written as usize];
+            if origin.is_none_or(|origin| origin.returned <= event.span.ret) {
+                *origin = Some(Origin { returned: event.span.ret, event: Some(index) });
             }
-            origin.returned = latest;
         }
+        if event.is_certain {
+            if let Some(seen) = event.seen() {
+                let mut latest = self.latest.iter().flatten();
+                let between = latest.find(|overwrite| overwrite.value != seen);
+                self.between[index as usize] = between.map_or(NONE, |between| between.event);
+            }
+            self.open.push(Reverse((event.span.ret, self.called, index)));
+        }
+        self.called += 1;
+        Ok(())
     }
-    origins
+
+    /// Goes through all returns before an instant.
+    fn return_all(&mut self, before: u64) -> Result<(), Vec<usize>> {
+        while let Some(&Reverse((returned, _, index))) = self.open.peek()
+            && returned < before
+        {
+            self.open.pop();
+            let event = &self.events[index as usize];
+            if let Some(seen) = event.seen() {
+                self.explain(index, seen)?;
+            }
+            if let Some(value) = event.written() {
+                note(&mut self.latest, Overwrite { value, called: event.span.call, event: index });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether some write of a value that was called by now may be what an answer saw.
+    fn explain(&self, index: u32, seen: Value) -> Result<(), Vec<usize>> {
+        let nearest = self.origins[seen as usize];
+        let between = Some(self.between[index as usize]).filter(|between| *between != NONE);
+        let is_explained = nearest.is_some_and(|origin| {
+            let called = between.map(|between| self.events[between as usize].span.call);
+            called.is_none_or(|called| origin.returned >= called)
+        });
+        if is_explained {
+            return Ok(());
+        }
+        let between = between.filter(|_| nearest.is_some());
+        let nearest = nearest.and_then(|origin| origin.event);
+        let named = [nearest, between, Some(index)].into_iter().flatten();
+        Err(named.map(|event| event as usize).collect())
+    }
 }
 
 /// Keeps the write that was called last, and of those of other values the one that was.
