@@ -180,10 +180,7 @@ pub(crate) fn decide<M: Model>(
     budget: Budget,
     choice: Option<EngineName>,
 ) -> Decided {
-    let is_proof = |order: &[usize]| {
-        let entries: Vec<&Entry<M>> = entries.iter().collect();
-        is_proof(initial, &entries, order)
-    };
+    let is_proof = |order: &[usize]| is_proof(initial, entries, order);
     let mut reasons = Vec::new();
     let mut views = Views::default();
     let witnessed = PolynomialEngine { name: EngineName::Witnessed, rule: witnessed::rule };

@@ -50,6 +50,8 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
+
 use crate::engine::EngineName;
 use crate::model::{Model, Step};
 
@@ -166,14 +168,14 @@ pub(crate) struct Searched {
 
 /// Searches for an order of the entries that is legal from the initial state.
 pub(crate) fn search<M: Model>(initial: &M, entries: &[Entry<M>], budget: Budget) -> Searched {
-    let all: Vec<&Entry<M>> = entries.iter().collect();
     let Some(groups) = parts::split(entries) else {
+        let all: Vec<&Entry<M>> = entries.iter().collect();
         return search_with(initial, &all, budget, Strategy::Race);
     };
     let searched = parts::search_each(entries, &groups, budget, |entries, budget| {
         search_unproven(initial, entries, budget, Strategy::Race)
     });
-    proven(initial, &all, searched)
+    proven(initial, entries, searched)
 }
 
 /// Searches in one way.
@@ -221,7 +223,11 @@ fn search_steps<M: Model>(
 }
 
 /// Takes back an order that does not stand its replay.
-fn proven<M: Model>(initial: &M, entries: &[&Entry<M>], mut searched: Searched) -> Searched {
+fn proven<M: Model>(
+    initial: &M,
+    entries: &[impl Borrow<Entry<M>>],
+    mut searched: Searched,
+) -> Searched {
     if let Found::Order(order) = &searched.found
         && !is_proof(initial, entries, order)
     {
