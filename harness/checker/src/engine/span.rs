@@ -1,7 +1,6 @@
 //! Closed intervals: when an operation may have taken effect.
 
-use rustc_hash::FxHashMap;
-
+use crate::history::ByProcess;
 use crate::model::Model;
 use crate::search::Entry;
 
@@ -42,13 +41,29 @@ const TIED: &str =
 /// all calls of others, then what the process ends and begins, then all returns of others. With
 /// two such processes at one instant they cannot.
 pub(super) fn spans<M: Model>(entries: &[Entry<M>]) -> Result<Vec<Span>, Ruling> {
-    let plain = |entry: &Entry<M>| Span {
-        call: entry.invoked,
-        ret: entry.completed.unwrap_or(Span::NEVER),
-    };
-    match ties(entries) {
-        None => Ok(entries.iter().map(plain).collect()),
-        Some(ties) => ranks(entries, &ties).ok_or(Ruling::Unfit(TIED)),
+    let all = Spans::of(entries)?;
+    Ok(entries.iter().enumerate().map(|(index, entry)| all.span(index, entry)).collect())
+}
+
+/// The spans of entries, for whoever needs each of them once.
+pub(super) struct Spans {
+    /// None if the entries' own instants say it all.
+    ranks: Option<Vec<Span>>,
+}
+
+impl Spans {
+    /// See [`spans`].
+    pub(super) fn of<M: Model>(entries: &[Entry<M>]) -> Result<Self, Ruling> {
+        let ranks = ties(entries).map(|ties| ranks(entries, &ties).ok_or(Ruling::Unfit(TIED)));
+        Ok(Self { ranks: ranks.transpose()? })
+    }
+
+    /// Returns the span of an entry.
+    pub(super) fn span<M: Model>(&self, index: usize, entry: &Entry<M>) -> Span {
+        match &self.ranks {
+            None => Span { call: entry.invoked, ret: entry.completed.unwrap_or(Span::NEVER) },
+            Some(ranks) => ranks[index],
+        }
     }
 }
 
@@ -64,18 +79,19 @@ struct Tie {
 /// Finds the operations of one process that follow one another at one instant; none if there are
 /// none. Entries of one process come in the order in which the process made them.
 fn ties<M: Model>(entries: &[Entry<M>]) -> Option<Vec<Tie>> {
-    let mut last: FxHashMap<u64, usize> = FxHashMap::default();
+    let mut last: ByProcess<Option<usize>> = ByProcess::default();
     let mut ties: Option<Vec<Tie>> = None;
     for (index, entry) in entries.iter().enumerate() {
-        if let Some(previous) = last.get(&entry.process)
-            && entries[*previous].completed == Some(entry.invoked)
+        let last = last.of(entry.process);
+        if let Some(previous) = *last
+            && entries[previous].completed == Some(entry.invoked)
         {
             let ties = ties.get_or_insert_with(|| vec![Tie::default(); entries.len()]);
-            ties[*previous].at_return = true;
+            ties[previous].at_return = true;
             ties[index].at_call = true;
         }
         if entry.completed.is_some() {
-            last.insert(entry.process, index);
+            *last = Some(index);
         }
     }
     ties

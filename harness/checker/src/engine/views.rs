@@ -19,7 +19,7 @@ use crate::model::set::Set;
 use crate::search::Entry;
 
 use super::register::{self, Access, Accesses, Event};
-use super::span::spans;
+use super::span::Spans;
 use super::{EngineName, PolynomialEngine, Ruling};
 
 /// The engines that know registers.
@@ -200,12 +200,12 @@ fn accesses<'a, M: crate::model::Model, V: Eq + Hash>(
     entries: &'a [Entry<M>],
     see: impl Fn(&'a Entry<M>) -> Seen<'a, V>,
 ) -> Result<Accesses, Ruling> {
-    let spans = spans(entries)?;
+    let spans = Spans::of(entries)?;
     let mut numbers = Numbers::with_capacity(entries.len() / 2);
     let initial = numbers.of(initial);
     let mut events = Vec::with_capacity(entries.len());
     let mut absurd = None;
-    for (index, (entry, span)) in entries.iter().zip(spans).enumerate() {
+    for (index, entry) in entries.iter().enumerate() {
         let access = match see(entry) {
             Seen::Write(value) => Access::Write(numbers.of(value)),
             Seen::Read(value) => Access::Read(numbers.of(value)),
@@ -216,6 +216,7 @@ fn accesses<'a, M: crate::model::Model, V: Eq + Hash>(
                 continue;
             }
         };
+        let span = spans.span(index, entry);
         events.push(Event { access, span, is_certain: entry.step.is_certain });
     }
     match absurd {

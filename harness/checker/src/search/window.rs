@@ -4,8 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use rustc_hash::FxHashMap;
-
+use crate::history::ByProcess;
 use crate::model::Model;
 
 use super::mask::Mask;
@@ -139,16 +138,17 @@ fn sorted_passages<M: Model>(entries: &[&Entry<M>]) -> Vec<Passage> {
 fn tied_predecessors<M: Model>(entries: &[&Entry<M>]) -> (Vec<u32>, Vec<bool>) {
     let mut after = vec![VACANT; entries.len()];
     let mut has_successor = vec![false; entries.len()];
-    let mut last = FxHashMap::<u64, usize>::default();
+    let mut last: ByProcess<Option<usize>> = ByProcess::default();
     for (index, entry) in entries.iter().enumerate() {
-        if let Some(previous) = last.get(&entry.process)
-            && entries[*previous].completed == Some(entry.invoked)
+        let last = last.of(entry.process);
+        if let Some(previous) = *last
+            && entries[previous].completed == Some(entry.invoked)
         {
-            after[index] = *previous as u32;
-            has_successor[*previous] = true;
+            after[index] = previous as u32;
+            has_successor[previous] = true;
         }
         if entry.completed.is_some() {
-            last.insert(entry.process, index);
+            *last = Some(index);
         }
     }
     (after, has_successor)
@@ -239,7 +239,13 @@ impl<'a, K: Mask> Window<'a, K> {
 
     /// Passes the next passage.
     pub(super) fn advance(&mut self) {
-        match self.timeline.passages[self.position] {
+        self.pass(self.timeline.passages[self.position]);
+    }
+
+    /// The same for who knows which it is.
+    #[inline]
+    pub(super) fn pass(&mut self, next: Passage) {
+        match next {
             Passage::Call(entry) => self.sit(entry),
             Passage::Return(entry) => self.rise(entry),
             Passage::Unknown(_) => self.unknowns_called += 1,
