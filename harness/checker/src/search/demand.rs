@@ -34,6 +34,7 @@ impl Demands {
         timeline: &Timeline,
     ) -> Option<Self> {
         let suppliers = states.suppliers()?;
+        let is_always_legal = states.always_legal()?;
         let mut last_chance = vec![u32::MAX; kind_of.len()];
         // From where on no more of a kind will be called, as far as was looked.
         let mut called_until = vec![0; suppliers.len()];
@@ -46,6 +47,8 @@ impl Demands {
                 Passage::Unknown(entry) => {
                     called_until[kind_of[entry as usize] as usize] = u32::MAX;
                 }
+                // What is legal whatever was before demands nothing.
+                Passage::Return(entry) if is_always_legal >> kind_of[entry as usize] & 1 == 1 => {}
                 Passage::Return(entry) => {
                     let suppliers = bits(suppliers[kind_of[entry as usize] as usize]);
                     let until = suppliers.map(|kind| called_until[kind as usize]);

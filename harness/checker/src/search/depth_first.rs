@@ -300,7 +300,7 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
             match passage {
                 Passage::Unknown(_) => {}
                 Passage::Call(entry) => {
-                    self.window.advance();
+                    self.window.pass(passage);
                     configuration.position += 1;
                     let slot = self.timeline.slot[entry as usize] as usize;
                     if self.window.pure().has(slot) && self.is_free(configuration, slot) {
@@ -316,7 +316,7 @@ impl<'a, K: Mask> DepthFirst<'a, K> {
                     configuration.mask.clear(slot);
                 }
             }
-            self.window.advance();
+            self.window.pass(passage);
             configuration.position += 1;
         }
         true

@@ -178,6 +178,20 @@ impl States {
         Some(suppliers)
     }
 
+    /// The kinds of steps that are legal in every state, as bits; none if there are many states or
+    /// kinds.
+    pub(super) fn always_legal(&mut self) -> Option<u64> {
+        if !self.is_closed {
+            return None;
+        }
+        let count = self.semantics.count() as StateId;
+        let kinds = 0..self.kinds() as KindId;
+        Some(kinds.fold(0, |legal, kind| {
+            let is_legal = (0..count).all(|state| self.step(state, kind).is_some());
+            legal | u64::from(is_legal) << kind
+        }))
+    }
+
     /// Returns the state after a kind that is legal in every state and overwrites it.
     pub(super) fn overwrite(&self, kind: KindId) -> Option<StateId> {
         self.overwrites[kind as usize]

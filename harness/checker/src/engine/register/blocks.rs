@@ -77,7 +77,9 @@ pub(super) fn rule(events: &[Event], origins: &[Origin], happened: &[bool]) -> R
             },
         );
     }
-    Ruling::Order(blocks.iter().flat_map(|block| members(&segments, block)).collect())
+    let mut order = Vec::with_capacity(segments.list.len() + segments.readers.len());
+    order.extend(blocks.iter().flat_map(|block| members(&segments, block)));
+    Ruling::Order(order)
 }
 
 /// Sorts what happened by the writes that it saw.
