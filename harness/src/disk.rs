@@ -192,6 +192,18 @@ impl Disk {
         let _ = self.lock().claim_room();
     }
 
+    /// Writes two pages to a file, and syncs neither.
+    #[cfg(test)]
+    pub(crate) fn scribble(&self) {
+        let volume = &mut self.lock().volume;
+        let file = volume.create(Inode::ROOT, "log".as_ref(), false, 0o644);
+        let file = file.expect("there is no such file yet");
+        volume.sync(file).expect("there is one now");
+        for place in 0..2 {
+            volume.write(file, place * 4096, &[1; 4096]).expect("there is room");
+        }
+    }
+
     /// Holds all syncs from now on, and waits until one is held that has something to make durable:
     /// the moment at which a power loss hurts. Returns whether there was one in time. What is held is
     /// let go by [`Disk::release`], or without effect by [`Disk::end`].

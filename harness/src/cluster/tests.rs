@@ -782,6 +782,17 @@ async fn what_ails_a_disk_leaves_with_its_node() {
 }
 
 #[tokio::test]
+async fn when_all_is_healed_disks_are_well() {
+    let run = tempfile::tempdir().unwrap();
+    let (cluster, disk) = start_with_disk(run.path()).await;
+    cluster.set_disk(N1, FULL).await.unwrap();
+    cluster.heal_all().await.unwrap();
+    assert_eq!(disk.ailment(), Ailment::default());
+    assert!(!cluster.is_excused(N1), "nothing was refused");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_upgraded_node_starts_as_the_new_one_from_then_on() {
     let run = tempfile::tempdir().unwrap();
     let parrots = Parrots { version: Version::Old, ..Parrots::default() };

@@ -62,6 +62,11 @@ fn a_failure_comes_once_or_always() {
     assert_eq!(disk.refusals(), 3);
     disk.set(Ailment::default());
     assert_eq!(disk.sync(file), Ok(()));
+    disk.set(failing(SyncFailure::Once));
+    assert_eq!(disk.sync(file), Err(Errno::EIO));
+    let full = Ailment { is_full: true, ..Ailment::default() };
+    let felt = disk.felt();
+    assert_eq!((felt.of(failing(SyncFailure::Always)), felt.of(full)), (4, 0));
     // The names were synced by it; the content was lost when the first sync failed.
     assert_eq!(durable(&disk), b"");
 }
@@ -101,7 +106,7 @@ fn a_slow_sync_takes_its_time_or_until_the_disk_is_well() {
 #[tokio::test]
 async fn what_is_held_when_a_node_ends_never_happened() {
     let (disk, file) = written();
-    // A sync that has nothing to make durable is not what is waited for.
+    // Nobody syncs.
     assert!(!disk.clone().hold_syncs(Duration::ZERO).await);
     let syncing = thread::spawn({
         let disk = disk.clone();
@@ -114,8 +119,31 @@ async fn what_is_held_when_a_node_ends_never_happened() {
 
     let (disk, file) = written();
     disk.clone().hold_syncs(Duration::ZERO).await;
+    let syncing = thread::spawn({
+        let disk = disk.clone();
+        move || disk.sync(file)
+    });
+    assert!(disk.clone().hold_syncs(PATIENCE).await);
+    disk.release();
+    assert_eq!(syncing.join().unwrap(), Ok(()));
+    // Of what was held once nothing is left.
+    assert!(!disk.clone().hold_syncs(Duration::ZERO).await);
     disk.release();
     assert_eq!(disk.sync(file), Ok(()));
+}
+
+#[tokio::test]
+async fn who_has_nothing_to_make_durable_is_not_waited_for() {
+    let (disk, file) = written();
+    disk.sync(file).unwrap();
+    disk.clone().hold_syncs(Duration::ZERO).await;
+    let syncing = thread::spawn({
+        let disk = disk.clone();
+        move || disk.sync(file)
+    });
+    assert!(!disk.clone().hold_syncs(Duration::from_millis(100)).await);
+    disk.release();
+    assert_eq!(syncing.join().unwrap(), Ok(()));
 }
 
 #[test]

@@ -110,3 +110,33 @@ impl NemesisReport {
         counts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Fault, Target};
+
+    #[test]
+    fn only_what_hit_the_leader_and_was_in_force_counts_as_a_hit() {
+        let (at, duration) = (Duration::ZERO, Duration::ZERO);
+        let fault = Fault::Kill(Target::One);
+        let scheduled = ScheduledFault { at, duration, fault, draw: None };
+        let record = |result, node, leader: Option<u64>| {
+            let wounds = Wounds { nodes: vec![NodeId::new(node)], ..Wounds::default() };
+            FaultRecord::begun(scheduled.clone(), result, &wounds, leader.map(NodeId::new), at)
+        };
+        let in_vain = FaultResult::Skipped("nobody used the disk".into());
+        let in_doubt = FaultResult::Indeterminate("nobody knows".into());
+        let faults = vec![
+            record(FaultResult::Installed, 2, Some(2)),
+            record(FaultResult::Installed, 1, Some(2)),
+            record(FaultResult::Installed, 2, None),
+            record(in_vain, 2, Some(2)),
+            record(in_doubt, 2, Some(2)),
+        ];
+        let report = NemesisReport { faults };
+        assert_eq!(report.leader_hits(), 1);
+        let counts = Counts { installed: 3, skipped: 1, indeterminate: 1 };
+        assert_eq!(report.counts(), [(Family::Kill, counts)].into());
+    }
+}

@@ -7,8 +7,8 @@ use checker::history::{Event, Process};
 
 use super::*;
 use crate::cluster::tests::{Mood, Parrots, Version, give_books, give_disk, say, start_parrots};
-use crate::disk::Disk;
 use crate::disk::damage::Damage;
+use crate::disk::{Ailment, Disk};
 use crate::fault::{
     Condition, Family, Fault, Link, Links, Restart, Sequence, Step, Target, Topology, Wire,
 };
@@ -257,6 +257,55 @@ async fn a_clock_goes_right_again_while_its_node_is_paused() {
 }
 
 #[tokio::test]
+async fn who_is_started_anew_has_a_clock_that_nobody_has_to_set_right() {
+    let by = 60_000 * MS;
+    let schedule = vec![
+        fault(0, 2_000, Fault::ClockAhead { target: Target::Node(N1), by }),
+        fault(50, 100, Fault::Kill(Target::Node(N1))),
+    ];
+    run(schedule, async |mut look| {
+        look.in_force.wait_for(|faults| faults.len() == 2).await.unwrap();
+        look.in_force.wait_for(Vec::is_empty).await.unwrap();
+        assert_eq!(*look.clocks.lock().unwrap(), [(N1, Clock::Ahead(by))]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_that_ail_a_disk_one_stays() {
+    let target = Target::Node(N1);
+    let schedule = vec![
+        fault(0, 300, Fault::DiskFull(target)),
+        fault(10, 3_600_000, Fault::SlowSync { target, delay: MS }),
+    ];
+    run(schedule, async |mut look| {
+        let disk = look.disk.unwrap();
+        let slow = Ailment { sync_delay: MS, ..Ailment::default() };
+        look.in_force.wait_for(|faults| faults.len() == 2).await.unwrap();
+        assert_eq!(disk.ailment(), Ailment { is_full: true, ..slow });
+        look.in_force.wait_for(|faults| faults.len() == 1).await.unwrap();
+        assert_eq!(disk.ailment(), slow);
+        look.cancel.cancel();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_torn_write_is_left_of_what_the_power_took() {
+    let loss = Fault::PowerLoss { target: Target::Node(N1), torn: true };
+    let outcome = run(vec![fault(100, 100, loss)], async |mut look| {
+        let disk = look.disk.unwrap();
+        disk.scribble();
+        look.in_force.wait_for(|faults| faults.len() == 1).await.unwrap();
+        let left = disk.files()[0].1.len();
+        assert!((4096..2 * 4096).contains(&left), "{left}");
+    })
+    .await;
+    let notes = outcome.history[0].value["notes"].to_string();
+    assert_eq!(notes, r#"["n1 lost 1 writes to 1 files"]"#);
+}
+
+#[tokio::test]
 async fn steps_that_take_longer_than_their_rhythm_hold_up_nobody() {
     let schedule = vec![
         fault(0, 2_000, Fault::Snapshot(Target::All)),
@@ -499,6 +548,55 @@ async fn a_sequence_hits_the_leader_and_then_the_new_one() {
             "kill end [n2] undone",
         ]
     );
+}
+
+#[tokio::test]
+async fn what_a_sequence_began_ends_with_it_or_as_soon_as_it_has_begun() {
+    let begin = |fault| Step { begin: Some(fault), ..Step::default() };
+    let less = Some("less".to_owned());
+    let shrink = Step { name: less.clone(), ..begin(Fault::Shrink(Target::Node(N1))) };
+    // It is to end while it is under way.
+    let steps = vec![shrink, Step { wait: 50 * MS, end: less, ..Step::default() }];
+    let first = Sequence { at: Duration::ZERO, steps };
+    let kill = begin(Fault::Kill(Target::Node(NodeId::new(3))));
+    let steps = vec![kill, Step { wait: 20 * MS, ..Step::default() }];
+    let second = Sequence { at: 3_000 * MS, steps };
+    let last = fault(5_000, 10, Fault::Pause(Target::Node(N2)));
+    let plan = Plan {
+        nodes: 3,
+        schedule: Some(vec![last]),
+        sequence: vec![first, second],
+        ..Plan::default()
+    };
+    let parrots = Parrots { hesitation: 300 * MS, ..Parrots::default() };
+    let outcome = run_parrots(parrots, plan, nothing).await;
+    let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+    assert_eq!(
+        lines,
+        [
+            "membership begin [n1] installed",
+            "membership end [n1] undone",
+            "kill begin [n3] installed",
+            "kill end [n3] undone",
+            "pause begin [n2] installed",
+            "pause end [n2] undone",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn who_may_have_left_is_made_up_for_like_who_has() {
+    let schedule = vec![fault(300, 50, Fault::Shrink(Target::Node(N1)))];
+    let outcome = run(schedule, async |look| {
+        look.moods.lock().unwrap().push(Mood::KeepsSilent);
+    })
+    .await;
+    let record = &outcome.report.faults[0];
+    assert!(matches!(record.result, FaultResult::Indeterminate(_)), "{record:?}");
+    assert_eq!((&record.nodes, &record.trouble), (&vec![N1], &None));
+    let edges: Vec<_> =
+        outcome.history.iter().map(|event| event.value["members"].to_string()).collect();
+    assert_eq!(edges, [r#"["n1","n2","n3"]"#, r#"["n2","n3","n4"]"#]);
 }
 
 #[tokio::test]

@@ -105,12 +105,12 @@ mod tests {
     use super::*;
     use tokio_util::sync::CancellationToken;
 
-    use crate::cluster::tests::{Mood, Parrots, hurry, let_nap, say, start_parrots};
+    use crate::cluster::tests::{Mood, Parrots, hurry, led_by, let_nap, say, start_parrots};
     use crate::fault::{Fault, ScheduledFault, Target};
     use crate::nemesis::{Nemesis, NemesisReport};
     use crate::plan::Plan;
     use crate::recorder::Recorder;
-    use crate::system::NodeId;
+    use crate::system::{NodeId, NodeStatus};
 
     const N1: NodeId = NodeId::new(1);
     const N2: NodeId = NodeId::new(2);
@@ -134,6 +134,30 @@ mod tests {
         let back = come_back(&cluster, Instant::now(), patience).await.map(|_| cluster.members());
         cluster.shutdown().await;
         back
+    }
+
+    #[test]
+    fn who_lags_or_follows_nobody_or_does_not_answer_is_away() {
+        let n3 = NodeId::new(3);
+        let describe = |change: fn(&mut NodeStatus)| {
+            let mut status = led_by(5, N2);
+            for health in status.nodes.values_mut() {
+                health.status.as_mut().unwrap().last_applied = 7;
+            }
+            change(status.nodes.get_mut(&n3).unwrap().status.as_mut().unwrap());
+            describe_absent(&status, 7)
+        };
+        assert_eq!(describe(|_| {}), None);
+        let lagging = describe(|says| says.last_applied = 6);
+        assert_eq!(lagging.as_deref(), Some("n3 has applied 6 of 7 entries"));
+        let alone = [describe(|says| says.leader = None), describe(|says| says.leader = Some(N1))];
+        let follows = "n3 follows nobody or another in term 5";
+        assert_eq!(alone.each_ref().map(Option::as_deref), [Some(follows); 2]);
+        let mut mute = led_by(5, N2);
+        mute.nodes.get_mut(&n3).unwrap().status = None;
+        assert_eq!(describe_absent(&mute, 0).as_deref(), Some("n3 does not answer"));
+        mute.nodes.get_mut(&n3).unwrap().process = ProcessState::Killed;
+        assert_eq!(describe_absent(&mute, 0), None);
     }
 
     #[tokio::test]
