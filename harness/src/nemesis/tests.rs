@@ -120,6 +120,9 @@ async fn both_edges_of_every_fault_are_recorded() {
         ]
     );
     assert!(outcome.history.is_sorted_by_key(|event| event.time));
+    let leader = |edge: usize| outcome.history[edge].value["leader"].to_string();
+    // Those that begin say who led: nobody, while n2 was dead.
+    assert_eq!([0, 1, 3].map(leader), [r#""n2""#, "null", r#""n2""#]);
     assert_eq!(outcome.report.leader_hits(), 2);
     let counts = outcome.report.counts();
     assert_eq!(counts[&Family::Kill].installed, 1);
