@@ -144,12 +144,15 @@ fn damage_in_the_middle_of_a_log_is_refused() {
         &[
             "at = \"2s\"\nduration = \"500ms\"\nfault = { damage = { target = \"follower\", damage = \"bit-flip\" } }",
             "at = \"4s\"\nduration = \"500ms\"\nfault = { damage = { target = \"leader\", damage = \"truncated-tail\" } }",
+            // Nobody gives back what this one has lost.
+            "at = \"6s\"\nduration = \"300ms\"\nfault = { damage = { target = \"n1\", damage = \"bit-flip\", replaced = true } }",
         ],
         &[],
     );
     assert_eq!(run.code, Some(0), "{}", run.said);
-    assert_eq!(*run.count("damage"), 2);
+    assert_eq!(*run.count("damage"), 3);
     let notes = run.notes();
+    assert!(notes.contains("n1 was replaced\nn4 joined\n"), "{notes}");
     assert_eq!(notes.matches("refused to start and was restored").count(), 2, "{notes}");
     assert!(notes.contains("bit flip at byte") && notes.contains("is damaged at byte"), "{notes}");
 }

@@ -128,12 +128,16 @@ pub enum Fault {
         once: bool,
     },
     /// The processes are killed, one file of each is damaged, and at the end they are started again. One
-    /// that refuses to start with it gets the file back as it was.
+    /// that refuses to start with it gets the file back as it was, or its place is taken.
     Damage {
         /// Whose files.
         target: Target,
         /// What is done to the file.
         damage: Damage,
+        /// Whether an empty node joins under another name for one that refuses, which then leaves. That
+        /// stays so. Who cannot be replaced just then gets the file back.
+        #[serde(default)]
+        replaced: bool,
     },
     /// The clocks jump ahead.
     ClockAhead {
@@ -335,6 +339,12 @@ impl Fault {
         }
     }
 
+    /// Says whether it may change who is in the cluster.
+    pub const fn changes_members(self) -> bool {
+        matches!(self.family(), Family::Membership)
+            || matches!(self, Self::Damage { replaced: true, .. })
+    }
+
     /// Says whether it hurts single messages.
     pub const fn is_of_messages(self) -> bool {
         matches!(self, Self::Messages { .. })
@@ -430,7 +440,10 @@ impl fmt::Display for Fault {
             }
             Self::FailingSync { target, once: false } => write!(f, "failing syncs of {target}"),
             Self::FailingSync { target, once: true } => write!(f, "one failing sync of {target}"),
-            Self::Damage { target, damage } => write!(f, "{damage} of {target}"),
+            Self::Damage { target, damage, replaced } => {
+                let rest = if *replaced { ", to be replaced" } else { "" };
+                write!(f, "{damage} of {target}{rest}")
+            }
             Self::ClockAhead { target, by } => {
                 write!(f, "clock of {target} ahead by {}", format_duration(*by))
             }

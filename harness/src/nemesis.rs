@@ -339,6 +339,17 @@ impl Nemesis {
         let began = Instant::now();
         let mut troubles = ending.troubles.clone();
         troubles.extend(self.undo(&mut ending, field.cluster).await);
+        if !ending.refused.is_empty() {
+            let order = Order::Replace(ending.refused.clone());
+            let departure = Departure { order: order.clone(), leader: None, is_cut_short: false };
+            self.departures.push((Purpose::End(place), order.clone()));
+            self.underway.insert(place, departure);
+            ending.undo = Some(order);
+            ending.undo_began = Some(began);
+            ending.troubles = troubles;
+            self.force.add(place, ending);
+            return;
+        }
         self.close(&ending, troubles, began.elapsed(), field).await;
     }
 
@@ -431,6 +442,8 @@ impl Nemesis {
         let rest = ending.undo.as_ref().and_then(|order| order.rest(&report.outcome));
         let start = *ending.undo_began.get_or_insert(report.start);
         let mut troubles = ending.troubles.clone();
+        troubles
+            .extend(self.conclude_replacement(&mut ending, &report.outcome, field.cluster).await);
         match (rest, report.outcome.result) {
             (Some(rest), result) if may_try_again => {
                 tracing::info!(fault = %ending.fault, ?result, "fault is still to be undone");

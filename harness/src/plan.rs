@@ -504,7 +504,7 @@ impl Plan {
     /// Returns how many nodes there may be names for, besides those that begin: enough for one that comes
     /// while what became of another is unclear. Who has left makes room again.
     pub(crate) fn spares(&self) -> u64 {
-        if self.brings(|fault| fault.family() == Family::Membership) { SPARES } else { 0 }
+        if self.brings(Fault::changes_members) { SPARES } else { 0 }
     }
 
     /// Returns where the clients send their operations; client `i` has the placement `i` modulo their

@@ -29,8 +29,8 @@ pub(super) struct Disks {
 pub enum Return {
     /// It started with the file as it was: it repaired it, or did not need it.
     WithDamage,
-    /// It refused to start, and these were its words; it was given the file as it had been.
-    Restored(Box<str>),
+    /// It refused to start, and these were its words. Its file is still damaged.
+    Refused(Box<str>),
     /// It was not started, or killed before it was up: it has left, or may have.
     StaysOut,
 }
@@ -210,7 +210,7 @@ impl Cluster {
         Ok(file)
     }
 
-    /// Starts a node whose files were damaged, if need be with the file as it was before.
+    /// Starts a node whose files were damaged.
     pub async fn bring_back(&self, node: NodeId) -> Result<Return, ClusterError> {
         if !self.may_start(node) {
             self.restore(node)?;
@@ -222,11 +222,7 @@ impl Cluster {
                 self.restore(node)?;
                 Ok(Return::StaysOut)
             }
-            Err(ClusterError::Ended { last_words, .. }) => {
-                self.restore(node)?;
-                self.restart(&[node]).await?;
-                Ok(Return::Restored(last_words))
-            }
+            Err(ClusterError::Ended { last_words, .. }) => Ok(Return::Refused(last_words)),
             ready => {
                 self.disks.damaged().remove(&node);
                 self.supervisor.excuse(node, self.disks.is_hopeless(node)).await?;

@@ -841,7 +841,10 @@ async fn who_refuses_damage_is_excused_for_that_and_for_nothing_else() {
     let run = tempfile::tempdir().unwrap();
     let (cluster, _) = damage_one(run.path()).await;
     let back = cluster.bring_back(N1).await.unwrap();
-    assert_eq!(back, Return::Restored("a parrot cannot read its book".into()));
+    assert_eq!(back, Return::Refused("a parrot cannot read its book".into()));
+    assert!(!has_sound_book(run.path()));
+    cluster.restore(N1).unwrap();
+    cluster.restart(&[N1]).await.unwrap();
     assert!(has_sound_book(run.path()));
     assert_eq!(cluster.unexpected_exits(), []);
     assert!(is_held_against_it(run.path(), cluster).await);

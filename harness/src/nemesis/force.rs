@@ -83,6 +83,8 @@ pub(super) struct Installed {
     pub(super) undo: Option<Order>,
     /// When that was tried first.
     pub(super) undo_began: Option<Instant>,
+    /// Who refused to start with what was damaged, and is to be replaced.
+    pub(super) refused: Vec<NodeId>,
     /// What went wrong with its steps.
     pub(super) troubles: Vec<String>,
 }
@@ -98,6 +100,7 @@ impl Installed {
             rhythm: None,
             undo: None,
             undo_began: None,
+            refused: Vec::new(),
             troubles: Vec::new(),
         }
     }

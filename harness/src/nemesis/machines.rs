@@ -7,10 +7,11 @@ use futures_util::future::join_all;
 use crate::cluster::{Cluster, Return};
 use crate::describe_error;
 use crate::disk::Loss;
-use crate::fault::{Family, Fault};
-use crate::nemesis::Nemesis;
+use crate::fault::{Family, Fault, FaultResult};
+use crate::nemesis::errand::Outcome;
 use crate::nemesis::force::{Hold, Installed, Trace, Wounds};
 use crate::nemesis::inflict::{Obstacle, act_on_all};
+use crate::nemesis::{Nemesis, describe_nodes};
 use crate::seed::Seed;
 use crate::system::NodeId;
 
@@ -91,21 +92,27 @@ impl Nemesis {
                 let restarted = cluster.restart(&nodes).await;
                 troubles.extend(restarted.err().map(|error| describe_error(&error)));
             }
-            Fault::Damage { .. } => {
-                for &node in &ending.wounds.nodes {
+            Fault::Damage { replaced, .. } => {
+                for node in ending.wounds.nodes.clone() {
                     // Who stays dead is not asked what it makes of it.
                     let back = match nodes.contains(&node) {
                         true => cluster.bring_back(node).await.map(Some),
                         false => cluster.restore(node).map(|()| None),
                     };
+                    let notes = &mut ending.wounds.notes;
                     match back {
                         Ok(None | Some(Return::StaysOut)) => {}
                         Ok(Some(Return::WithDamage)) => {
-                            ending.wounds.notes.push(format!("{node} started with it"));
+                            notes.push(format!("{node} started with it"));
                         }
-                        Ok(Some(Return::Restored(words))) => {
+                        Ok(Some(Return::Refused(words))) if replaced => {
+                            notes.push(format!("{node} refused to start: {words}"));
+                            ending.refused.push(node);
+                        }
+                        Ok(Some(Return::Refused(words))) => {
                             let note = format!("{node} refused to start and was restored: {words}");
-                            ending.wounds.notes.push(note);
+                            notes.push(note);
+                            troubles.extend(give_back(node, cluster).await);
                         }
                         Err(error) => troubles.push(describe_error(&error)),
                     }
@@ -126,6 +133,35 @@ impl Nemesis {
             self.stop_again(&ending.wounds.nodes, cluster).await
         {
             troubles.push(why);
+        }
+        troubles
+    }
+
+    /// Notes whom others have replaced of those that refused to start, and gives the rest back what was
+    /// damaged; returns what went wrong.
+    pub(super) async fn conclude_replacement(
+        &self,
+        ending: &mut Installed,
+        outcome: &Outcome,
+        cluster: &Cluster,
+    ) -> Vec<String> {
+        let mut troubles = Vec::new();
+        for node in std::mem::take(&mut ending.refused) {
+            if outcome.gone.contains(&node) {
+                ending.wounds.notes.push(format!("{node} was replaced"));
+                continue;
+            }
+            let note = match &outcome.result {
+                FaultResult::Skipped(why) | FaultResult::Indeterminate(why) => {
+                    format!("{node} was restored, not replaced: {why}")
+                }
+                FaultResult::Installed => format!("{node} was restored"),
+            };
+            ending.wounds.notes.push(note);
+            troubles.extend(give_back(node, cluster).await);
+        }
+        if !outcome.come.is_empty() {
+            ending.wounds.notes.push(format!("{} joined", describe_nodes(&outcome.come)));
         }
         troubles
     }
@@ -158,4 +194,12 @@ impl Nemesis {
         let restarted = cluster.restart(&ended).await;
         restarted.err().map(|error| describe_error(&error)).into_iter().collect()
     }
+}
+
+/// Starts a node with the file that was damaged as it had been; returns what went wrong.
+async fn give_back(node: NodeId, cluster: &Cluster) -> Option<String> {
+    if let Err(error) = cluster.restore(node) {
+        return Some(describe_error(&error));
+    }
+    cluster.restart(&[node]).await.err().map(|error| describe_error(&error))
 }

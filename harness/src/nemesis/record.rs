@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::describe_error;
-use crate::fault::{Family, FaultResult};
+use crate::fault::FaultResult;
 use crate::nemesis::Field;
 use crate::nemesis::report::FaultRecord;
 
@@ -66,7 +66,7 @@ fn describe(cluster: &Cluster, record: &FaultRecord, edge: &str, took: Duration)
     if !record.clients.is_empty() {
         value["clients"] = json!(record.clients);
     }
-    if record.scheduled.fault.family() == Family::Membership {
+    if record.scheduled.fault.changes_members() {
         // An auditor has to know of whom a majority is one.
         value["members"] = json!(cluster.members());
         let doubtful = cluster.doubtful();

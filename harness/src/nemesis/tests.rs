@@ -350,7 +350,10 @@ async fn what_nobody_felt_was_not_brought() {
 
 #[tokio::test]
 async fn who_refuses_what_was_damaged_gets_it_back_and_nobody_dies_for_nothing() {
-    let damage = |node, damage| Fault::Damage { target: Target::Node(node), damage };
+    let damage = |node, damage| {
+        let target = Target::Node(node);
+        Fault::Damage { target, damage, replaced: false }
+    };
     let n3 = NodeId::new(3);
     let schedule = vec![
         fault(300, 300, damage(N1, Damage::BitFlip)),
@@ -383,6 +386,33 @@ async fn who_refuses_what_was_damaged_gets_it_back_and_nobody_dies_for_nothing()
     let refused = "refused to start and was restored: a parrot cannot read its book";
     assert!(note(2).contains(&format!("n1 {refused}")), "{}", note(2));
     assert!(note(3).contains(&format!("n3 {refused}")), "{}", note(3));
+}
+
+#[tokio::test]
+async fn an_empty_node_takes_the_place_of_who_refuses_or_it_gets_its_file_back() {
+    for is_refused in [false, true] {
+        let (target, damage) = (Target::Node(N1), Damage::BitFlip);
+        let schedule = vec![fault(300, 300, Fault::Damage { target, damage, replaced: true })];
+        let outcome = run(schedule, async |look| {
+            give_books(&look.run, &[N1]);
+            look.moods.lock().unwrap().extend(is_refused.then_some(Mood::Refuses));
+        })
+        .await;
+        let lines: Vec<_> = outcome.history.iter().map(describe).collect();
+        assert_eq!(lines, ["damage begin [n1] installed", "damage end [n1] undone"]);
+        let end = &outcome.history[1].value;
+        let (members, fate) = match is_refused {
+            true => {
+                (r#"["n1","n2","n3"]"#, "n1 was restored, not replaced: failed to edit the book")
+            }
+            false => (r#"["n2","n3","n4"]"#, r#""n1 was replaced","n4 joined""#),
+        };
+        assert_eq!(end["members"].to_string(), members);
+        let notes = end["notes"].to_string();
+        assert!(notes.contains("n1 refused to start: a parrot cannot read its book"), "{notes}");
+        assert!(notes.contains(fate), "{notes}");
+        assert!(outcome.report.faults[0].trouble.is_none());
+    }
 }
 
 #[tokio::test]

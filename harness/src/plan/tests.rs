@@ -342,6 +342,10 @@ fn faults_of_machines_are_read_as_they_are_printed_and_bounded() {
         ("{ failing-sync = { target = \"one\" } }", "failing syncs of one"),
         ("{ failing-sync = { target = \"one\", once = true } }", "one failing sync of one"),
         ("{ damage = { target = \"one\", damage = \"bit-flip\" } }", "bit flip of one"),
+        (
+            "{ damage = { target = \"leader\", damage = \"truncated-tail\", replaced = true } }",
+            "truncated tail of leader, to be replaced",
+        ),
         ("{ clock-ahead = { target = \"one\", by = \"1day\" } }", "clock of one ahead by 1day"),
         ("{ clock-back = { target = \"one\", by = \"1s\" } }", "clock of one back by 1s"),
         ("{ clock-drift = { target = \"one\", percent = 50 } }", "clock of one at 50 %"),

@@ -64,7 +64,8 @@ pub(super) fn menu(storm: &Storm, family: Family) -> Vec<Fault> {
         Family::Damage => single(targets)
             .flat_map(|target| {
                 let damages = [Damage::BitFlip, Damage::TruncatedTail];
-                damages.map(|damage| Fault::Damage { target, damage })
+                let both = damages.into_iter().flat_map(|it| [(it, false), (it, true)]);
+                both.map(move |(damage, replaced)| Fault::Damage { target, damage, replaced })
             })
             .collect(),
         Family::Disk => single(targets)

@@ -361,6 +361,11 @@ fn every_way_to_hurt_is_on_the_menu() {
             assert!(links.iter().all(|links| seen.contains(links)), "{family} {target}");
         }
     }
+    for is_replaced in [true, false] {
+        let damages = long_storm(Family::Damage);
+        let is_such = |it: &&Fault| it.changes_members() == is_replaced;
+        assert!(damages.iter().any(|it| is_such(&it)), "to be replaced: {is_replaced}");
+    }
     assert!(has(Family::Partition, |fault| matches!(fault, Fault::Flap { .. })));
     let alone = Fault::Partition(Topology::LeaderWithClients);
     assert!(long_storm(Family::Partition).contains(&alone), "{alone}");
