@@ -7,12 +7,16 @@
 //! this exception is lost, as an order of each key need not fit together with those of the others
 //! where instants tie; such a history is warned of.
 
+use std::hint::black_box;
 use std::num::NonZeroU32;
 
 use super::{
     ByProcess, Event, EventType, Moment, Operation, OperationRef, Order, Outcome, Process,
-    Recording, StructureError, Value, Warning,
+    Recorded, Recording, StructureError, Value, Warning,
 };
+
+/// So many operations ahead of where they are read, their completions are fetched.
+const AHEAD: usize = 8;
 
 /// The events of one operation, by their places in the recording.
 #[derive(Clone, Copy, Debug)]
@@ -100,18 +104,49 @@ fn has_nil(value: &Value) -> bool {
 impl<'a> Pairing<'a> {
     /// Pairs the events of a recording; the nemesis' events are remarks and stay out.
     pub(crate) fn of(recording: &'a Recording) -> Result<Self, StructureError> {
-        let (order, warnings) = order_of(recording);
+        // Nearly all recordings have times. What goes wrong by times that only some events have does
+        // not matter.
+        let mut times = Times::default();
+        let by_time = Self::by(recording, Order::Time, |recorded| {
+            times.note(recorded);
+            times.untimed.is_none()
+        });
+        for recorded in &recording.events[times.noted..] {
+            times.note(recorded);
+            if times.are_mixed() {
+                break;
+            }
+        }
+        let (order, warning) = times.order();
+        let mut pairing = match order {
+            Order::Time => by_time,
+            Order::Lines => Self::by(recording, Order::Lines, |_| true),
+        }?;
+        pairing.warnings.splice(..0, warning);
+        pairing.warnings.sort_by_key(|warning| warning.line);
+        Ok(pairing)
+    }
+
+    /// Pairs the events in this order, as long as that is worth it.
+    fn by(
+        recording: &'a Recording,
+        order: Order,
+        mut is_worth_it: impl FnMut(&Recorded) -> bool,
+    ) -> Result<Self, StructureError> {
         let pairs = Vec::with_capacity(recording.events.len() / 2);
-        let mut pairing = Self { recording, pairs, order, warnings, tally: Tally::default() };
+        let (warnings, tally) = (Vec::new(), Tally::default());
+        let mut pairing = Self { recording, pairs, order, warnings, tally };
         let mut clients: ByProcess<Client> = ByProcess::default();
         for (index, recorded) in recording.events.iter().enumerate() {
+            if !is_worth_it(recorded) {
+                break;
+            }
             if let Process::Client(process) = recorded.event.process {
                 let event = u32::try_from(index)
                     .expect("a history of four billion events does not fit in memory");
                 pairing.push(process, clients.of(process), event)?;
             }
         }
-        pairing.warnings.sort_by_key(|warning: &Warning| warning.line);
         Ok(pairing)
     }
 
@@ -238,7 +273,20 @@ impl<'a> Pairing<'a> {
 
     /// Returns one operation after the other.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = OperationRef<'a>> {
-        (0..self.len()).map(|operation| self.get(operation))
+        (0..self.len()).map(|operation| {
+            self.fetch(operation + AHEAD);
+            self.get(operation)
+        })
+    }
+
+    /// Has the processor fetch a completion. Where many operations are open at once completions stand
+    /// here and there ahead of the invocations, which no processor guesses, and each would be waited
+    /// for.
+    fn fetch(&self, operation: usize) {
+        if let Some(Pair { completed: Some(event), .. }) = self.pairs.get(operation) {
+            let Recorded { line, event, .. } = &self.recording.events[event.get() as usize];
+            black_box((*line, event.event_type));
+        }
     }
 
     fn moment(&self, event: u32) -> Moment {
@@ -275,41 +323,62 @@ struct Client {
     last: u64,
 }
 
-/// Decides by what to order the events, and says what is odd about their times.
-fn order_of(recording: &Recording) -> (Order, Vec<Warning>) {
-    let (mut untimed, mut has_times) = (None, false);
-    let mut latest = 0;
-    let (mut first, mut count) = (0, 0);
-    for recorded in &recording.events {
+/// What the events' times are like, noted one by one.
+#[derive(Default)]
+struct Times {
+    /// How many events were noted.
+    noted: usize,
+    /// The line of the first event without a time.
+    untimed: Option<usize>,
+    has_times: bool,
+    /// The latest time.
+    latest: u64,
+    /// How many events stand after later ones, and the line of the first.
+    late: usize,
+    first_late: usize,
+}
+
+impl Times {
+    /// Notes the next event.
+    fn note(&mut self, recorded: &Recorded) {
+        self.noted += 1;
         match recorded.event.time {
             _ if recorded.event.process == Process::NEMESIS => {}
             Some(time) => {
-                has_times = true;
-                if time < latest {
-                    count += 1;
-                    first = if first == 0 { recorded.line } else { first };
+                self.has_times = true;
+                if time < self.latest {
+                    self.late += 1;
+                    self.first_late =
+                        if self.first_late == 0 { recorded.line } else { self.first_late };
                 }
-                latest = latest.max(time);
+                self.latest = self.latest.max(time);
             }
-            None => _ = untimed.get_or_insert(recorded.line),
-        }
-        if untimed.is_some() && has_times {
-            break;
+            None => _ = self.untimed.get_or_insert(recorded.line),
         }
     }
-    let warning = |line, message| vec![Warning { line, message }];
-    match untimed {
-        Some(line) if has_times => {
-            let message = "this event has no time while others have; the order of the lines decides what precedes what";
-            (Order::Lines, warning(line, message.to_owned()))
+
+    /// Whether some events have a time and some have none.
+    fn are_mixed(&self) -> bool {
+        self.untimed.is_some() && self.has_times
+    }
+
+    /// Decides by what to order the events, and says what is odd about their times.
+    fn order(&self) -> (Order, Option<Warning>) {
+        let warning = |line, message| Some(Warning { line, message });
+        match self.untimed {
+            Some(line) if self.are_mixed() => {
+                let message = "this event has no time while others have; the order of the lines decides what precedes what";
+                (Order::Lines, warning(line, message.to_owned()))
+            }
+            Some(_) => (Order::Lines, None),
+            None if self.late > 0 => {
+                let message = format!(
+                    "{} events, of which this is the first, stand after later ones; their times were believed",
+                    self.late
+                );
+                (Order::Time, warning(self.first_late, message))
+            }
+            None => (Order::Time, None),
         }
-        Some(_) => (Order::Lines, Vec::new()),
-        None if count > 0 => {
-            let message = format!(
-                "{count} events, of which this is the first, stand after later ones; their times were believed"
-            );
-            (Order::Time, warning(first, message))
-        }
-        None => (Order::Time, Vec::new()),
     }
 }

@@ -355,6 +355,11 @@ fn odd_times_are_warned_of() {
     assert_eq!(warned(&[(0, "invoke", Some(5)), (1, "invoke", Some(5))]), (Order::Time, vec![]));
     let reused = [(0, "invoke", None), (0, "info", None), (0, "invoke", None)];
     assert_eq!(warned(&reused), (Order::Lines, vec![3]));
+    // Where one event has no time, it does not matter what the others have.
+    let backwards = [(0, "invoke", Some(5)), (0, "ok", Some(4)), (1, "invoke", None)];
+    assert_eq!(warned(&backwards), (Order::Lines, vec![3]));
+    let late = [(0, "invoke", None), (0, "ok", Some(4)), (1, "invoke", Some(3))];
+    assert_eq!(warned(&late), (Order::Lines, vec![1]));
 }
 
 /// Reads a text that JSON has, and EDN and logs could stumble over.
