@@ -88,7 +88,8 @@ fn segments(
     origins: &[Origin],
     happened: &[bool],
 ) -> Result<Segments, Vec<usize>> {
-    let mut list = vec![Segment { writer: NONE, next: NONE, readers_end: 0 }];
+    let mut list = Vec::with_capacity(origins.len() + 1);
+    list.push(Segment { writer: NONE, next: NONE, readers_end: 0 });
     // The segment that each event wrote; later that which it read.
     let mut homes = vec![NONE; events.len()];
     for (index, event) in events.iter().enumerate() {
