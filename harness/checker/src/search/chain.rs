@@ -82,3 +82,33 @@ impl Chains {
         (self.links.capacity() * size_of::<Link>()) as u64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_swept_keeps_the_chains_that_are_left() {
+        let mut chains = Chains::default();
+        let chain = |chains: &mut Chains, from, entries: &[u32]| {
+            entries.iter().fold(from, |link, entry| chains.link(link, *entry))
+        };
+        let root = chain(&mut chains, NO_LINK, &[1, 2]);
+        let forgotten = chain(&mut chains, root, &[3, 4, 5]);
+        let mut left = [
+            chain(&mut chains, root, &[6]),
+            chain(&mut chains, forgotten - 2, &[7]),
+            NO_LINK,
+            root,
+        ];
+        let entries = [&[1, 2, 6][..], &[1, 2, 3, 7], &[], &[1, 2]];
+        for again in 0..2 {
+            for (link, entries) in left.iter().zip(entries) {
+                assert_eq!(chains.last(*link, usize::MAX), entries, "sweep {again}");
+            }
+            chains.sweep(left.iter_mut());
+        }
+        assert_eq!(chains.links.len(), 5);
+        assert_eq!(chains.last(left[1], 2), [3, 7]);
+    }
+}

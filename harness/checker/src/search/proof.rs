@@ -7,6 +7,9 @@ use crate::model::Model;
 
 use super::Entry;
 
+#[cfg(test)]
+mod tests;
+
 /// Whether an order holds every certain entry once, no other twice, is true to what preceded
 /// what, and is legal from the initial state.
 ///

@@ -7,6 +7,9 @@ use rustc_hash::FxHashMap;
 
 use super::states::KindId;
 
+#[cfg(test)]
+mod tests;
+
 /// A set's number.
 pub(super) type UsedId = u32;
 
