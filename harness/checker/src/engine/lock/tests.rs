@@ -15,7 +15,10 @@ fn random(random: &mut Random) -> Vec<Event> {
         let ret = call + random.below(length_max);
         let acquires = turn[owner] ^ random.is(odd / 3);
         let is_certain = !random.is(lost);
-        token += 1 + i128::from(!random.is(odd)) - i128::from(random.is(odd));
+        // Now and then a token comes again, or one from before.
+        if acquires {
+            token += if random.is(odd) { i128::from(random.is(50)) - 1 } else { 1 };
+        }
         events.push(Event {
             owner: owner as Owner,
             acquires,
@@ -27,6 +30,28 @@ fn random(random: &mut Random) -> Vec<Event> {
         now[owner] = if is_certain { ret } else { 1 << 40 };
     }
     events
+}
+
+#[test]
+fn tokens_grow_and_are_never_given_twice() {
+    let held = |owner: Owner, (from, to): (u64, u64), token: i128| {
+        let event = |acquires, token, call| Event {
+            owner,
+            acquires,
+            token,
+            span: Span { call, ret: call + 1 },
+            is_certain: true,
+        };
+        [event(true, Some(token), from), event(false, None, to)]
+    };
+    let check = |tokens: [i128; 2], expected: Ruling| {
+        let events = [held(0, (1, 3), tokens[0]), held(1, (5, 7), tokens[1])].concat();
+        assert_eq!(rule(&events), expected, "{tokens:?}");
+    };
+    check([1, 2], Ruling::Order(vec![0, 1, 2, 3]));
+    check([1, 9], Ruling::Order(vec![0, 1, 2, 3]));
+    check([7, 7], Ruling::NoOrder(vec![0, 2]));
+    check([2, 1], Ruling::NoOrder(vec![2, 3, 0, 1]));
 }
 
 #[test]
