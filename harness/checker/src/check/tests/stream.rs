@@ -250,6 +250,49 @@ fn what_never_ends_is_taken_for_unknown_and_holds_up_nothing_for_ever() {
     }
 }
 
+/// Writes of which nobody knows whether they took effect are taken to do so as often as one likes
+/// where they are many. Of equal ones one is enough then, so that nothing grows; of writes that
+/// certainly took effect, and each once, none can be left out.
+#[test]
+fn of_equal_unknowns_one_is_kept_and_of_equal_certain_ones_all() {
+    let event = |time: u64, process: u64, kind: &str, f: &str, value: u64| {
+        let value = if f == "read" && kind == "invoke" { "null".into() } else { value.to_string() };
+        let on = format!(r#""time":{time},"process":{process},"type":"{kind}""#);
+        format!("{{{on},\"f\":\"{f}\",\"value\":{value}}}\n")
+    };
+    let mut text = String::new();
+    for turn in 0..20 {
+        let (time, lost) = (100 * turn, 1_000 + turn);
+        // Two writes of 1 over all that follows, and both are needed.
+        text += &event(time + 10, 1, "invoke", "write", 1);
+        text += &event(time + 11, 2, "invoke", "write", 1);
+        text += &event(time + 12, 3, "invoke", "read", 0);
+        text += &event(time + 13, lost, "invoke", "write", 9);
+        text += &event(time + 14, lost, "info", "write", 9);
+        let twice = [("write", 2), ("read", 1), ("write", 2), ("read", 1)];
+        for (time, (f, value)) in (time + 20..).step_by(2).zip(twice) {
+            text += &event(time, 4, "invoke", f, value);
+            text += &event(time + 1, 4, "ok", f, value);
+        }
+        text += &event(time + 60, 1, "ok", "write", 1);
+        text += &event(time + 61, 2, "ok", "write", 1);
+        text += &event(time + 62, 3, "ok", "read", 1);
+    }
+    text += &event(5_000, 4, "invoke", "read", 0);
+    text += &event(5_001, 4, "ok", "read", 7);
+    let recording = crate::history::read_bytes("it", text.as_bytes(), None).unwrap();
+    let limits = Limits { unknowns: 2, ..Limits::default() };
+    let mut stream = Stream::new(ModelName::Register, Options::default(), limits).unwrap();
+    for (index, recorded) in recording.events.iter().enumerate() {
+        let alarm = stream.push(recorded).or_else(|| stream.settle());
+        assert_eq!(alarm, None, "event {index}");
+        assert!(stream.held().operations < 12, "event {index}: {:?}", stream.held());
+    }
+    assert!(stream.given_up().is_empty(), "{:?}", stream.given_up());
+    let Conclusion::Violation(alarm) = stream.finish() else { panic!("nobody wrote 7") };
+    assert_eq!(alarm.completion, recording.events.len() - 1);
+}
+
 /// What ends at the latest instant can be judged only once time goes on, wherever it does.
 #[test]
 fn what_ended_last_of_a_key_is_judged_when_another_goes_on() {
