@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::check::{NilRead, Options, Report, check};
+use crate::engine::EngineName;
 use crate::history::read_bytes;
 use crate::model::ModelName;
 use crate::verdict::{Unknown, Verdict};
@@ -113,6 +114,157 @@ fn a_prefix_found_by_a_facet_is_narrowed_from_the_beginning() {
         panic!("two reads are wrong");
     };
     assert_eq!((witness.shortest, witness.end.completed_line), (true, Some(32)));
+}
+
+/// 1 was overwritten for good when two reads begin that return it. The search knows of both; at the
+/// end of the shortest bad prefix only the first has been answered.
+#[test]
+fn a_witness_names_what_was_known_at_its_end() {
+    let write = |process, value| {
+        [(process, "invoke", "write", json!(value)), (process, "ok", "write", json!(value))]
+    };
+    let [begun, ended] = write(0, 1);
+    let events = [
+        &write(2, 1)[..],
+        &write(2, 2),
+        &[begun, (1, "invoke", "read", Value::Null), (1, "ok", "read", json!(1))],
+        &write(2, 2),
+        &[(1, "invoke", "read", Value::Null), (3, "invoke", "read", Value::Null)],
+        &write(2, 3),
+        &[(1, "ok", "read", json!(1)), (3, "ok", "read", json!(1)), ended],
+    ];
+    let options = Options { model: Some(ModelName::Register), ..Options::default() };
+    let report = judge(&history(None, &events.concat()), &options);
+    assert_eq!(report.partitions[0].engine, EngineName::Search);
+    let Verdict::Violation { witness } = report.verdict else { panic!("1 was overwritten") };
+    assert_eq!((witness.shortest, witness.end.completed_line), (true, Some(14)));
+    let processes: Vec<u64> = witness.unordered.iter().map(|sighting| sighting.process).collect();
+    assert!(processes.contains(&1) && !processes.contains(&3), "{:?}", witness.unordered);
+}
+
+/// Whoever asks for one engine hears what that knows. Of the beginning that ends with the wrong read
+/// it knows nothing: there nobody knows yet that the swap was none, and who wrote 1.
+#[test]
+fn a_prefix_that_the_engine_does_not_know_is_not_called_the_shortest() {
+    let events = [
+        (0, "invoke", "write", json!(1)),
+        (0, "ok", "write", json!(1)),
+        (1, "invoke", "cas", json!([5, 1])),
+        (2, "invoke", "read", Value::Null),
+        (2, "ok", "read", json!(1)),
+        (2, "invoke", "read", Value::Null),
+        (2, "ok", "read", json!(7)),
+        (1, "ok", "cas", json!({ "mismatch": 1 })),
+    ];
+    for (engine, shortest) in [(None, true), (Some(EngineName::UniqueRegister), false)] {
+        let model = Some(ModelName::CasRegister);
+        let options = Options { model, engine, ..Options::default() };
+        let report = judge(&history(Some("k"), &events), &options);
+        assert_eq!(report.partitions[0].engine, EngineName::UniqueRegister);
+        let Verdict::Violation { witness } = report.verdict else { panic!("nobody wrote 7") };
+        assert_eq!((witness.shortest, witness.end.completed_line), (shortest, Some(7)));
+    }
+}
+
+/// What engines know of a model's operations: whoever is told too little leaves them to the search,
+/// and whoever is told too much has its order refused.
+#[test]
+fn engines_are_told_what_operations_were() {
+    let (nil, done) = (Value::Null, Value::Null);
+    for (model, operations, engine, exit_code) in [
+        // Who replaces a value by the same has read it.
+        (
+            ModelName::CasRegister,
+            vec![("write", json!(1), json!(1)), ("cas", json!([1, 1]), json!([1, 1]))],
+            EngineName::UniqueRegister,
+            0,
+        ),
+        // Nobody fails who finds what was expected.
+        (
+            ModelName::CasRegister,
+            vec![("write", json!(1), json!(1)), ("cas", json!([1, 2]), json!({ "mismatch": 1 }))],
+            EngineName::UniqueRegister,
+            1,
+        ),
+        // Who found nothing to delete has seen that there was nothing.
+        (
+            ModelName::Kv,
+            vec![
+                ("put", json!("a"), done.clone()),
+                ("delete", nil.clone(), json!({ "existed": false })),
+            ],
+            EngineName::UniqueRegister,
+            1,
+        ),
+        (
+            ModelName::Kv,
+            vec![
+                ("delete", nil.clone(), json!({ "existed": false })),
+                ("put", json!("a"), done.clone()),
+            ],
+            EngineName::UniqueRegister,
+            0,
+        ),
+        // No set holds an element twice.
+        (
+            ModelName::Set,
+            vec![("add", json!(1), done.clone()), ("read", nil.clone(), json!([1, 1]))],
+            EngineName::GrowOnlySet,
+            1,
+        ),
+        // Who found its element there did not add it.
+        (
+            ModelName::Set,
+            vec![("add", json!(1), json!({ "added": false })), ("read", nil.clone(), json!([1]))],
+            EngineName::Search,
+            1,
+        ),
+        // Who adds nothing reads.
+        (
+            ModelName::Counter,
+            vec![
+                ("add", json!(2), done.clone()),
+                ("add", json!(0), json!({ "value": 2 })),
+                ("read", nil.clone(), json!(2)),
+            ],
+            EngineName::SteadyCounter,
+            0,
+        ),
+    ] {
+        let both = |(f, input, output): &(&'static str, Value, Value)| {
+            [(0, "invoke", *f, input.clone()), (0, "ok", *f, output.clone())]
+        };
+        let events: Vec<_> = operations.iter().flat_map(both).collect();
+        let options = Options { model: Some(model), ..Options::default() };
+        let report = judge(&history(Some("k"), &events), &options);
+        let partition = &report.partitions[0];
+        assert_eq!(
+            (partition.engine, report.verdict.exit_code()),
+            (engine, exit_code),
+            "{operations:?}: {}",
+            partition.engine_reason
+        );
+        assert!(!partition.engine_reason.contains("refused"), "{}", partition.engine_reason);
+    }
+}
+
+#[test]
+fn fencing_tokens_are_told_to_the_engine_that_knows_holds() {
+    let hold = |process, token: u64| {
+        [
+            (process, "invoke", "acquire", Value::Null),
+            (process, "ok", "acquire", json!({ "token": token })),
+            (process, "invoke", "release", Value::Null),
+            (process, "ok", "release", Value::Null),
+        ]
+    };
+    for (tokens, exit_code) in [([1, 2, 3], 0), ([3, 4, 9], 0), ([1, 3, 2], 1), ([1, 2, 2], 1)] {
+        let events = [hold(0, tokens[0]), hold(1, tokens[1]), hold(0, tokens[2])].concat();
+        let options = Options { model: Some(ModelName::Lock), ..Options::default() };
+        let report = judge(&history(None, &events), &options);
+        assert_eq!(report.verdict.exit_code(), exit_code, "{tokens:?}");
+        assert_eq!(report.partitions[0].engine, EngineName::Holds, "{tokens:?}");
+    }
 }
 
 #[test]
