@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::check::{Options, check};
+use crate::check::{NilRead, Options, check};
 use crate::explain::explain;
 use crate::history::read_bytes;
 use crate::model::ModelName;
@@ -117,12 +117,13 @@ fn state(value: u64) -> String {
     format!("the register holds {value}")
 }
 
+fn timed(time: u64, mut line: Value) -> Value {
+    line["time"] = json!(time);
+    line
+}
+
 #[test]
 fn a_process_does_one_thing_after_the_other_though_instants_tie() {
-    let timed = |time: u64, mut line: Value| {
-        line["time"] = json!(time);
-        line
-    };
     let content = history(&[
         timed(1, line("invoke", 0, "write", json!(1))),
         timed(5, line("ok", 0, "write", json!(1))),
@@ -134,6 +135,46 @@ fn a_process_does_one_thing_after_the_other_though_instants_tie() {
     });
     let expected = Refusal::Untimely { at: Place::Line(3), later: Place::Line(1) };
     assert_eq!(reason, NotProven::Order(expected));
+    // What it did before, and may have taken effect between, hides nothing.
+    let content = history(&[
+        timed(1, line("invoke", 0, "write", json!(1))),
+        timed(1, line("info", 0, "write", Value::Null)),
+        timed(2, line("invoke", 0, "write", json!(1))),
+        timed(5, line("ok", 0, "write", json!(1))),
+        timed(5, line("invoke", 0, "write", json!(1))),
+        timed(9, line("ok", 0, "write", json!(1))),
+    ]);
+    let reason = refusal_of(&content, |certificate| {
+        certificate["partitions"][0]["order"] = json!([5, 1, 3]);
+        certificate["partitions"][0]["no_effect"] = json!([]);
+    });
+    let expected = Refusal::Untimely { at: Place::Line(5), later: Place::Line(3) };
+    assert_eq!(reason, NotProven::Order(expected));
+}
+
+/// Reads of which no answer was kept can stand anywhere, but not anyhow.
+#[test]
+fn what_says_nothing_stands_in_the_order_of_its_times() {
+    let read = |process, time| {
+        [
+            timed(time, line("invoke", process, "read", Value::Null)),
+            timed(time + 1, line("ok", process, "read", Value::Null)),
+        ]
+    };
+    let write = [
+        timed(1, line("invoke", 0, "write", json!(1))),
+        timed(2, line("ok", 0, "write", json!(1))),
+    ];
+    // The lines come in another order than the times.
+    let content = history(&[write, read(1, 9), read(2, 5), read(3, 7), read(4, 3)].concat());
+    let recording = read_bytes("h", content.as_bytes(), None).expect("it can be read");
+    let (model, nil_read) = (Some(ModelName::Register), NilRead::Unknown);
+    let options = Options { model, nil_read, ..Options::default() };
+    let report = check(&recording, &options).expect("it can be judged");
+    let certificate = certify(&recording, content.as_bytes(), &options, &report, None);
+    let certificate = certificate.expect("there is an order").to_json();
+    let proven = verify(&certificate, "h", content.as_bytes(), LIMIT).expect("it is a proof");
+    assert_eq!(proven, Proven::Linearizable { partitions: 1, explained: 1 });
 }
 
 /// Two keys, each with a write and a read.
@@ -301,5 +342,62 @@ fn a_core_does_not_outlive_another_answer() {
     assert!(
         matches!(&verified, Err(VerifyError::NotProven(reason)) if *reason == expected),
         "{verified:?} {mended}"
+    );
+}
+
+/// What begins at the very instant at which a core ends may have taken effect in it.
+#[test]
+fn a_core_has_part_in_what_begins_at_the_instant_of_its_end() {
+    let content = history(&[
+        timed(1, line("invoke", 1, "read", Value::Null)),
+        timed(5, line("ok", 1, "read", json!(2))),
+        timed(5, line("invoke", 2, "write", json!(2))),
+        timed(6, line("ok", 2, "write", json!(2))),
+        timed(7, line("invoke", 1, "read", Value::Null)),
+        timed(8, line("ok", 1, "read", json!(9))),
+    ]);
+    for (time, cut, at, expected) in
+        [(5, 6, 5, None), (5, 2, 1, Some(CoreRefusal::HasOrder)), (6, 2, 1, None)]
+    {
+        let content = content.replacen(
+            r#""process":2,"time":5"#,
+            &format!(r#""process":2,"time":{time}"#),
+            1,
+        );
+        assert!(content.contains(&format!(r#""process":2,"time":{time}"#)), "{content}");
+        let mut certificate = certificate_of(&content);
+        certificate["core"]["cut"] = json!(cut);
+        certificate["core"]["operations"] = json!([{ "at": at, "role": "answered" }]);
+        match (verify_value(&certificate, &content), expected) {
+            (Ok(proven), None) => {
+                assert_eq!(proven, Proven::Violation { key: None, operations: 1 })
+            }
+            (Err(VerifyError::NotProven(NotProven::Core(reason))), Some(expected)) => {
+                assert_eq!(reason, expected)
+            }
+            (verified, _) => panic!("{time}: {verified:?}"),
+        }
+    }
+}
+
+/// A core that was not searched through proves nothing, whatever it claims.
+#[test]
+fn a_core_that_takes_too_long_is_no_proof() {
+    let mut lines: Vec<Value> =
+        (0..12).map(|process| line("invoke", process, "write", json!(process))).collect();
+    lines.extend((0..12).map(|process| line("ok", process, "write", json!(process))));
+    lines.extend([line("invoke", 0, "read", Value::Null), line("ok", 0, "read", json!(99))]);
+    let content = history(&lines);
+    let mut certificate = certificate_of(&content);
+    let named = |at: usize| json!({ "at": at, "role": "answered" });
+    certificate["core"]["operations"] = (1..=12).chain([25]).map(named).collect();
+    let verify = |limit| verify(&certificate.to_string(), "h", content.as_bytes(), limit);
+    let proven = verify(LIMIT).expect("it is a proof");
+    assert_eq!(proven, Proven::Violation { key: None, operations: 13 });
+    let verified = verify(Duration::ZERO);
+    let expected = NotProven::Core(CoreRefusal::GaveUp);
+    assert!(
+        matches!(&verified, Err(VerifyError::NotProven(reason)) if *reason == expected),
+        "{verified:?}"
     );
 }

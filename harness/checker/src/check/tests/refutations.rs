@@ -33,7 +33,7 @@ fn draw_role<M: Model>(member: &Member<M>, random: &mut Random) -> Option<Role> 
 }
 
 fn check_family<M: Model>(family: &Family<M>) {
-    let (mut good, mut weakened_bad, mut bad, mut named) = (0, 0, 0, 0);
+    let (mut good, mut weakened_bad, mut bad, mut named, mut hurries) = (0, 0, 0, 0, 0);
     for seed in 0..CASES {
         let recording = history(family, seed, &Shape::of(seed));
         let Ok(operations) = operations(&recording) else { continue };
@@ -88,10 +88,17 @@ fn check_family<M: Model>(family: &Family<M>) {
             assert_ne!(has_order(&fewer), Some(false), "without {index}: {shrunk:?} {}", repeat());
         }
         named += shrunk.roles.len() as u64;
+        // Without time for more than the first attempt nothing is said to be minimal.
+        if let Some(hurried) = shrink(&family.initial, &members, None, Instant::now()) {
+            assert!(!hurried.is_minimal, "{hurried:?} {}", repeat());
+            assert_eq!(has_order(&hurried.roles), Some(false), "{hurried:?} {}", repeat());
+            hurries += 1;
+        }
     }
     println!("{}: {good} good, {bad} bad, {named} named, {weakened_bad} weakened", family.name);
     assert!(good > CASES / 40 && bad > CASES / 40, "{}: {good} {bad}", family.name);
     assert!(weakened_bad > 0, "{}: no weakened history was bad", family.name);
+    assert!(hurries > 0, "{}: no core was found in a hurry", family.name);
 }
 
 #[test]
@@ -112,4 +119,37 @@ fn weakening_takes_no_order_away_and_cores_are_minimal() {
     check_family(&family::counter("counters"));
     check_family(&family::append_list("lists"));
     check_family(&family::ledger("books"));
+}
+
+/// Whoever has not looked at everything says neither that there is an order nor that there is none.
+#[test]
+fn what_was_not_searched_through_is_given_up() {
+    let family = family::register_with_cas("registers with cas");
+    let mut given_up = 0;
+    for seed in 0..300 {
+        let recording = history(&family, seed, &Shape::of(seed));
+        let operations = operations(&recording).expect("the generator pairs its events");
+        let reader = Reader { nil_read: nil_read_of(seed), failed_cas: family.failed_cas };
+        let readings =
+            operations.list.iter().map(|operation| (family.read)(&operation.as_ref(), &reader));
+        let Ok(readings) = readings.collect::<Result<Vec<_>, _>>() else { continue };
+        let members = members(&operations.list, &readings, family.key, None);
+        let pieces = Weakened::of(&members, &BTreeMap::new()).pieces;
+        let role = |member: &Member<_>| match member.is_certain() {
+            true => Role::Answered,
+            false => Role::Optional,
+        };
+        let whole = members.iter().map(role).enumerate().collect();
+        for pieces in [pieces, Weakened::of(&members, &whole).pieces] {
+            let expected = exhaust(&family.initial, &pieces, limit());
+            for configurations in [0, 2, 5, 10] {
+                let limit = Limit { configurations, ..limit() };
+                match exhaust(&family.initial, &pieces, limit) {
+                    Exhausted::GaveUp => given_up += 1,
+                    found => assert_eq!(found, expected, "seed {seed}, {configurations}"),
+                }
+            }
+        }
+    }
+    assert!(given_up > 300, "{given_up}");
 }
