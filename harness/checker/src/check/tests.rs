@@ -198,6 +198,18 @@ fn keys_are_judged_apart() {
     assert!(good > 200 && bad > 200, "{good} good, {bad} bad");
 }
 
+/// A list of trades may hold as many as fit. stateright's tester, to which an answer is right only
+/// if it is the model's own, is not asked then.
+#[test]
+fn a_list_of_trades_that_stops_early_is_not_for_stateright() {
+    let family = family::ledger("book of a ledger");
+    let seed = 7_000_000_006_010;
+    let recording = history(&family, seed, &Shape::of(seed));
+    let oracle = oracle_of(&family, &recording, nil_read_of(seed));
+    assert!(oracle.is_linearizable(), "{}", describe(&recording));
+    assert_eq!(oracle.ask_stateright(), None, "{}", describe(&recording));
+}
+
 fn oracle_of<M: Model>(family: &Family<M>, recording: &Recording, nil_read: NilRead) -> Oracle<M> {
     let operations = operations(recording).expect("the generator pairs its events");
     let reader = Reader { nil_read, failed_cas: family.failed_cas };

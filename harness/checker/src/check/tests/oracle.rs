@@ -1,8 +1,11 @@
 //! The oracle: tries every order. It knows intervals and models, and nothing of the search.
 
+use std::any::Any;
+
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 
 use crate::history::{Moment, Operation};
+use crate::model::ledger::{LedgerAnswer, LedgerOp};
 use crate::model::{End, Model, Reading};
 
 pub(super) struct Oracle<M: Model> {
@@ -104,7 +107,7 @@ impl<M: Model> Oracle<M> {
                     Err(_) => return None,
                 },
                 // It compares answers for equality; one that leaves something open is not for it.
-                Some(seen) if is_partial::<M>(seen) => return None,
+                Some(seen) if is_partial::<M>(op, seen) => return None,
                 Some(seen) => tester.on_return(process, seen.clone()).map(|_| ()),
             };
             fed.expect("the generator pairs its events");
@@ -113,9 +116,21 @@ impl<M: Model> Oracle<M> {
     }
 }
 
-/// Whether an observation leaves something of the answer open; its description says so.
-fn is_partial<M: Model>(seen: &M::Ret) -> bool {
-    format!("{seen:?}").contains("None")
+/// Whether an observation leaves something of the answer open; its description says so, or a list of
+/// trades stops early, as it may where not all fit in.
+fn is_partial<M: Model>(op: &M::Op, seen: &M::Ret) -> bool {
+    let stops_early = match ((op as &dyn Any).downcast_ref(), (seen as &dyn Any).downcast_ref()) {
+        (
+            Some(LedgerOp::History { from, limit }),
+            Some(LedgerAnswer::History { trades, total }),
+        ) => {
+            let left = (total + 1).saturating_sub(*from.max(&1));
+            let whole = if *limit == 0 { left } else { left.min(*limit) };
+            (trades.len() as u64) < whole
+        }
+        _ => false,
+    };
+    stops_early || format!("{seen:?}").contains("None")
 }
 
 /// Whether the rest can be put in an order: everything answered must be, the others may be.
