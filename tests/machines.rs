@@ -152,7 +152,9 @@ fn damage_in_the_middle_of_a_log_is_refused() {
     assert_eq!(run.code, Some(0), "{}", run.said);
     assert_eq!(*run.count("damage"), 3);
     let notes = run.notes();
-    assert!(notes.contains("n1 was replaced\nn4 joined\n"), "{notes}");
+    // On a busy machine there may be no time for changing members; then it is given its file back.
+    let is_replaced = notes.contains("n1 was replaced\nn4 joined\n");
+    assert!(is_replaced || notes.contains("n1 was restored, not replaced"), "{notes}");
     assert_eq!(notes.matches("refused to start and was restored").count(), 2, "{notes}");
     assert!(notes.contains("bit flip at byte") && notes.contains("is damaged at byte"), "{notes}");
 }

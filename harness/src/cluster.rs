@@ -504,7 +504,7 @@ impl Cluster {
             disk: self.disks.of(node).cloned(),
             gives_up: system.gives_up(),
         };
-        self.launches.lock().expect("nobody panics with the lock").insert(node, (launch, entry));
+        lock(&self.launches).insert(node, (launch, entry));
         self.crew.send_modify(|crew| {
             if on_upgrade {
                 crew.upgraded.insert(node);
@@ -557,7 +557,7 @@ impl Cluster {
 
     /// Returns how a node is started, and how it came into the cluster when it first was.
     fn launch(&self, node: NodeId) -> Result<(Launch, Entry), ClusterError> {
-        let launches = self.launches.lock().expect("nobody panics with the lock");
+        let launches = lock(&self.launches);
         let launch = launches.get(&node).cloned();
         Ok(launch.ok_or(ProcessError::NotRunning { node })?)
     }

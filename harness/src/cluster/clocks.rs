@@ -1,10 +1,10 @@
 //! Setting nodes' clocks wrong, and right again.
 
 use std::collections::BTreeSet;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, lock};
 use crate::process::{ProcessError, ProcessState};
 use crate::system::{Clock, NodeId, OrderError};
 
@@ -58,6 +58,6 @@ impl Cluster {
 
     /// Returns whose clocks were set wrong since they were started.
     pub(super) fn mistimed(&self) -> MutexGuard<'_, BTreeSet<NodeId>> {
-        self.mistimed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.mistimed)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures_util::future::join_all;
 
@@ -95,7 +95,7 @@ impl Disks {
     }
 
     fn damaged(&self) -> MutexGuard<'_, BTreeMap<NodeId, DamagedFile>> {
-        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.damaged)
     }
 }
 
@@ -193,7 +193,8 @@ impl Cluster {
         let data = self.data(node)?;
         let is_vital = self.system.notices(damage).ok_or(ClusterError::Heedless)?;
         let trouble = |source| ClusterError::Damage { node, source };
-        let is_possible = self.with_files(node, &data, |files| files.can_be_damaged(is_vital));
+        let is_possible =
+            self.with_files(node, &data, |files| files.can_be_damaged(damage, is_vital));
         if !is_possible.map_err(trouble)? {
             // Nobody is to die for nothing.
             return Err(ClusterError::Unscathed { node });
@@ -223,6 +224,13 @@ impl Cluster {
                 Ok(Return::StaysOut)
             }
             Err(ClusterError::Ended { last_words, .. }) => Ok(Return::Refused(last_words)),
+            // It may yet refuse, when nobody expects that any more.
+            Err(mute @ ClusterError::Mute { .. }) => {
+                self.kill(node).await?;
+                self.restore(node)?;
+                self.restart(&[node]).await?;
+                Err(mute)
+            }
             ready => {
                 self.disks.damaged().remove(&node);
                 self.supervisor.excuse(node, self.disks.is_hopeless(node)).await?;

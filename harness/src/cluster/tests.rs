@@ -19,7 +19,7 @@ const BE_A_NODE: &str = "STORMPROOF_TEST_NODE";
 
 /// What a parrot that has a book must find in it.
 const BOOK: &str = "parrot.book";
-const PAGES: [u8; 1024] = [7; 1024];
+const PAGES: [u8; 4096] = [7; 4096];
 
 /// Generous: only a failing test waits this long.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -824,6 +824,21 @@ async fn damage_one(run: &Path) -> (Cluster, Arc<Mutex<Vec<Mood>>>) {
 
 fn has_sound_book(run: &Path) -> bool {
     std::fs::read(run.join("nodes/n1").join(DATA).join(BOOK)).unwrap() == PAGES
+}
+
+#[tokio::test]
+async fn who_says_nothing_of_its_damage_in_time_gets_its_files_back() {
+    let run = tempfile::tempdir().unwrap();
+    let (mut cluster, _) = damage_one(run.path()).await;
+    hurry(&mut cluster, Duration::from_millis(200));
+    let_nap(run.path(), &[N1], Duration::from_secs(3_600));
+    let back = cluster.bring_back(N1).await;
+    assert!(matches!(back, Err(ClusterError::Mute { .. })), "{back:?}");
+    assert!(has_sound_book(run.path()));
+    // What it does from now on is its own doing.
+    assert_eq!(cluster.supervisor.state(N1), Some(ProcessState::Running));
+    assert!(!cluster.is_excused(N1));
+    cluster.shutdown().await;
 }
 
 /// Has n1 end by itself, and sees who is to answer for that.

@@ -15,17 +15,25 @@ use serde::{Deserialize, Serialize};
 
 use super::Disk;
 
-/// A file must hold so many bytes, or there is no middle of it to be damaged.
-const USED_MIN: usize = 512;
-
 /// What is done to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Damage {
-    /// One bit in the second quarter of what was written is another.
+    /// One bit in the second eighth of what was written is another.
     BitFlip,
     /// The second half of what was written, or a part of it, is gone.
     TruncatedTail,
+}
+
+impl Damage {
+    /// How many bytes a file must hold to have a middle that can be damaged. A flipped bit in what was
+    /// written last cannot be told from a write that never ended; so that must not be most of the file.
+    const fn used_min(self) -> usize {
+        match self {
+            Self::BitFlip => 4096,
+            Self::TruncatedTail => 512,
+        }
+    }
 }
 
 impl fmt::Display for Damage {
@@ -83,8 +91,13 @@ impl Files<'_> {
     }
 
     /// Tells whether there is a vital file that holds enough to be damaged.
-    pub fn can_be_damaged(self, is_vital: impl Fn(&Path) -> bool) -> io::Result<bool> {
-        Ok(self.read()?.iter().any(|(path, bytes)| is_vital(path) && used(bytes) >= USED_MIN))
+    pub fn can_be_damaged(
+        self,
+        damage: Damage,
+        is_vital: impl Fn(&Path) -> bool,
+    ) -> io::Result<bool> {
+        let files = self.read()?;
+        Ok(files.iter().any(|(path, bytes)| is_vital(path) && used(bytes) >= damage.used_min()))
     }
 
     /// Damages one of the files that are vital. Returns none if there is none that holds enough.
@@ -95,7 +108,7 @@ impl Files<'_> {
         generator: &mut impl Rng,
     ) -> io::Result<Option<DamagedFile>> {
         let mut files = self.read()?;
-        files.retain(|(path, bytes)| is_vital(path) && used(bytes) >= USED_MIN);
+        files.retain(|(path, bytes)| is_vital(path) && used(bytes) >= damage.used_min());
         let Some((path, original)) = files.choose(generator).cloned() else {
             return Ok(None);
         };
@@ -103,7 +116,7 @@ impl Files<'_> {
         let mut bytes = original.clone();
         let offset = match damage {
             Damage::BitFlip => {
-                let offset = generator.random_range(used / 4..used / 2);
+                let offset = generator.random_range(used / 8..used / 4);
                 bytes[offset] ^= 1 << generator.random_range(0..8);
                 offset
             }
@@ -170,7 +183,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         std::fs::create_dir(&log).unwrap();
-        let mut image = vec![7; 2000];
+        let mut image = vec![7; 8000];
         image.resize(10_000, 0);
         std::fs::write(log.join("1.wal"), &image).unwrap();
         std::fs::write(log.join("2.wal"), [7; 20]).unwrap();
@@ -181,7 +194,7 @@ mod tests {
             let mut generator = ChaCha8Rng::seed_from_u64(seed);
             let file = files.damage(Damage::BitFlip, is_log, &mut generator).unwrap().unwrap();
             assert_eq!(file.path, Path::new("log/1.wal"));
-            assert!((500..1000).contains(&file.offset));
+            assert!((1000..2000).contains(&file.offset));
             let after = std::fs::read(log.join("1.wal")).unwrap();
             let changed: Vec<_> = (0..image.len()).filter(|&at| after[at] != image[at]).collect();
             assert_eq!(changed, [file.offset]);
@@ -191,12 +204,33 @@ mod tests {
             let file = files.damage(Damage::TruncatedTail, is_log, &mut generator).unwrap();
             let file = file.unwrap();
             let after = std::fs::read(log.join("1.wal")).unwrap();
-            assert!((1000..2000).contains(&after.len()) && after == image[..after.len()]);
+            assert!((4000..8000).contains(&after.len()) && after == image[..after.len()]);
             files.restore(&file).unwrap();
             assert_eq!(files.read().unwrap(), before);
         }
-        assert!(files.can_be_damaged(is_log).unwrap() && !files.can_be_damaged(|_| false).unwrap());
         let none = files.damage(Damage::BitFlip, |_| false, &mut ChaCha8Rng::seed_from_u64(0));
         assert_eq!(none.unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_short_loses_its_tail_but_no_bit_which_may_be_of_the_last_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::Folder(folder.path());
+        for (length, damages) in [
+            (511, &[][..]),
+            (512, &[Damage::TruncatedTail]),
+            (4095, &[Damage::TruncatedTail]),
+            (4096, &[Damage::TruncatedTail, Damage::BitFlip]),
+        ] {
+            std::fs::write(folder.path().join("1.wal"), vec![7; length]).unwrap();
+            for damage in [Damage::TruncatedTail, Damage::BitFlip] {
+                let can = files.can_be_damaged(damage, is_log).unwrap();
+                assert_eq!(can, damages.contains(&damage), "{damage} of {length}");
+                assert!(!files.can_be_damaged(damage, |_| false).unwrap());
+                let file = files.damage(damage, is_log, &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
+                assert_eq!(file.is_some(), can, "{damage} of {length}");
+                file.into_iter().for_each(|file| files.restore(&file).unwrap());
+            }
+        }
     }
 }
