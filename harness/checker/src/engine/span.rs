@@ -77,9 +77,11 @@ struct Tie {
 }
 
 /// Finds the operations of one process that follow one another at one instant; none if there are
-/// none. Entries of one process come in the order in which the process made them.
+/// none, and no return is at the instant that stands for none. Entries of one process come in the order in
+/// which the process made them.
 fn ties<M: Model>(entries: &[Entry<M>]) -> Option<Vec<Tie>> {
-    let mut last: ByProcess<Option<usize>> = ByProcess::default();
+    let mut last: ByProcess<Option<usize>> = ByProcess::asked(entries.len());
+    let mut returns_at_never = false;
     let mut ties: Option<Vec<Tie>> = None;
     for (index, entry) in entries.iter().enumerate() {
         let last = last.of(entry.process);
@@ -93,8 +95,9 @@ fn ties<M: Model>(entries: &[Entry<M>]) -> Option<Vec<Tie>> {
         if entry.completed.is_some() {
             *last = Some(index);
         }
+        returns_at_never |= entry.completed == Some(Span::NEVER);
     }
-    ties
+    ties.or_else(|| returns_at_never.then(|| vec![Tie::default(); entries.len()]))
 }
 
 /// Of one instant: calls first, then what is tied, then returns.

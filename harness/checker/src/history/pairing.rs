@@ -136,7 +136,7 @@ impl<'a> Pairing<'a> {
         let pairs = Vec::with_capacity(recording.events.len() / 2);
         let (warnings, tally) = (Vec::new(), Tally::default());
         let mut pairing = Self { recording, pairs, order, warnings, tally };
-        let mut clients: ByProcess<Client> = ByProcess::default();
+        let mut clients: ByProcess<Client> = ByProcess::asked(recording.events.len());
         for (index, recorded) in recording.events.iter().enumerate() {
             if !is_worth_it(recorded) {
                 break;

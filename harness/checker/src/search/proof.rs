@@ -20,7 +20,8 @@ pub(crate) fn is_proof<M: Model>(
     order: &[usize],
 ) -> bool {
     let mut is_placed = vec![false; entries.len()];
-    let mut replay = Replay { state: initial.clone(), called_last: 0, done: ByProcess::default() };
+    let done = ByProcess::asked(order.len());
+    let mut replay = Replay { state: initial.clone(), called_last: 0, done };
     let is_legal = order.iter().all(|index| {
         !std::mem::replace(&mut is_placed[*index], true)
             && replay.place(*index, entries[*index].borrow())

@@ -138,7 +138,7 @@ fn sorted_passages<M: Model>(entries: &[&Entry<M>]) -> Vec<Passage> {
 fn tied_predecessors<M: Model>(entries: &[&Entry<M>]) -> (Vec<u32>, Vec<bool>) {
     let mut after = vec![VACANT; entries.len()];
     let mut has_successor = vec![false; entries.len()];
-    let mut last: ByProcess<Option<usize>> = ByProcess::default();
+    let mut last: ByProcess<Option<usize>> = ByProcess::asked(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         let last = last.of(entry.process);
         if let Some(previous) = *last

@@ -293,3 +293,57 @@ fn a_limit_of_time_is_kept() {
         judged.verdict
     );
 }
+
+/// The last instant there is stands for no return inside the engines, and is one all the same.
+#[test]
+fn what_returns_at_the_last_instant_has_returned() {
+    let last = |content: String, event: usize| {
+        let time = format!(r#""time":{event},"#);
+        assert!(content.contains(&time), "{content}");
+        content.replace(&time, &format!(r#""time":{},"#, u64::MAX))
+    };
+    let mutex = last(
+        history(
+            None,
+            &[
+                (0, "invoke", "acquire", Value::Null),
+                (1, "invoke", "release", Value::Null),
+                (2, "invoke", "release", Value::Null),
+                (2, "ok", "release", json!(true)),
+            ],
+        ),
+        3,
+    );
+    let stale = last(
+        history(
+            None,
+            &[
+                (0, "invoke", "write", json!(1)),
+                (0, "ok", "write", json!(1)),
+                (0, "invoke", "write", json!(2)),
+                (0, "ok", "write", json!(2)),
+                (1, "invoke", "read", Value::Null),
+                (1, "ok", "read", json!(1)),
+            ],
+        ),
+        5,
+    );
+    for (content, engine, is_legal) in [
+        (&mutex, None, true),
+        (&mutex, Some(EngineName::Search), true),
+        (&stale, None, false),
+        (&stale, Some(EngineName::Search), false),
+        (&stale, Some(EngineName::Origins), false),
+    ] {
+        let verdict = judge(content, &Options { engine, ..Options::default() }).verdict;
+        assert_eq!(
+            verdict == Verdict::Linearizable,
+            is_legal,
+            "{engine:?} of {content}: {verdict:?}"
+        );
+        assert!(
+            !matches!(verdict, Verdict::Unknown { .. }),
+            "{engine:?} of {content}: {verdict:?}"
+        );
+    }
+}

@@ -33,11 +33,20 @@ fn spans_say_what_came_before_what() {
             *free = completed;
             entries.push(entry(process, invoked, Some(completed).filter(|_| random.is(85))));
         }
+        // Some end at the instant that stands for no return at all.
+        let latest =
+            entries.iter().filter_map(|entry| entry.completed.max(Some(entry.invoked))).max();
+        let later = if random.is(10) { Span::NEVER - latest.unwrap_or(0) } else { 0 };
+        for entry in &mut entries {
+            entry.invoked += later;
+            entry.completed = entry.completed.map(|completed| completed + later);
+        }
         let Ok(spans) = spans(&entries) else {
             continue;
         };
         fit += 1;
         for (a, first) in entries.iter().enumerate() {
+            assert_eq!(spans[a].ret == Span::NEVER, first.completed.is_none(), "seed {seed}");
             for (b, second) in entries.iter().enumerate() {
                 let is_before = first.completed.is_some_and(|completed| {
                     let is_tie = completed == second.invoked;
