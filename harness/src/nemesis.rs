@@ -34,7 +34,7 @@ mod machines;
 mod record;
 mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -180,14 +180,14 @@ impl Nemesis {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                Some(report) = errands.next() => self.come_back(report, field, true).await,
+                Some(report) = errands.next() => {
+                    self.take_in(vec![report], &mut errands, field).await;
+                }
                 () = due => {
                     self.agenda.pop_first();
                     if let Some((time, edge)) = next {
                         let reports = beside(&mut errands, self.handle(time, edge, field)).await;
-                        for report in reports {
-                            self.come_back(report, field, true).await;
-                        }
+                        self.take_in(reports, &mut errands, field).await;
                     }
                 }
             }
@@ -217,13 +217,11 @@ impl Nemesis {
         for place in self.force.places() {
             if !is_operators(&self.force, place) {
                 let reports = beside(&mut errands, self.end(place, field)).await;
-                for report in reports {
-                    self.come_back(report, field, true).await;
-                }
+                self.take_in(reports, &mut errands, field).await;
             }
         }
         while let Some(report) = errands.next().await {
-            self.come_back(report, field, true).await;
+            self.take_in(vec![report], &mut errands, field).await;
         }
         for place in self.force.places() {
             let undo = self.force.get(place).and_then(|installed| installed.undo.clone());
@@ -377,6 +375,19 @@ impl Nemesis {
         record.notes.clone_from(&ending.wounds.notes);
         record_end(field, record, how, took).await;
         self.publish();
+    }
+
+    /// Takes in what came of errands, and of those that come to their end meanwhile, one after the other.
+    async fn take_in(
+        &mut self,
+        reports: Vec<Report>,
+        errands: &mut FuturesUnordered<Errand<'_>>,
+        field: Field<'_>,
+    ) {
+        let mut reports = VecDeque::from(reports);
+        while let Some(report) = reports.pop_front() {
+            reports.extend(beside(errands, self.come_back(report, field, true)).await);
+        }
     }
 
     /// Takes in what came of an errand.

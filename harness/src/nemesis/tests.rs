@@ -13,6 +13,7 @@ use crate::fault::{
     Condition, Family, Fault, Link, Links, Restart, Sequence, Step, Target, Topology, Wire,
 };
 use crate::process::{ProcessState, Processes};
+use crate::recorder::Recording;
 use crate::system::Clock;
 
 const MS: Duration = Duration::from_millis(1);
@@ -799,4 +800,77 @@ async fn who_waits_in_vain_for_a_leader_is_skipped_and_holds_up_nobody() {
             "kill end [n2] undone",
         ]
     );
+}
+
+/// A run of a plan without faults, with what the nemesis works on.
+struct Stage {
+    cluster: Cluster,
+    recorder: Recorder,
+    _recording: Recording,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let plan =
+            Plan { nodes: 3, schedule: Some(vec![fault(0, 10, Fault::Grow)]), ..Plan::default() };
+        let cluster = start_parrots(Parrots::default(), plan, folder.path()).await.unwrap();
+        say(folder.path(), cluster.nodes(), 5, Some(N2));
+        let (recorder, recording) = Recorder::create(&folder.path().join("history.jsonl")).unwrap();
+        Self { cluster, recorder, _recording: recording, _folder: folder }
+    }
+
+    fn field(&self) -> Field<'_> {
+        Field { cluster: &self.cluster, recorder: &self.recorder, start: Instant::now() }
+    }
+}
+
+fn report(purpose: Purpose, result: FaultResult) -> Report {
+    let (gone, come, taken_back) = (Vec::new(), Vec::new(), Vec::new());
+    let outcome = errand::Outcome { gone, come, taken_back, result };
+    Report { purpose, outcome, start: Instant::now() }
+}
+
+/// Makes a nemesis that waits for n1 to be replaced, which refuses to start.
+fn waiting_for_replacement() -> Nemesis {
+    let fault = fault(
+        0,
+        10,
+        Fault::Damage { target: Target::Node(N1), damage: Damage::BitFlip, replaced: true },
+    );
+    let mut nemesis = Nemesis::new(&Plan { schedule: Some(vec![fault]), ..Plan::default() });
+    let wounds = Wounds { nodes: vec![N1], ..Wounds::default() };
+    let scheduled = nemesis.faults[0].clone();
+    let (fault, result) = (scheduled.fault, FaultResult::Installed);
+    let record = FaultRecord::begun(scheduled, result, &wounds, None, Duration::ZERO);
+    nemesis.records.push(record);
+    let mut installed = Installed::new(fault, wounds, 0);
+    installed.refused = vec![N1];
+    installed.undo = Some(Order::Replace(vec![N1]));
+    nemesis.force.add(0, installed);
+    nemesis
+}
+
+#[tokio::test]
+async fn an_errand_that_is_next_at_the_links_holds_up_no_other_that_came_back() {
+    let stage = Stage::set().await;
+    let network = stage.cluster.network();
+    stage.cluster.kill(N1).await.unwrap();
+    let mut nemesis = waiting_for_replacement();
+    let mut other = pin!(network.set_down(NodeId::new(3), true));
+    assert!(futures_util::poll!(&mut other).is_pending());
+    let mut errands: FuturesUnordered<Errand<'_>> = FuturesUnordered::new();
+    errands.push(Box::pin(async {
+        network.set_down(NodeId::new(3), false).await.unwrap();
+        report(Purpose::Begin(1), FaultResult::Installed)
+    }));
+    assert!(futures_util::poll!(errands.next()).is_pending());
+    // Now the links are the errand's, which does not know it yet.
+    other.await.unwrap();
+    let refused = FaultResult::Skipped("the parrot is in a mood".into());
+    let reports = vec![report(Purpose::End(0), refused)];
+    let taken_in = nemesis.take_in(reports, &mut errands, stage.field());
+    tokio::time::timeout(30_000 * MS, taken_in).await.expect("nobody waits for ever");
+    assert_eq!(stage.cluster.processes().borrow().states[&N1], ProcessState::Running);
 }
