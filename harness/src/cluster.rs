@@ -446,7 +446,7 @@ impl Cluster {
     }
 
     /// Notes that something has just ceased to hinder the cluster. Processes that start or go on, disks
-    /// that are well and clocks that go right are noted anyway.
+    /// that are well, clocks that go right, and who joins or leaves are noted anyway.
     pub(crate) fn ease(&self) {
         *lock(&self.eased) = Instant::now();
     }

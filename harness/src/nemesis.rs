@@ -395,7 +395,6 @@ impl Nemesis {
         for &node in &report.outcome.gone {
             self.force.forget(node);
         }
-        field.cluster.ease();
         match report.purpose {
             Purpose::Begin(place) => self.come_back_begun(place, report, field).await,
             Purpose::End(place) => {

@@ -133,6 +133,7 @@ impl Cluster {
                     crew.members.insert(node);
                 });
                 tracing::info!(%node, "node joined");
+                self.ease();
             }
             Err(error) => {
                 // It may have been left without a vote, or be given one yet.
@@ -229,6 +230,7 @@ impl Cluster {
             crew.awaited.remove(&node);
         });
         tracing::info!(%node, "node left");
+        self.ease();
         Ok(self.discard(node).await?)
     }
 
@@ -245,7 +247,12 @@ impl Cluster {
     /// Kills a node that is not to be started again, if it is not down already.
     async fn stop_for_good(&self, node: NodeId) -> Result<(), ClusterError> {
         match self.kill(node).await {
-            Ok(()) | Err(ClusterError::Process(_)) => Ok(()),
+            // Whatever the others have to do without it, they can from now on.
+            Ok(()) => {
+                self.ease();
+                Ok(())
+            }
+            Err(ClusterError::Process(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -160,7 +160,10 @@ async fn carry_out(order: Order, patience: Duration, cluster: &Cluster) -> Outco
         Order::Transfer(node) => {
             let deadline = std::time::Instant::now() + patience;
             match transfer(node, deadline, cluster).await {
-                Ok(()) => come.push(node),
+                Ok(()) => {
+                    cluster.ease();
+                    come.push(node);
+                }
                 Err(error) => obstacles.push(Obstacle::from(error)),
             }
         }

@@ -874,3 +874,24 @@ async fn an_errand_that_is_next_at_the_links_holds_up_no_other_that_came_back() 
     tokio::time::timeout(30_000 * MS, taken_in).await.expect("nobody waits for ever");
     assert_eq!(stage.cluster.processes().borrow().states[&N1], ProcessState::Running);
 }
+
+#[tokio::test]
+async fn what_an_operator_tried_in_vain_gives_the_cluster_no_more_time() {
+    let stage = Stage::set().await;
+    let cluster = &stage.cluster;
+    let eased = cluster.eased_at();
+    let mut nemesis = Nemesis::new(&Plan { schedule: Some(vec![]), ..Plan::default() });
+    let vain = report(Purpose::End(0), FaultResult::Indeterminate("nobody leads".into()));
+    nemesis.come_back(vain, stage.field(), true).await;
+    assert_eq!(cluster.eased_at(), eased);
+    // What came about does.
+    cluster.kill(N1).await.unwrap();
+    let mut eased = vec![eased, cluster.eased_at()];
+    for order in [Order::Dismiss(vec![N1]), Order::Admit(1), Order::Transfer(NodeId::new(3))] {
+        let done = errand(Purpose::Begin(0), order, PATIENCE, cluster).await;
+        assert_eq!(done.outcome.result, FaultResult::Installed);
+        eased.push(cluster.eased_at());
+    }
+    assert_eq!(eased[0], eased[1]);
+    assert!(eased[1..].is_sorted_by(|one, next| one < next), "{eased:?}");
+}
