@@ -102,6 +102,10 @@ impl Cluster {
     pub async fn admit(&self, patience: Duration) -> Result<NodeId, ChangeError> {
         let _alone = self.changing.lock().await;
         self.settle(patience).await?;
+        self.bring_in(patience).await
+    }
+
+    async fn bring_in(&self, patience: Duration) -> Result<NodeId, ChangeError> {
         let crew = self.crew.borrow().clone();
         let Some(node) = self.find_spare(&crew) else {
             return refused("no name is left for another node");
@@ -164,6 +168,30 @@ impl Cluster {
     pub async fn dismiss(&self, node: NodeId, patience: Duration) -> Result<(), ChangeError> {
         let _alone = self.changing.lock().await;
         self.settle(patience).await?;
+        self.send_off(node, patience).await
+    }
+
+    /// Admits a node and then dismisses another, with no change in between; returns who joined, if anybody
+    /// did, and whether the other left. Nobody joins in the place of one who is not in the cluster.
+    pub async fn replace(
+        &self,
+        node: NodeId,
+        patience: Duration,
+    ) -> (Option<NodeId>, Result<(), ChangeError>) {
+        let _alone = self.changing.lock().await;
+        if let Err(error) = self.settle(patience).await {
+            return (None, Err(error));
+        }
+        if !self.crew.borrow().members.contains(&node) {
+            return (None, refused(format!("{node} is not in the cluster")));
+        }
+        match self.bring_in(patience).await {
+            Ok(newcomer) => (Some(newcomer), self.send_off(node, patience).await),
+            Err(error) => (None, Err(error)),
+        }
+    }
+
+    async fn send_off(&self, node: NodeId, patience: Duration) -> Result<(), ChangeError> {
         let members = self.crew.borrow().members.clone();
         if !members.contains(&node) {
             return refused(format!("{node} is not in the cluster"));

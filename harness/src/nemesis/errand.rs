@@ -138,15 +138,11 @@ async fn carry_out(order: Order, patience: Duration, cluster: &Cluster) -> Outco
         }
         Order::Replace(nodes) => {
             for node in nodes {
-                match cluster.admit(patience).await {
-                    Ok(newcomer) => come.push(newcomer),
-                    Err(error) => {
-                        obstacles.push(Obstacle::from(error));
-                        continue;
-                    }
-                }
-                match cluster.dismiss(node, patience).await {
+                let (newcomer, left) = cluster.replace(node, patience).await;
+                come.extend(newcomer);
+                match left {
                     Ok(()) => gone.push(node),
+                    Err(error) if newcomer.is_none() => obstacles.push(Obstacle::from(error)),
                     // Half of it was done, and stays.
                     Err(error) => {
                         if let ChangeError::TakenBack(_) = error {

@@ -196,6 +196,10 @@ impl Force {
                 installed.wounds.nodes.retain(|&it| it != node);
             }
             installed.queue.retain(|&it| it != node);
+            installed.refused.retain(|&it| it != node);
+            if let Some(Order::Replace(nodes)) = &mut installed.undo {
+                nodes.retain(|&it| it != node);
+            }
         }
     }
 
@@ -297,6 +301,23 @@ mod tests {
         assert_eq!(force.not_held(&ended), [NodeId::new(2)]);
         assert!(force.remove(1).is_none());
         assert_eq!(force.places(), [2]);
+    }
+
+    #[test]
+    fn who_has_left_is_not_to_be_replaced() {
+        let damage = crate::disk::damage::Damage::BitFlip;
+        let fault = Fault::Damage { target: Target::Minority, damage, replaced: true };
+        let [n1, n2] = [1, 2].map(NodeId::new);
+        let mut installed = Installed::new(fault, wounds(&[1, 2], &[]), 0);
+        installed.refused = vec![n1, n2];
+        installed.undo = Some(Order::Replace(vec![n1, n2]));
+        let mut force = Force::default();
+        force.add(0, installed);
+        force.forget(n1);
+        let installed = force.remove(0).unwrap();
+        assert_eq!(installed.wounds.nodes, [n2]);
+        assert_eq!(installed.refused, [n2]);
+        assert_eq!(installed.undo, Some(Order::Replace(vec![n2])));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, Return};
 use crate::describe_error;
 use crate::disk::Loss;
 use crate::fault::{Family, Fault, FaultResult};
-use crate::nemesis::errand::Outcome;
+use crate::nemesis::errand::{Order, Outcome};
 use crate::nemesis::force::{Hold, Installed, Trace, Wounds};
 use crate::nemesis::inflict::{Obstacle, act_on_all};
 use crate::nemesis::{Nemesis, describe_nodes};
@@ -146,22 +146,32 @@ impl Nemesis {
         cluster: &Cluster,
     ) -> Vec<String> {
         let mut troubles = Vec::new();
-        for node in std::mem::take(&mut ending.refused) {
-            if outcome.gone.contains(&node) {
-                ending.wounds.notes.push(format!("{node} was replaced"));
-                continue;
-            }
+        let doubtful = cluster.doubtful();
+        if let Some(Order::Replace(_)) = ending.undo {
+            let gone = outcome.gone.iter().map(|node| format!("{node} was replaced"));
+            ending.wounds.notes.extend(gone);
+        }
+        // Who has gone, here or by somebody else's order, is not among them any more.
+        let refused = std::mem::take(&mut ending.refused);
+        for &node in &refused {
+            let fate = match doubtful.contains(&node) {
+                true => "stays out until it is clear whether it was replaced",
+                false => "was restored, not replaced",
+            };
             let note = match &outcome.result {
                 FaultResult::Skipped(why) | FaultResult::Indeterminate(why) => {
-                    format!("{node} was restored, not replaced: {why}")
+                    format!("{node} {fate}: {why}")
                 }
-                FaultResult::Installed => format!("{node} was restored"),
+                FaultResult::Installed => format!("{node} {fate}"),
             };
             ending.wounds.notes.push(note);
             troubles.extend(give_back(node, cluster).await);
         }
         if !outcome.come.is_empty() {
             ending.wounds.notes.push(format!("{} joined", describe_nodes(&outcome.come)));
+        }
+        if let Err(Obstacle::Indeterminate(why)) = self.stop_again(&refused, cluster).await {
+            troubles.push(why);
         }
         troubles
     }

@@ -895,3 +895,59 @@ async fn what_an_operator_tried_in_vain_gives_the_cluster_no_more_time() {
     assert_eq!(eased[0], eased[1]);
     assert!(eased[1..].is_sorted_by(|one, next| one < next), "{eased:?}");
 }
+
+#[tokio::test]
+async fn nobody_takes_the_place_of_who_left_meanwhile() {
+    let orders = [Order::Dismiss(vec![N1]), Order::Replace(vec![N1])];
+    for (first, second) in [(0, 1), (1, 0)] {
+        let stage = Stage::set().await;
+        let [first, second] = [first, second].map(|number: usize| {
+            errand(Purpose::Begin(number), orders[number].clone(), PATIENCE, &stage.cluster)
+        });
+        // The second waits until the first is done, whatever that takes.
+        let (first, second) = tokio::join!(biased; first, second);
+        assert_eq!(first.outcome.result, FaultResult::Installed);
+        let late = FaultResult::Skipped("n1 is not in the cluster".into());
+        assert_eq!(second.outcome.result, late);
+        assert!(second.outcome.come.is_empty());
+        assert_eq!(stage.cluster.members().len(), 2 + first.outcome.come.len());
+    }
+}
+
+#[tokio::test]
+async fn who_is_given_back_what_was_damaged_is_stopped_again() {
+    let damage =
+        Fault::Damage { target: Target::Node(N1), damage: Damage::BitFlip, replaced: true };
+    let pause = Fault::Pause(Target::Node(N1));
+    let schedule = vec![fault(0, 3_600_000, pause), fault(300, 300, damage)];
+    let outcome = run(schedule, async |mut look| {
+        give_books(&look.run, &[N1]);
+        look.moods.lock().unwrap().push(Mood::Refuses);
+        look.in_force.wait_for(|faults| faults.len() == 2).await.unwrap();
+        look.in_force.wait_for(|faults| faults.len() == 1).await.unwrap();
+        assert_eq!(look.processes.borrow().states[&N1], ProcessState::Paused);
+        look.cancel.cancel();
+    })
+    .await;
+    let notes = outcome.history[2].value["notes"].to_string();
+    assert!(notes.contains("n1 was restored, not replaced"), "{notes}");
+}
+
+#[tokio::test]
+async fn who_may_have_been_replaced_stays_out() {
+    let (target, damage) = (Target::Node(N1), Damage::BitFlip);
+    let schedule = vec![fault(300, 300, Fault::Damage { target, damage, replaced: true })];
+    let outcome = run(schedule, async |mut look| {
+        give_books(&look.run, &[N1]);
+        // Moods are taken from the end: the newcomer is let in.
+        look.moods.lock().unwrap().extend([Mood::KeepsSilent, Mood::Agrees]);
+        look.in_force.wait_for(|faults| faults.len() == 1).await.unwrap();
+        look.in_force.wait_for(Vec::is_empty).await.unwrap();
+        assert_eq!(starts(&look.run, N1), 1);
+        look.cluster.settle_members(PATIENCE).await.unwrap();
+    })
+    .await;
+    let notes = outcome.history[1].value["notes"].to_string();
+    let fate = "n1 stays out until it is clear whether it was replaced: ";
+    assert!(notes.contains(fate), "{notes}");
+}
