@@ -45,9 +45,6 @@ pub(super) use files::history_of;
 use outcome::Outcome;
 use session::Session;
 
-/// The exit code for arguments that make no sense.
-const EXIT_USAGE: u8 = 2;
-
 /// How long a file may take before a line says that it is being judged.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 

@@ -6,10 +6,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::say::{remark, say};
+use super::storm::EXIT_USAGE;
 use crate::scenarios::{ALL, Scenario, by_name};
-
-/// The exit code for a name that no scenario has.
-const EXIT_USAGE: u8 = 2;
 
 /// List the plans that ship with the binary, or print one.
 ///

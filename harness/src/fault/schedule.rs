@@ -5,7 +5,8 @@
 //! fewer lanes than groups: by default, what befalls processes and disks and what operators do come in one,
 //! what befalls the network and clocks in the other. So as long as no target is a majority, at most a
 //! minority is dead or stopped, but for a while: who refuses to start with a damaged file, and is to be
-//! replaced, stays down until operators have done that or given up, and its lane does not wait. Each lane has its own seed: turning partitions off does not move a kill.
+//! replaced, stays down until operators have done that or given up, and its lane does not wait. Each lane
+//! has its own seed: turning partitions off does not move a kill.
 //!
 //! A lane opens with one fault of each family that was asked for, in random order, and goes on at
 //! random, by the families' weights. In a short run the opening is squeezed towards the bounds' minima, so

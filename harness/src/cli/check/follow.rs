@@ -16,9 +16,10 @@ use checker::verdict::Verdict;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::session::{Session, on_signals};
-use super::{CheckArgs, CheckFailure, EXIT_USAGE, contain_crash, files, judge_content};
+use super::{CheckArgs, CheckFailure, contain_crash, files, judge_content};
 use super::{model_of_run, print, with_progress};
 use crate::cli::say::remark;
+use crate::cli::storm::EXIT_USAGE;
 use crate::follow::{Follower, Step};
 
 /// How long to wait for more: a human takes it for at once.
